@@ -1,0 +1,91 @@
+use std::{io, path::PathBuf};
+
+/// What can go wrong between a dataset or tokenizer on disk and a list of prompts.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The dataset file could not be opened or read.
+    #[error("cannot read the dataset {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The dataset file holds nothing.
+    #[error("the dataset {path} is empty: expected a JSON array of ShareGPT conversations")]
+    Empty {
+        /// The file.
+        path: String,
+    },
+    /// The dataset file is not well-formed JSON.
+    #[error("the dataset {path} is not JSON: line {line} column {column}: {message}")]
+    NotJson {
+        /// The file.
+        path: String,
+        /// Line of the offending byte, from 1.
+        line: u64,
+        /// Column of the offending byte in its line, from 1.
+        column: u64,
+        /// What the parser said.
+        message: String,
+    },
+    /// The dataset file is JSON of another shape.
+    #[error(
+        "the dataset {path} is not in ShareGPT format: {why}; expected [{{\"conversations\": [{{\"from\": …, \"value\": …}}, …]}}, …]"
+    )]
+    NotShareGpt {
+        /// The file.
+        path: String,
+        /// What was found instead.
+        why: String,
+    },
+    /// More prompts were asked for than the dataset can give.
+    #[error(
+        "{wanted} prompts asked for, but only {fit} of the {conversations} conversations in {path} fit \
+         (two turns, at least 4 tokens each, prompt at most 1024, both at most 2048): lower --num-prompts to {fit} or less"
+    )]
+    TooFew {
+        /// The file.
+        path: String,
+        /// How many prompts were asked for.
+        wanted: usize,
+        /// How many conversations fit the limits.
+        fit: usize,
+        /// How many conversations the file holds.
+        conversations: usize,
+    },
+    /// The tokenizer file is not there, or is not a tokenizer.
+    #[error("cannot load the tokenizer {path}: {why}")]
+    Tokenizer {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was wrong and what was expected.
+        why: String,
+    },
+    /// The tokenizer refused a text.
+    #[error("cannot tokenize conversation {index} of {path}: {why}")]
+    Tokenize {
+        /// The dataset.
+        path: String,
+        /// Position of the conversation in the file, from 0.
+        index: usize,
+        /// What the tokenizer said.
+        why: String,
+    },
+    /// No text of an exact token length can be built with this tokenizer.
+    #[error("cannot build a synthetic prompt of exactly {tokens} tokens with this tokenizer: {why}")]
+    Synthetic {
+        /// The length that was asked for.
+        tokens: usize,
+        /// Why it failed.
+        why: String,
+    },
+    /// The workload dump could not be written.
+    #[error("cannot write the workload to {path}: {source}")]
+    Dump {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

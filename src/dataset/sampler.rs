@@ -1,0 +1,254 @@
+//! Which conversations a seed chooses, exactly as the Python serving benchmarks choose them.
+
+use std::{fmt, str::FromStr};
+
+use rayon::prelude::*;
+
+use super::{DatasetError, Prompt, PythonRandom, ShareGpt, Tokenizer, sharegpt::Place};
+
+/// How prompts are drawn from the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// LMDeploy 2023 (`profile_restful_api.py`): drop what does not fit, then `random.sample`. Counts tokens without the
+    /// special ones.
+    FilterThenSample,
+    /// SGLang, vLLM and today's LMDeploy: `random.shuffle`, then the first N that fit. Counts the special tokens that the
+    /// tokenizer adds.
+    ShuffleThenFilter,
+}
+
+impl Policy {
+    /// Whether token counts include the special tokens that the tokenizer adds on its own.
+    pub fn counts_specials(self) -> bool {
+        self == Self::ShuffleThenFilter
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::FilterThenSample => "filter-then-sample",
+            Self::ShuffleThenFilter => "shuffle-then-filter",
+        })
+    }
+}
+
+impl FromStr for Policy {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "filter-then-sample" => Ok(Self::FilterThenSample),
+            "shuffle-then-filter" => Ok(Self::ShuffleThenFilter),
+            _ => Err(format!("`{s}` is not a sampler: use filter-then-sample or shuffle-then-filter")),
+        }
+    }
+}
+
+/// Which conversations may be drawn, in tokens. The defaults are those of all the Python tools.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Least tokens of a prompt, and of an answer.
+    pub min_tokens: usize,
+    /// Most tokens of a prompt.
+    pub max_prompt: usize,
+    /// Most tokens of prompt and answer together.
+    pub max_total: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_tokens: 4, max_prompt: 1024, max_total: 2048 }
+    }
+}
+
+impl Limits {
+    fn admit(self, prompt: usize, answer: usize) -> bool {
+        prompt >= self.min_tokens
+            && answer >= self.min_tokens
+            && prompt <= self.max_prompt
+            && prompt + answer <= self.max_total
+    }
+}
+
+/// Draws the prompts of any number of passes from one dataset, reading and tokenizing it once.
+pub struct Sampler<'a> {
+    dataset: ShareGpt,
+    tokenizer: &'a Tokenizer,
+    policy: Policy,
+    limits: Limits,
+    conversations: usize,
+    /// Every conversation that fits (filter-then-sample), or every one with two turns (shuffle-then-filter).
+    rows: Vec<Sized>,
+}
+
+/// A conversation with its token counts; under shuffle-then-filter they are counted when it is drawn.
+#[derive(Clone, Copy)]
+struct Sized {
+    place: Place,
+    prompt_tokens: u32,
+    output_tokens: u32,
+}
+
+/// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
+const BATCH: usize = 1024;
+
+impl<'a> Sampler<'a> {
+    /// Reads the dataset; under filter-then-sample this tokenizes every conversation.
+    ///
+    /// # Errors
+    /// Where the file can't be read, is not JSON or not ShareGPT, or the tokenizer refuses a text.
+    pub fn new(dataset: ShareGpt, tokenizer: &'a Tokenizer, policy: Policy) -> Result<Self, DatasetError> {
+        let mut sampler = Self {
+            dataset: dataset.clone(),
+            tokenizer,
+            policy,
+            limits: Limits::default(),
+            conversations: 0,
+            rows: vec![],
+        };
+        let mut batch = Vec::with_capacity(BATCH);
+        let scan = dataset.scan(|place, conversation| {
+            match policy {
+                Policy::ShuffleThenFilter => sampler.rows.push(Sized { place, prompt_tokens: 0, output_tokens: 0 }),
+                Policy::FilterThenSample => {
+                    batch.push((place, conversation.prompt, conversation.answer));
+                    if batch.len() == BATCH {
+                        sampler.admit(&mut batch)?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        sampler.admit(&mut batch)?;
+        sampler.conversations = scan.conversations;
+        Ok(sampler)
+    }
+
+    fn admit(&mut self, batch: &mut Vec<(Place, String, String)>) -> Result<(), DatasetError> {
+        let sized: Result<Vec<Sized>, DatasetError> =
+            batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
+        let fitting: Vec<Sized> = sized?.into_iter().filter(|row| self.fits(row)).collect();
+        self.rows.extend(fitting);
+        batch.clear();
+        Ok(())
+    }
+
+    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Sized, DatasetError> {
+        let count = |text| {
+            let tokens = self.tokenizer.count(text, self.policy.counts_specials());
+            tokens.map(|n| u32::try_from(n).unwrap_or(u32::MAX)).map_err(|why| DatasetError::Tokenize {
+                path: self.dataset.name(),
+                index: place.index as usize,
+                why,
+            })
+        };
+        Ok(Sized { place, prompt_tokens: count(prompt)?, output_tokens: count(answer)? })
+    }
+
+    fn fits(&self, row: &Sized) -> bool {
+        self.limits.admit(row.prompt_tokens as usize, row.output_tokens as usize)
+    }
+
+    /// The prompts that this seed chooses, in the order in which they are sent.
+    ///
+    /// # Errors
+    /// [`DatasetError::TooFew`] where fewer fit than were asked for.
+    pub fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
+        match self.policy {
+            Policy::FilterThenSample => {
+                if num_prompts > self.rows.len() {
+                    return Err(self.too_few(num_prompts, self.rows.len()));
+                }
+                let chosen = PythonRandom::new(seed).sample(self.rows.len(), num_prompts);
+                let chosen: Vec<Sized> = chosen.into_iter().map(|i| self.rows[i]).collect();
+                let places: Vec<Place> = chosen.iter().map(|row| row.place).collect();
+                let texts = self.dataset.load(&places)?;
+                Ok(chosen.iter().zip(texts).map(|(row, text)| prompt(row, text.prompt)).collect())
+            }
+            Policy::ShuffleThenFilter => self.draw_from_shuffled(seed, num_prompts),
+        }
+    }
+
+    fn draw_from_shuffled(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
+        let mut order = self.rows.clone();
+        PythonRandom::new(seed).shuffle(&mut order);
+        let mut chosen = Vec::with_capacity(num_prompts.min(order.len()));
+        for batch in order.chunks(BATCH) {
+            let places: Vec<Place> = batch.iter().map(|row| row.place).collect();
+            // No more than could still be needed is read and tokenized, in pieces.
+            for places in places.chunks((num_prompts - chosen.len()).clamp(16, BATCH)) {
+                if chosen.len() == num_prompts {
+                    return Ok(chosen);
+                }
+                let texts = self.dataset.load(places)?;
+                let sized: Result<Vec<Sized>, DatasetError> = places
+                    .par_iter()
+                    .zip(&texts)
+                    .map(|(place, text)| self.size(*place, &text.prompt, &text.answer))
+                    .collect();
+                let fitting = sized?.into_iter().zip(texts).filter(|(row, _)| self.fits(row));
+                let room = num_prompts - chosen.len();
+                chosen.extend(fitting.map(|(row, text)| prompt(&row, text.prompt)).take(room));
+            }
+        }
+        match chosen.len() {
+            fit if fit < num_prompts => Err(self.too_few(num_prompts, fit)),
+            _ => Ok(chosen),
+        }
+    }
+
+    fn too_few(&self, wanted: usize, fit: usize) -> DatasetError {
+        DatasetError::TooFew { path: self.dataset.name(), wanted, fit, conversations: self.conversations }
+    }
+}
+
+fn prompt(row: &Sized, text: String) -> Prompt {
+    Prompt { index: row.place.index as usize, text, prompt_tokens: row.prompt_tokens, output_tokens: row.output_tokens }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        policy: Policy,
+        seed: u64,
+        n: usize,
+        chosen: Vec<(usize, u32, u32)>,
+    }
+
+    fn fixture(policy: Policy, tokenizer: &Tokenizer) -> Sampler<'_> {
+        let dataset = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
+        Sampler::new(dataset, tokenizer, policy).unwrap()
+    }
+
+    #[test]
+    fn chooses_what_the_python_tools_choose() {
+        let tokenizer = Tokenizer::load(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer.json")).unwrap();
+        let samplers = [Policy::FilterThenSample, Policy::ShuffleThenFilter].map(|policy| fixture(policy, &tokenizer));
+        let mut rows = 0;
+        for line in include_str!("../../fixtures/golden/samples.jsonl").lines() {
+            let golden: Golden = serde_json::from_str(line).unwrap();
+            let sampler = samplers.iter().find(|s| s.policy == golden.policy).unwrap();
+            let drawn = sampler.draw(golden.seed, golden.n).unwrap();
+            let drawn: Vec<_> = drawn.iter().map(|p| (p.index, p.prompt_tokens, p.output_tokens)).collect();
+            assert_eq!(drawn, golden.chosen, "{} seed {} n {}", golden.policy, golden.seed, golden.n);
+            rows += 1;
+        }
+        assert_eq!(rows, 18);
+    }
+
+    #[test]
+    fn more_than_fit_is_an_error_that_says_how_many_there_are() {
+        let tokenizer = Tokenizer::load(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer.json")).unwrap();
+        let counts = [Policy::FilterThenSample, Policy::ShuffleThenFilter].map(|policy| {
+            match fixture(policy, &tokenizer).draw(0, 1_000_000) {
+                Err(DatasetError::TooFew { fit, conversations: 1200, .. }) => fit,
+                other => panic!("{other:?}"),
+            }
+        });
+        assert!(counts.iter().all(|fit| (1000..1200).contains(fit)), "{counts:?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! Token counts, as the model's own tokenizer gives them.
+
+use std::path::{Path, PathBuf};
+
+use super::DatasetError;
+
+/// A Hugging Face `tokenizer.json`, or a SentencePiece `tokenizer.model` (feature `sentencepiece`).
+pub struct Tokenizer(Kind);
+
+enum Kind {
+    HuggingFace(Box<tokenizers::Tokenizer>),
+    #[cfg(feature = "sentencepiece")]
+    SentencePiece(Box<SentencePiece>),
+}
+
+#[cfg(feature = "sentencepiece")]
+struct SentencePiece {
+    model: kitoken::Kitoken,
+    charsmap: Option<super::charsmap::CharsMap>,
+    /// Spaces at both ends are dropped before anything else.
+    strips: bool,
+    adds_bos: bool,
+}
+
+#[cfg(feature = "sentencepiece")]
+impl SentencePiece {
+    fn parse(bytes: &[u8], adds_bos: bool) -> Result<Self, String> {
+        use kitoken::Normalization::{CaseFold, CharsMap, NMT, Unicode};
+
+        let error = |e: String| format!("not a SentencePiece model: {e}");
+        let file = sentencepiece_model::SentencePieceModel::from_slice(bytes).map_err(|e| error(e.to_string()))?;
+        let normalizer = file.normalizer();
+        let charsmap = normalizer.and_then(|n| super::charsmap::CharsMap::parse(n.precompiled_charsmap()));
+        let strips = normalizer.is_none_or(|n| n.remove_extra_whitespaces());
+        let mut definition = kitoken::Definition::from_sentencepiece_slice(bytes).map_err(|e| error(e.to_string()))?;
+        if charsmap.is_some() {
+            let named =
+                |n: &kitoken::Normalization| matches!(n, Unicode { .. } | NMT | CaseFold { .. } | CharsMap { .. });
+            definition.config.normalization.retain(|n| !named(n));
+        }
+        let model = kitoken::Kitoken::try_from(definition).map_err(|e| error(e.to_string()))?;
+        Ok(Self { model, charsmap, strips, adds_bos })
+    }
+
+    fn count(&self, text: &str) -> Result<usize, String> {
+        let normalized = self.charsmap.as_ref().map(|map| map.normalize(text));
+        let text = normalized.as_deref().unwrap_or(text);
+        // kitoken puts the leading space in front of nothing, too.
+        if text.is_empty() || self.strips && text.bytes().all(|b| b == b' ') {
+            return Ok(0);
+        }
+        self.model.encode(text, false).map(|tokens| tokens.len()).map_err(|e| e.to_string())
+    }
+}
+
+impl Tokenizer {
+    /// Loads a `tokenizer.json`, a `tokenizer.model`, or a folder that holds one of them (`tokenizer.json` is preferred).
+    ///
+    /// # Errors
+    /// [`DatasetError::Tokenizer`], with the path and what was expected there.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, DatasetError> {
+        let given = path.as_ref();
+        let path = Self::locate(given)?;
+        let error = |why: String| DatasetError::Tokenizer { path: path.clone(), why };
+        let bytes = std::fs::read(&path).map_err(|e| error(e.to_string()))?;
+        if path.extension().is_some_and(|e| e == "model") {
+            return Self::from_sentencepiece(&bytes, adds_bos(&path)).map_err(error);
+        }
+        Self::from_json(&bytes).map_err(error)
+    }
+
+    /// The tokenizer of a `tokenizer.json`'s bytes.
+    ///
+    /// # Errors
+    /// What the parser said.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| format!("not a tokenizer.json: {e}"))?;
+        Ok(Self(Kind::HuggingFace(Box::new(tokenizer))))
+    }
+
+    #[cfg(feature = "sentencepiece")]
+    fn from_sentencepiece(bytes: &[u8], adds_bos: bool) -> Result<Self, String> {
+        SentencePiece::parse(bytes, adds_bos).map(|model| Self(Kind::SentencePiece(Box::new(model))))
+    }
+
+    #[cfg(not(feature = "sentencepiece"))]
+    fn from_sentencepiece(_: &[u8], _: bool) -> Result<Self, String> {
+        Err("this build of tachometer lacks the feature `sentencepiece`".to_owned())
+    }
+
+    fn locate(given: &Path) -> Result<PathBuf, DatasetError> {
+        let error = |why: &str| DatasetError::Tokenizer { path: given.to_owned(), why: why.to_owned() };
+        if given.is_dir() {
+            return ["tokenizer.json", "tokenizer.model"]
+                .into_iter()
+                .map(|name| given.join(name))
+                .find(|candidate| candidate.is_file())
+                .ok_or_else(|| error("the folder holds neither tokenizer.json nor tokenizer.model"));
+        }
+        if !given.exists() {
+            return Err(error("no such file or folder"));
+        }
+        Ok(given.to_owned())
+    }
+
+    /// How many tokens a text has; with `specials`, those that the tokenizer adds on its own (a BOS) count too.
+    ///
+    /// A bare `tokenizer.model` adds none, unless the `tokenizer_config.json` beside it says `"add_bos_token": true`.
+    ///
+    /// # Errors
+    /// What the tokenizer said.
+    pub fn count(&self, text: &str, specials: bool) -> Result<usize, String> {
+        match &self.0 {
+            Kind::HuggingFace(t) => t.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(model) => Ok(model.count(text)? + usize::from(specials && model.adds_bos)),
+        }
+    }
+}
+
+fn adds_bos(model: &Path) -> bool {
+    let Ok(config) = std::fs::read(model.with_file_name("tokenizer_config.json")) else { return false };
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
+    config["add_bos_token"].as_bool().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::ShareGpt;
+
+    #[test]
+    fn a_folder_gives_the_tokenizer_in_it() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let tokenizer = Tokenizer::load(&fixtures).unwrap();
+        assert_eq!(tokenizer.count("the server", true).unwrap(), tokenizer.count("the server", false).unwrap() + 1);
+        for (path, expected) in
+            [("streams", "holds neither"), ("nowhere", "no such file"), ("sharegpt.json", "not a tokenizer.json")]
+        {
+            let message = Tokenizer::load(fixtures.join(path)).err().unwrap().to_string();
+            assert!(message.contains(expected) && message.contains(path), "{message}");
+        }
+    }
+
+    #[cfg(feature = "sentencepiece")]
+    #[test]
+    fn counts_what_sentencepiece_counts() {
+        let golden = include_str!("../../fixtures/golden/sentencepiece.json");
+        let golden: std::collections::BTreeMap<String, Vec<usize>> = serde_json::from_str(golden).unwrap();
+        for (name, expected) in golden {
+            let path = format!("{}/fixtures/golden/{name}.model", env!("CARGO_MANIFEST_DIR"));
+            let tokenizer = Tokenizer::load(path).unwrap();
+            let mut texts = Vec::new();
+            let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
+            fixture
+                .scan(|_, c| {
+                    texts.extend([c.prompt, c.answer]);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(texts.len(), expected.len());
+            for (text, expected) in texts.iter().zip(expected) {
+                assert_eq!(tokenizer.count(text, false).unwrap(), expected, "{name}: {text:?}");
+            }
+        }
+    }
+}

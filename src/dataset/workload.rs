@@ -1,0 +1,64 @@
+//! What one pass sends, and its identity.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// One prompt to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Position of the conversation in the dataset, from 0.
+    pub index: usize,
+    /// What is sent.
+    pub text: String,
+    /// Tokens of the prompt, by the client's tokenizer and the sampler's way of counting.
+    pub prompt_tokens: u32,
+    /// Tokens of the dataset's own answer, counted likewise: what is asked of the server.
+    pub output_tokens: u32,
+}
+
+/// The prompts of one pass, in sending order.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The seed that drew them.
+    pub seed: u64,
+    /// In the order in which they are sent.
+    pub prompts: Vec<Prompt>,
+}
+
+/// SHA-256 over everything that decides what is sent: two runs with the same digest sent the same bytes of content.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Workload {
+    /// The digest of these prompts (position, text and lengths) together with `sampling`, the sampling parameters in any
+    /// serializable form.
+    pub fn digest(&self, sampling: &impl Serialize) -> Digest {
+        let mut hash = Sha256::new();
+        let sampling = serde_json::to_vec(sampling).unwrap_or_default();
+        hash.update((sampling.len() as u64).to_le_bytes());
+        hash.update(&sampling);
+        for prompt in &self.prompts {
+            hash.update((prompt.index as u64).to_le_bytes());
+            hash.update(prompt.prompt_tokens.to_le_bytes());
+            hash.update(prompt.output_tokens.to_le_bytes());
+            hash.update((prompt.text.len() as u64).to_le_bytes());
+            hash.update(&prompt.text);
+        }
+        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Digest(format!("sha256:{hex}"))
+    }
+
+    /// Tokens that the whole pass asks of the server.
+    pub fn output_tokens(&self) -> u64 {
+        self.prompts.iter().map(|p| u64::from(p.output_tokens)).sum()
+    }
+}
