@@ -1,2 +1,5 @@
 //! placeholder
+pub mod client;
 pub mod dataset;
+pub mod engine;
+pub mod fixtures;

@@ -1,0 +1,200 @@
+//! A persistent connection whose every read is stamped.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    Target,
+    clock::now_ns,
+    failure::{Failure, FailureClass},
+};
+
+/// Bytes that one read can take in. A larger piece arrives in several reads.
+const READ_BUFFER: usize = 64 << 10;
+
+/// An open connection to the server, with what was read from it and not used yet.
+pub struct Connection {
+    io: Io,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// When the last read returned, in nanoseconds of the monotonic clock.
+    read_at_ns: u64,
+    /// Requests sent on it so far.
+    requests: u32,
+    /// After how many requests the server closes it, where it said so.
+    max_requests: Option<u32>,
+    /// When the server may close it for idleness.
+    idle_deadline_ns: Option<u64>,
+    closed: bool,
+}
+
+enum Io {
+    Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    /// Opens one, trying each address of the host.
+    ///
+    /// # Errors
+    /// [`FailureClass::Connect`].
+    pub async fn open(target: &Target) -> Result<Self, Failure> {
+        let connect = Self::open_io(target);
+        let io = match tokio::time::timeout(target.connect_timeout, connect).await {
+            Ok(opened) => opened?,
+            Err(_) => {
+                let seconds = target.connect_timeout.as_secs_f64();
+                let message = format!("no connection to {} within {seconds} s", target.url);
+                return Err(Failure::new(FailureClass::Connect, message));
+            }
+        };
+        Ok(Self {
+            io,
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            read_at_ns: 0,
+            requests: 0,
+            max_requests: None,
+            idle_deadline_ns: None,
+            closed: false,
+        })
+    }
+
+    async fn open_io(target: &Target) -> Result<Io, Failure> {
+        let failed = |e: &dyn std::fmt::Display| {
+            Failure::new(FailureClass::Connect, format!("cannot connect to {}: {e}", target.url))
+        };
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((target.url.host.as_str(), target.url.port))
+            .await
+            .map_err(|e| failed(&e))?
+            .collect();
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    // Requests are single writes; waiting to fill a segment would delay them.
+                    tcp.set_nodelay(true).map_err(|e| failed(&e))?;
+                    #[cfg(feature = "tls")]
+                    if let Some(tls) = &target.tls {
+                        let tls = tls.connect(&target.url.host, tcp).await.map_err(|e| failed(&e))?;
+                        return Ok(Io::Tls(Box::new(tls)));
+                    }
+                    return Ok(Io::Tcp(tcp));
+                }
+                Err(e) => last = e,
+            }
+        }
+        Err(failed(&last))
+    }
+
+    /// Whether the next request can go out on it: nothing unread, not closed by either side, not about to be.
+    pub fn is_reusable(&mut self) -> bool {
+        if self.closed || self.start != self.end {
+            return false;
+        }
+        if self.max_requests.is_some_and(|max| self.requests >= max)
+            || self.idle_deadline_ns.is_some_and(|deadline| now_ns() >= deadline)
+        {
+            return false;
+        }
+        let tcp = match &self.io {
+            Io::Tcp(tcp) => tcp,
+            #[cfg(feature = "tls")]
+            Io::Tls(tls) => tls.get_ref().0,
+        };
+        // A server that closed an idle connection has sent its FIN: the read gives 0 or an error instead of blocking.
+        let mut byte = [0];
+        match tcp.try_read(&mut byte) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => true,
+            _ => {
+                self.closed = true;
+                false
+            }
+        }
+    }
+
+    /// Requests sent on it so far.
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Sends one request. Gives the moment before its first byte was handed to the kernel, in nanoseconds.
+    pub async fn send(&mut self, request: &[u8]) -> (u64, io::Result<()>) {
+        self.requests += 1;
+        let sent_ns = now_ns();
+        let result = match &mut self.io {
+            Io::Tcp(tcp) => tcp.write_all(request).await,
+            #[cfg(feature = "tls")]
+            Io::Tls(tls) => match tls.write_all(request).await {
+                Ok(()) => tls.flush().await,
+                failed => failed,
+            },
+        };
+        (sent_ns, result)
+    }
+
+    /// Reads what is there, or waits for it: 0 at the end of the stream.
+    pub async fn read(&mut self) -> io::Result<usize> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.end == self.buffer.len() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the read buffer is full"));
+            }
+        }
+        let into = &mut self.buffer[self.end..];
+        let n = match &mut self.io {
+            Io::Tcp(tcp) => tcp.read(into).await,
+            #[cfg(feature = "tls")]
+            Io::Tls(tls) => tls.read(into).await,
+        };
+        self.read_at_ns = now_ns();
+        let n = n.inspect_err(|_| self.closed = true)?;
+        self.closed |= n == 0;
+        self.end += n;
+        Ok(n)
+    }
+
+    /// When the last read returned.
+    pub fn read_at_ns(&self) -> u64 {
+        self.read_at_ns
+    }
+
+    /// What was read and not used yet.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Marks bytes as used.
+    pub fn consume(&mut self, n: usize) {
+        self.start += n;
+    }
+
+    /// Notes what a response said about the connection's future.
+    pub fn note_keep_alive(&mut self, head: &super::http1::Head) {
+        self.closed |= !head.keep_alive;
+        if let Some(max) = head.keep_alive_max {
+            // Servers count down (Apache) or name the total (llama.cpp); the lower reading is safe for both.
+            self.max_requests = Some(self.max_requests.unwrap_or(u32::MAX).min(max.max(1)));
+        }
+        if let Some(seconds) = head.keep_alive_timeout_s {
+            // A request that is on its way when the server gives up would be lost: stay clear of the limit.
+            let patience = Duration::from_secs(seconds).saturating_sub(Duration::from_millis(500));
+            self.idle_deadline_ns = Some(now_ns() + patience.as_nanos() as u64);
+        }
+    }
+
+    /// Gives the connection up: it can't be used again.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+}

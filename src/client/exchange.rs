@@ -1,0 +1,205 @@
+//! One client: one prompt after another on a persistent connection, each becoming a record.
+
+use std::time::Duration;
+
+use super::{
+    ServerUrl,
+    clock::now_ns,
+    connection::Connection,
+    failure::Failure,
+    http1::{self, Framing},
+    record::Record,
+    request::RequestWriter,
+    response::{End, ResponseReader},
+};
+use crate::dataset::Prompt;
+
+/// The server as a connection sees it.
+#[derive(Clone)]
+pub struct Target {
+    /// Where it is.
+    pub url: ServerUrl,
+    /// How long opening a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a request may take, from its send to its end.
+    pub request_timeout: Duration,
+    /// Set for https.
+    #[cfg(feature = "tls")]
+    pub tls: Option<super::tls::Tls>,
+}
+
+/// What the connections of a pass cost; none of it lies inside a latency.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectionStats {
+    /// Connections opened.
+    pub opened: u32,
+    /// Of those, the ones opened in the middle of the pass, because the server had closed the last one.
+    pub reopened: u32,
+    /// Time spent opening them, in nanoseconds.
+    pub connect_ns: u64,
+    /// Requests sent again because the connection proved closed before any byte of an answer.
+    pub resent: u32,
+}
+
+/// One of the concurrent clients of a pass.
+pub struct Client<'a> {
+    target: &'a Target,
+    writer: &'a RequestWriter,
+    number: usize,
+    connection: Option<Connection>,
+    request: Vec<u8>,
+    reader: ResponseReader,
+    stats: ConnectionStats,
+}
+
+/// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
+const DRAIN: Duration = Duration::from_secs(1);
+
+impl<'a> Client<'a> {
+    /// The client of that number (from 0), without a connection yet.
+    pub fn new(target: &'a Target, writer: &'a RequestWriter, streaming: bool, number: usize) -> Self {
+        Self {
+            target,
+            writer,
+            number,
+            connection: None,
+            request: Vec::new(),
+            reader: ResponseReader::new(streaming),
+            stats: ConnectionStats::default(),
+        }
+    }
+
+    /// Opens the connection, if there is none that can be used.
+    ///
+    /// # Errors
+    /// Where the server can't be reached.
+    pub async fn connect(&mut self) -> Result<(), Failure> {
+        if self.connection.as_mut().is_some_and(Connection::is_reusable) {
+            return Ok(());
+        }
+        let reopening = self.connection.take().is_some();
+        let started_ns = now_ns();
+        self.connection = Some(Connection::open(self.target).await?);
+        self.stats.opened += 1;
+        self.stats.reopened += u32::from(reopening);
+        self.stats.connect_ns += now_ns() - started_ns;
+        Ok(())
+    }
+
+    /// What its connections cost so far.
+    pub fn connection_stats(&self) -> ConnectionStats {
+        self.stats
+    }
+
+    /// The text of the last response.
+    pub fn last_text(&self) -> &str {
+        self.reader.text()
+    }
+
+    /// Sends one prompt and reads the answer to its end.
+    pub async fn complete(&mut self, index: usize, prompt: &Prompt, requested_tokens: u32, request_id: &str) -> Record {
+        let mut record = Record::new(index, prompt.prompt_tokens, requested_tokens);
+        // Room for every token, so that none of them allocates.
+        record.gaps.reserve_exact(requested_tokens.min(1 << 16) as usize);
+        self.writer.write(prompt, self.number, request_id, &mut self.request);
+        for attempt in 0.. {
+            let reused = match self.connect().await {
+                Ok(()) => self.connection.as_ref().is_some_and(|c| c.requests() > 0),
+                Err(failure) => {
+                    record.end_ns = now_ns();
+                    record.outcome = Err(failure);
+                    break;
+                }
+            };
+            self.reader.reset();
+            let limit = self.target.request_timeout;
+            let end = match tokio::time::timeout(limit, self.exchange(&mut record)).await {
+                Ok(end) => end,
+                Err(_) => End::TimedOut(limit.as_secs_f64()),
+            };
+            if let Some(connection) = &mut self.connection
+                && !matches!(end, End::Complete)
+            {
+                connection.close();
+            }
+            // The server closed an idle connection while the request was on its way: it has seen nothing of it.
+            let stale =
+                reused && attempt == 0 && !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
+            if stale {
+                self.stats.resent += 1;
+                continue;
+            }
+            self.reader.conclude(end, now_ns(), &mut record);
+            break;
+        }
+        record.gaps.shrink_to_fit();
+        record
+    }
+
+    async fn exchange(&mut self, record: &mut Record) -> End {
+        let Some(connection) = &mut self.connection else { return End::Closed };
+        let (sent_ns, sent) = connection.send(&self.request).await;
+        record.sent_ns = Some(sent_ns);
+        if let Err(e) = sent {
+            return End::Broken(e);
+        }
+        let mut framing = match read_head(connection, &mut self.reader, record).await {
+            Ok(framing) => framing,
+            Err(end) => return end,
+        };
+        loop {
+            let at_ns = connection.read_at_ns();
+            let reader = &mut self.reader;
+            let used = framing.decode(connection.unread(), |payload| reader.take_payload(payload, at_ns, record));
+            match used {
+                Ok(used) => connection.consume(used),
+                Err(failure) => return End::Malformed(failure),
+            }
+            if let Some(failure) = reader.take_failure() {
+                return End::Malformed(failure);
+            }
+            if framing.is_done() {
+                return End::Complete;
+            }
+            let read = if reader.is_done() {
+                match tokio::time::timeout(DRAIN, connection.read()).await {
+                    Ok(read) if framing != Framing::UntilClose => read,
+                    _ => {
+                        connection.close();
+                        return End::Complete;
+                    }
+                }
+            } else {
+                connection.read().await
+            };
+            match read {
+                Ok(0) if framing == Framing::UntilClose => return End::Complete,
+                Ok(0) => return End::Closed,
+                Ok(_) => reader.begin_read(),
+                Err(e) => return End::Broken(e),
+            }
+        }
+    }
+}
+
+async fn read_head(
+    connection: &mut Connection,
+    reader: &mut ResponseReader,
+    record: &mut Record,
+) -> Result<Framing, End> {
+    loop {
+        match connection.read().await {
+            Ok(0) => return Err(End::Closed),
+            Ok(_) => reader.begin_read(),
+            Err(e) => return Err(End::Broken(e)),
+        }
+        let parsed = http1::parse_head(connection.unread()).map_err(End::Malformed)?;
+        let Some((head, length)) = parsed else { continue };
+        connection.consume(length);
+        connection.note_keep_alive(&head);
+        record.headers_ns = Some(connection.read_at_ns());
+        let framing = head.framing;
+        reader.take_head(head).map_err(End::Malformed)?;
+        return Ok(framing);
+    }
+}

@@ -1,0 +1,31 @@
+//! From one prompt to one record of timestamped events.
+//!
+//! Takes a server's address, the sampling parameters and a prompt; gives a [`Record`]: when it was sent, when each token
+//! event was read, how it ended. The HTTP/1.1 of measured requests is spoken here, on plain sockets, so that every read has
+//! its own stamp; questions around the measurement (which model, which version) go through reqwest.
+
+pub mod clock;
+mod connection;
+mod event;
+mod exchange;
+mod failure;
+mod http1;
+mod record;
+mod request;
+mod response;
+mod server_info;
+mod server_url;
+mod sse;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use event::{Answer, Event, Usage, error_message};
+pub use exchange::{Client, ConnectionStats, Target};
+pub use failure::{Failure, FailureClass};
+pub use record::{Gap, Record, TokenSource};
+pub use request::{Api, Headers, RequestWriter, Sampling};
+pub use server_info::{ServerError, ServerInfo, model_ids};
+pub use server_url::ServerUrl;
+pub use sse::{EventTooLarge, SseDecoder, SseItem};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -1,0 +1,126 @@
+//! What is kept of one request.
+
+use super::{event::Usage, failure::Failure};
+
+/// One prompt's request, from send to end. All times are nanoseconds of the monotonic clock.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Position of the prompt in the workload, from 0.
+    pub index: usize,
+    /// Completed, or why not.
+    pub outcome: Result<(), Failure>,
+    /// When the request was handed to an open connection; `None` where there was none.
+    pub sent_ns: Option<u64>,
+    /// When the read returned that completed the response's head.
+    pub headers_ns: Option<u64>,
+    /// When the first token event was read.
+    pub first_token_ns: Option<u64>,
+    /// When the first token event was read that is not reasoning.
+    pub first_answer_ns: Option<u64>,
+    /// When the last token event was read.
+    pub last_token_ns: Option<u64>,
+    /// When the terminal event was read, or the failure was known.
+    pub end_ns: u64,
+    /// Gaps between consecutive token events.
+    pub gaps: Vec<Gap>,
+    /// Token events.
+    pub token_events: u32,
+    /// Token events that came in one read with an earlier one, and share its time.
+    pub coalesced_events: u32,
+    /// The last finish reason.
+    pub finish_reason: Option<String>,
+    /// Tokens as the server reports them.
+    pub usage: Option<Usage>,
+    /// The text, kept only where the server reported no output tokens and they must be counted.
+    pub text: Option<String>,
+    /// Tokens of the prompt by the client's tokenizer.
+    pub prompt_tokens: u32,
+    /// Tokens that were asked for.
+    pub requested_tokens: u32,
+    /// Tokens that came, and who counted them; set after the pass.
+    pub output: Option<(u32, TokenSource)>,
+}
+
+/// Who counted the output tokens. Counts from different sources are never compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenSource {
+    /// `usage.completion_tokens` of the server.
+    Usage,
+    /// The client's tokenizer over the whole text.
+    Client,
+    /// Some requests of a pass by one, some by the other.
+    Mixed,
+}
+
+/// A gap between token events, in units of 0.1 µs: four bytes that reach to 429 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap(u32);
+
+impl Gap {
+    /// From nanoseconds, rounded; what exceeds 429 s stays there.
+    pub fn from_ns(ns: u64) -> Self {
+        Self(u32::try_from((ns + 50) / 100).unwrap_or(u32::MAX))
+    }
+
+    /// In seconds.
+    pub fn seconds(self) -> f64 {
+        f64::from(self.0) * 1e-7
+    }
+}
+
+impl Record {
+    /// A record of a request that has not been sent.
+    pub fn new(index: usize, prompt_tokens: u32, requested_tokens: u32) -> Self {
+        Self {
+            index,
+            outcome: Ok(()),
+            sent_ns: None,
+            headers_ns: None,
+            first_token_ns: None,
+            first_answer_ns: None,
+            last_token_ns: None,
+            end_ns: 0,
+            gaps: Vec::new(),
+            token_events: 0,
+            coalesced_events: 0,
+            finish_reason: None,
+            usage: None,
+            text: None,
+            prompt_tokens,
+            requested_tokens,
+            output: None,
+        }
+    }
+
+    /// Whether it counts as completed.
+    pub fn is_completed(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
+    /// Time to first token, in seconds.
+    pub fn ttft_s(&self) -> Option<f64> {
+        self.since_send_s(self.first_token_ns?)
+    }
+
+    /// Time to the first token that is not reasoning, in seconds.
+    pub fn ttfo_s(&self) -> Option<f64> {
+        self.since_send_s(self.first_answer_ns?)
+    }
+
+    /// Time per output token after the first, in seconds: absent below two output tokens.
+    pub fn tpot_s(&self) -> Option<f64> {
+        let (tokens, _) = self.output.filter(|(tokens, _)| *tokens >= 2)?;
+        let span = self.last_token_ns?.checked_sub(self.first_token_ns?)?;
+        Some(span as f64 * 1e-9 / f64::from(tokens - 1))
+    }
+
+    /// End-to-end latency, in seconds.
+    pub fn e2e_s(&self) -> Option<f64> {
+        self.since_send_s(self.end_ns)
+    }
+
+    fn since_send_s(&self, at_ns: u64) -> Option<f64> {
+        Some(at_ns.checked_sub(self.sent_ns?)? as f64 * 1e-9)
+    }
+}

@@ -1,0 +1,164 @@
+//! What a server says of itself, asked through reqwest before anything is measured.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Target, event::error_message, request::Headers};
+
+/// The questions and their answers.
+pub struct ServerInfo {
+    /// Ids that `/v1/models` lists; `None` where the server has no such list.
+    pub models: Option<Vec<String>>,
+    /// What else it says: `server` header, version, the model's owner and context length.
+    pub facts: Map<String, Value>,
+}
+
+/// What keeps a server from being measured at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Nothing answers there.
+    #[error("cannot reach the server {url}: {why}")]
+    Unreachable {
+        /// The server.
+        url: String,
+        /// What the system said.
+        why: String,
+    },
+    /// It answered, but with an error.
+    #[error("the server {url} answered {status} to GET {path}: {message}")]
+    Refused {
+        /// The server.
+        url: String,
+        /// What was asked.
+        path: &'static str,
+        /// The status code.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// No model was named, and it lists none.
+    #[error("the server {url} lists no model: name one with --model")]
+    NoModel {
+        /// The server.
+        url: String,
+    },
+    /// The model that was named is not among those it lists.
+    #[error("the server {url} does not serve the model `{model}`; it serves: {served}")]
+    WrongModel {
+        /// The server.
+        url: String,
+        /// The model that was asked for.
+        model: String,
+        /// Those it lists.
+        served: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl ServerInfo {
+    /// Asks for the models and the version.
+    ///
+    /// # Errors
+    /// Where the server can't be reached, refuses the key, or is not ready.
+    pub async fn ask(target: &Target, headers: &Headers) -> Result<Self, ServerError> {
+        let client = http_client(target)?;
+        let get = |path: &'static str| {
+            let mut request = client.get(target.url.join(path)).timeout(PATIENCE);
+            for (name, value) in headers.iter() {
+                request = request.header(name, value);
+            }
+            request.send()
+        };
+        let unreachable =
+            |e: reqwest::Error| ServerError::Unreachable { url: target.url.to_string(), why: root_cause(&e) };
+        let mut facts = Map::new();
+
+        let response = get("/v1/models").await.map_err(unreachable)?;
+        if let Some(server) = response.headers().get("server").and_then(|value| value.to_str().ok()) {
+            facts.insert("server_header".to_owned(), server.into());
+        }
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        // Not every server has the list; but one that refuses the key or is loading would refuse the prompts too.
+        if matches!(status.as_u16(), 401 | 403 | 429) || status.is_server_error() {
+            return Err(ServerError::Refused {
+                url: target.url.to_string(),
+                path: "/v1/models",
+                status: status.as_u16(),
+                message: error_message(&body),
+            });
+        }
+        let models = match status.is_success() {
+            true => model_ids(&body, &mut facts),
+            false => None,
+        };
+        if let Ok(response) = get("/version").await
+            && response.status().is_success()
+            && let Ok(body) = response.bytes().await
+            && let Ok(Value::Object(fields)) = serde_json::from_slice(&body)
+            && let Some(version @ Value::String(_)) = fields.get("version")
+        {
+            facts.insert("version".to_owned(), version.clone());
+        }
+        Ok(Self { models, facts })
+    }
+
+    /// The model to measure: the one that was named, or the first of the list.
+    ///
+    /// # Errors
+    /// Where that is none, or one that the server does not list.
+    pub fn choose_model(&self, target: &Target, named: Option<&str>) -> Result<String, ServerError> {
+        let url = || target.url.to_string();
+        match (named, &self.models) {
+            (Some(model), Some(served)) if !served.is_empty() && !served.iter().any(|id| id == model) => {
+                Err(ServerError::WrongModel { url: url(), model: model.to_owned(), served: served.join(", ") })
+            }
+            (Some(model), _) => Ok(model.to_owned()),
+            (None, served) => {
+                let first = served.iter().flatten().next().cloned();
+                first.ok_or_else(|| ServerError::NoModel { url: url() })
+            }
+        }
+    }
+}
+
+/// The ids in a `/v1/models` answer; notes the first model's owner and context length.
+pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<String>> {
+    let list: Value = serde_json::from_slice(body).ok()?;
+    let models = list.get("data")?.as_array()?;
+    if let Some(first) = models.first() {
+        for key in ["owned_by", "max_model_len"] {
+            if let Some(value) = first.get(key).filter(|value| !value.is_null()) {
+                facts.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+    Some(models.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).collect())
+}
+
+fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(target.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none());
+    #[cfg(feature = "tls")]
+    let builder = match &target.tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls.config()),
+        None => builder,
+    };
+    builder.build().map_err(|e| ServerError::Setup(root_cause(&e)))
+}
+
+/// The innermost cause: "connection refused" rather than "error sending request".
+fn root_cause(e: &dyn std::error::Error) -> String {
+    let mut cause = e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

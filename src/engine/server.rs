@@ -1,0 +1,219 @@
+//! The engine's front: connections, routes, and its life.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Sender, channel},
+    },
+    thread::JoinHandle,
+};
+
+use serde_json::json;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::{Notify, oneshot},
+};
+
+use super::{
+    EngineConfig, RequestTruth,
+    dialect::{Asked, Wording},
+    http::{self, Request},
+    scheduler::{Gauges, Job, Scheduler},
+};
+use crate::dataset::{Tokenizer, WordList};
+
+/// A running engine. Dropping it stops it.
+pub struct Engine {
+    address: SocketAddr,
+    truths: Arc<Mutex<Vec<RequestTruth>>>,
+    stop: Arc<Notify>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What each connection needs.
+struct Shared {
+    config: EngineConfig,
+    tokenizer: Arc<Tokenizer>,
+    jobs: Sender<Job>,
+    gauges: Arc<Gauges>,
+    next_id: AtomicU64,
+}
+
+impl Engine {
+    /// Starts one on 127.0.0.1, on that port or, with 0, on a free one.
+    ///
+    /// # Errors
+    /// Where the port can't be had, or the tokenizer has no words to answer with.
+    pub fn start(config: EngineConfig, tokenizer: Arc<Tokenizer>, port: u16) -> io::Result<Self> {
+        let words = WordList::new(&tokenizer).map_err(io::Error::other)?.words().to_vec();
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (sender, jobs) = channel();
+        let gauges = Arc::new(Gauges::default());
+        let truths = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(Notify::new());
+
+        let scheduler =
+            Scheduler { config: config.clone(), words, jobs, gauges: gauges.clone(), truths: truths.clone() };
+        let shared = Arc::new(Shared { config, tokenizer, jobs: sender, gauges, next_id: AtomicU64::new(1) });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let stopped = stop.clone();
+        let front = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, shared) => {}
+                    () = stopped.notified() => {}
+                }
+            });
+        };
+        let threads = vec![
+            std::thread::Builder::new().name("engine-steps".to_owned()).spawn(move || scheduler.run())?,
+            std::thread::Builder::new().name("engine-front".to_owned()).spawn(front)?,
+        ];
+        Ok(Self { address, truths, stop, threads })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it did for the requests that have ended since the last call, in the order of their end.
+    pub fn take_truths(&self) -> Vec<RequestTruth> {
+        std::mem::take(&mut self.truths.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works until the process ends.
+    pub fn join(mut self) {
+        for thread in self.threads.drain(..) {
+            // A panic has already printed itself.
+            _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The front goes first: with it go the senders of jobs, and so the steps end.
+        self.stop.notify_one();
+        for thread in self.threads.drain(..).rev() {
+            _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let connections = tokio::task::LocalSet::new();
+    connections
+        .run_until(async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let shared = shared.clone();
+                        tokio::task::spawn_local(async move {
+                            // A connection that fails is the client's to notice.
+                            _ = serve(stream, &shared).await;
+                        });
+                    }
+                    // Out of descriptors, most likely: let others end.
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        })
+        .await;
+}
+
+async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(8 << 10);
+    while let Some(request) = http::read_request(&mut stream, &mut buffer).await? {
+        let keep_alive = request.keep_alive;
+        if !answer(&mut stream, request, shared).await? || !keep_alive {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Answers one request; `false` where the connection is of no more use.
+async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io::Result<bool> {
+    let completions = match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/health") => return reply(stream, 200, &json!({"status": "ok"})).await,
+        ("GET", "/version") => return reply(stream, 200, &json!({"version": env!("CARGO_PKG_VERSION")})).await,
+        ("GET", "/v1/models") => {
+            let model = json!({"id": shared.config.model, "object": "model", "owned_by": "tachometer"});
+            return reply(stream, 200, &json!({"object": "list", "data": [model]})).await;
+        }
+        ("GET", "/metrics") => {
+            let bytes = http::response(200, "text/plain; version=0.0.4", &metrics(&shared.gauges));
+            stream.write_all(&bytes).await?;
+            return Ok(true);
+        }
+        ("POST", "/v1/chat/completions") => false,
+        ("POST", "/v1/completions") => true,
+        (_, "/health" | "/v1/models" | "/metrics" | "/v1/chat/completions" | "/v1/completions") => {
+            return refuse(stream, 405, "Method Not Allowed").await;
+        }
+        _ => return refuse(stream, 404, "Not Found").await,
+    };
+    let asked = match Asked::parse(completions, &request.body, &shared.config.model) {
+        Ok(asked) => asked,
+        Err((status, message)) => return refuse(stream, status, &message).await,
+    };
+    let prompt_tokens = shared.tokenizer.count(&asked.prompt, false).unwrap_or(0) as u32;
+    let wording = Wording::new(&asked, shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
+    if asked.stream {
+        // As vLLM and llama.cpp do, the head goes out long before the first token.
+        stream.write_all(&wording.greeting()).await?;
+    }
+    let truth = RequestTruth {
+        request_id: request.request_id,
+        received_ns: request.received_ns,
+        prompt_tokens,
+        ..RequestTruth::default()
+    };
+    let (finished, wait) = oneshot::channel();
+    let socket = duplicate(stream)?;
+    if shared.jobs.send(Job { asked, wording, socket, truth, finished }).is_err() {
+        return Ok(false);
+    }
+    Ok(wait.await.unwrap_or(false))
+}
+
+/// A second handle of the connection, for the thread that writes tokens.
+fn duplicate(stream: &TcpStream) -> io::Result<std::net::TcpStream> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(stream).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsSocket::as_socket(stream).try_clone_to_owned()?;
+    Ok(std::net::TcpStream::from(owned))
+}
+
+async fn reply(stream: &mut TcpStream, status: u16, body: &serde_json::Value) -> io::Result<bool> {
+    stream.write_all(&http::response(status, "application/json", &body.to_string())).await?;
+    Ok(true)
+}
+
+async fn refuse(stream: &mut TcpStream, status: u16, message: &str) -> io::Result<bool> {
+    reply(stream, status, &json!({"error": {"message": message, "code": status}})).await
+}
+
+fn metrics(gauges: &Gauges) -> String {
+    let series = [
+        ("requests_running", "gauge", "Requests that run.", &gauges.running),
+        ("requests_waiting", "gauge", "Requests that wait for an instance.", &gauges.waiting),
+        ("tokens_generated_total", "counter", "Tokens generated since the start.", &gauges.tokens),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, value) in series {
+        let value = value.load(Ordering::Relaxed);
+        text += &format!("# HELP engine_{name} {help}\n# TYPE engine_{name} {kind}\nengine_{name} {value}\n");
+    }
+    text
+}
