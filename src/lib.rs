@@ -3,3 +3,6 @@ pub mod client;
 pub mod dataset;
 pub mod engine;
 pub mod fixtures;
+pub mod load;
+pub mod metrics;
+pub mod stats;

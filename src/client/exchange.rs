@@ -1,6 +1,6 @@
 //! One client: one prompt after another on a persistent connection, each becoming a record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ServerUrl,
@@ -41,10 +41,19 @@ pub struct ConnectionStats {
     pub resent: u32,
 }
 
+impl std::ops::AddAssign for ConnectionStats {
+    fn add_assign(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.reopened += other.reopened;
+        self.connect_ns += other.connect_ns;
+        self.resent += other.resent;
+    }
+}
+
 /// One of the concurrent clients of a pass.
-pub struct Client<'a> {
-    target: &'a Target,
-    writer: &'a RequestWriter,
+pub struct Client {
+    target: Arc<Target>,
+    writer: Arc<RequestWriter>,
     number: usize,
     connection: Option<Connection>,
     request: Vec<u8>,
@@ -55,9 +64,9 @@ pub struct Client<'a> {
 /// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_secs(1);
 
-impl<'a> Client<'a> {
+impl Client {
     /// The client of that number (from 0), without a connection yet.
-    pub fn new(target: &'a Target, writer: &'a RequestWriter, streaming: bool, number: usize) -> Self {
+    pub fn new(target: Arc<Target>, writer: Arc<RequestWriter>, streaming: bool, number: usize) -> Self {
         Self {
             target,
             writer,
@@ -79,7 +88,7 @@ impl<'a> Client<'a> {
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
-        self.connection = Some(Connection::open(self.target).await?);
+        self.connection = Some(Connection::open(&self.target).await?);
         self.stats.opened += 1;
         self.stats.reopened += u32::from(reopening);
         self.stats.connect_ns += now_ns() - started_ns;

@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Latency;
+use crate::{
+    client::{ConnectionStats, Record, TokenSource},
+    dataset::Tokenizer,
+};
+
+/// The numbers of one pass: `passes[]` of report.json.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PassMetrics {
+    /// The seed that drew its prompts.
+    pub seed: u64,
+    /// When it started, by the wall clock, RFC 3339.
+    pub started_at: String,
+    /// First send to last terminal event, in seconds; prefill included, and failed requests too.
+    pub duration_s: f64,
+    /// Requests that ended as they should.
+    pub completed: usize,
+    /// All others.
+    pub failed: usize,
+    /// The others, by class.
+    pub failures: BTreeMap<String, usize>,
+    /// One message for each class.
+    pub failure_examples: BTreeMap<String, String>,
+    /// Prompt tokens of completed requests: the server's count where it gave one, else the client's.
+    pub prompt_tokens: u64,
+    /// Output tokens of completed requests.
+    pub output_tokens: u64,
+    /// Output tokens that were asked for by the requests that completed.
+    pub requested_tokens: u64,
+    /// Who counted the output tokens; `null` where nothing completed.
+    pub token_source: Option<TokenSource>,
+    /// Prompt tokens that the server took from its cache, where it says so.
+    pub cached_tokens: Option<u64>,
+    /// Completed requests per second.
+    pub rps: f64,
+    /// Completed requests per minute.
+    pub rpm: f64,
+    /// Output tokens of completed requests per second.
+    pub output_tokens_per_s: f64,
+    /// Prompt and output tokens of completed requests per second.
+    pub total_tokens_per_s: f64,
+    /// Time to first token.
+    pub ttft_s: Option<Latency>,
+    /// Time to the first token that is not reasoning.
+    pub ttfo_s: Option<Latency>,
+    /// Time per output token after the first.
+    pub tpot_s: Option<Latency>,
+    /// Gap between token events.
+    pub itl_s: Option<Latency>,
+    /// End-to-end latency.
+    pub e2e_s: Option<Latency>,
+    /// How late requests were sent; only an open-loop schedule has such a time.
+    pub send_lag_s: Option<Latency>,
+    /// Token events, of completed requests.
+    pub token_events: u64,
+    /// Share of token events that came in one read with an earlier one.
+    pub coalesced_share: f64,
+    /// What the connections cost.
+    pub connections: Connections,
+    /// What the client itself used.
+    pub client: ClientUse,
+}
+
+/// What the connections of a pass cost, outside all latencies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Connections opened.
+    pub opened: u32,
+    /// Of those, in the middle of the pass.
+    pub reopened: u32,
+    /// Requests sent again because their connection proved closed before any byte of an answer.
+    pub resent: u32,
+    /// Time to open one, on average.
+    pub connect_mean_s: f64,
+}
+
+/// What the client itself used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientUse {
+    /// CPU time of the client's threads.
+    pub cpu_s: Option<f64>,
+    /// The number of those threads.
+    pub threads: usize,
+    /// Whether the client could not keep up; `null` while that is not measured.
+    pub bound: Option<bool>,
+}
+
+const NS: f64 = 1e-9;
+
+impl PassMetrics {
+    /// Of the records of one pass, whose output tokens have been counted.
+    pub fn of(
+        seed: u64,
+        started_at: String,
+        records: &[Record],
+        connections: ConnectionStats,
+        client: ClientUse,
+    ) -> Self {
+        let completed: Vec<&Record> = records.iter().filter(|record| record.is_completed()).collect();
+        let mut failures = BTreeMap::new();
+        let mut failure_examples = BTreeMap::new();
+        for failure in records.iter().filter_map(|record| record.outcome.as_ref().err()) {
+            let class = failure.class.to_string();
+            *failures.entry(class.clone()).or_default() += 1;
+            failure_examples.entry(class).or_insert_with(|| failure.message.clone());
+        }
+        let started_ns = records.iter().filter_map(|record| record.sent_ns).min();
+        let ended_ns = records.iter().filter(|record| record.sent_ns.is_some()).map(|record| record.end_ns).max();
+        let duration_s = started_ns.zip(ended_ns).map_or(0.0, |(start, end)| end.saturating_sub(start) as f64 * NS);
+        let per_s = |count: f64| if duration_s > 0.0 { count / duration_s } else { 0.0 };
+
+        let prompt_tokens: u64 = completed.iter().map(|record| u64::from(prompt_tokens(record))).sum();
+        let output_tokens: u64 = completed.iter().filter_map(|record| record.output).map(|(n, _)| u64::from(n)).sum();
+        let cached = completed.iter().filter_map(|record| record.usage?.cached_tokens).map(u64::from);
+        let token_events: u64 = completed.iter().map(|record| u64::from(record.token_events)).sum();
+        let coalesced: u64 = completed.iter().map(|record| u64::from(record.coalesced_events)).sum();
+        let latency = |of: fn(&Record) -> Option<f64>| Latency::of(completed.iter().filter_map(|r| of(r)).collect());
+
+        Self {
+            seed,
+            started_at,
+            duration_s,
+            completed: completed.len(),
+            failed: records.len() - completed.len(),
+            failures,
+            failure_examples,
+            prompt_tokens,
+            output_tokens,
+            requested_tokens: completed.iter().map(|record| u64::from(record.requested_tokens)).sum(),
+            token_source: token_source(&completed),
+            cached_tokens: cached.reduce(|a, b| a + b),
+            rps: per_s(completed.len() as f64),
+            rpm: per_s(completed.len() as f64) * 60.0,
+            output_tokens_per_s: per_s(output_tokens as f64),
+            total_tokens_per_s: per_s((prompt_tokens + output_tokens) as f64),
+            ttft_s: latency(Record::ttft_s),
+            ttfo_s: latency(Record::ttfo_s),
+            tpot_s: latency(Record::tpot_s),
+            itl_s: Latency::of(completed.iter().flat_map(|record| &record.gaps).map(|gap| gap.seconds()).collect()),
+            e2e_s: latency(Record::e2e_s),
+            send_lag_s: None,
+            token_events,
+            coalesced_share: if token_events == 0 { 0.0 } else { coalesced as f64 / token_events as f64 },
+            connections: Connections {
+                opened: connections.opened,
+                reopened: connections.reopened,
+                resent: connections.resent,
+                connect_mean_s: connections.connect_ns as f64 * NS / f64::from(connections.opened.max(1)),
+            },
+            client,
+        }
+    }
+}
+
+/// Tokens of a request's prompt: the server's count where it gave one, else the client's.
+fn prompt_tokens(record: &Record) -> u32 {
+    record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens)
+}
+
+fn token_source(completed: &[&Record]) -> Option<TokenSource> {
+    let mut sources = completed.iter().filter_map(|record| record.output).map(|(_, source)| source);
+    let first = sources.next()?;
+    Some(if sources.all(|source| source == first) { first } else { TokenSource::Mixed })
+}
+
+/// Settles how many tokens each completed request gave: what the server reported, or else what the tokenizer counts over the
+/// whole text. To be called after the pass, since it takes CPU time.
+///
+/// # Errors
+/// What the tokenizer said.
+pub fn count_output_tokens(records: &mut [Record], tokenizer: &Tokenizer) -> Result<(), String> {
+    records.par_iter_mut().filter(|record| record.is_completed()).try_for_each(|record| {
+        record.output = match record.usage.and_then(|usage| usage.completion_tokens) {
+            Some(tokens) => Some((tokens, TokenSource::Usage)),
+            None => {
+                let text = record.text.take().unwrap_or_default();
+                Some((tokenizer.count(&text, false)? as u32, TokenSource::Client))
+            }
+        };
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Failure, FailureClass, Gap, Usage};
+
+    fn record(index: usize, sent_ms: u64, first_ms: u64, last_ms: u64, end_ms: u64, tokens: u32) -> Record {
+        let ns = |ms: u64| ms * 1_000_000;
+        let mut record = Record::new(index, 10, tokens);
+        record.sent_ns = Some(ns(sent_ms));
+        record.first_token_ns = Some(ns(first_ms));
+        record.first_answer_ns = Some(ns(first_ms));
+        record.last_token_ns = Some(ns(last_ms));
+        record.end_ns = ns(end_ms);
+        record.token_events = tokens;
+        record.output = Some((tokens, TokenSource::Usage));
+        record
+    }
+
+    fn of(records: &[Record]) -> PassMetrics {
+        let client = ClientUse { cpu_s: None, threads: 1, bound: None };
+        PassMetrics::of(0, String::new(), records, ConnectionStats::default(), client)
+    }
+
+    #[test]
+    fn the_definitions() {
+        let mut first = record(0, 1000, 1100, 1500, 1510, 5);
+        first.gaps = vec![Gap::from_ns(100_000_000); 4];
+        first.usage = Some(Usage { prompt_tokens: Some(17), cached_tokens: Some(12), ..Usage::default() });
+        let second = record(1, 1200, 1500, 1500, 1600, 1);
+        let mut third = record(2, 1300, 1400, 1900, 3000, 50);
+        third.outcome = Err(Failure::new(FailureClass::Http(503), "loading"));
+        let pass = of(&[first, second, third]);
+
+        // First send 1.0 s, last end 3.0 s: the failed request counts for the time, and for nothing else.
+        assert_eq!((pass.duration_s, pass.completed, pass.failed), (2.0, 2, 1));
+        assert_eq!((pass.rps, pass.rpm), (1.0, 60.0));
+        assert_eq!((pass.prompt_tokens, pass.output_tokens, pass.cached_tokens), (27, 6, Some(12)));
+        assert_eq!((pass.output_tokens_per_s, pass.total_tokens_per_s), (3.0, 16.5));
+        assert_eq!(pass.failures, BTreeMap::from([("http_503".to_owned(), 1)]));
+        let near = |got: f64, expected: f64| assert!((got - expected).abs() < 1e-9, "{got} is not {expected}");
+        let ttft = pass.ttft_s.unwrap();
+        near(ttft.min, 0.1);
+        near(ttft.max, 0.3);
+        // TPOT exists from two tokens on: 0.4 s over 4 further tokens.
+        let tpot = pass.tpot_s.unwrap();
+        assert_eq!(tpot.count, 1);
+        near(tpot.mean, 0.1);
+        near(pass.itl_s.unwrap().p99, 0.1);
+        near(pass.e2e_s.unwrap().mean, (0.51 + 0.4) / 2.0);
+    }
+
+    #[test]
+    fn nothing_completed_is_no_throughput_and_no_latency() {
+        let mut only = record(0, 0, 1, 1, 1000, 1);
+        only.outcome = Err(Failure::new(FailureClass::Reset, ""));
+        let pass = of(&[only]);
+        assert_eq!((pass.rpm, pass.output_tokens_per_s, pass.ttft_s, pass.token_source), (0.0, 0.0, None, None));
+        let mut unsent = Record::new(0, 1, 1);
+        unsent.outcome = Err(Failure::new(FailureClass::Connect, ""));
+        assert_eq!(of(&[unsent]).duration_s, 0.0);
+    }
+}
