@@ -1,5 +1,6 @@
 //! placeholder
 pub mod client;
+pub mod config;
 pub mod dataset;
 pub mod engine;
 pub mod fixtures;

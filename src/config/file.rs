@@ -1,0 +1,199 @@
+//! `tachometer.toml`: settings for all benchmarks at the top, and named workloads.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{ConfigError, Settings, error::nearest};
+
+/// The file's name at the package root.
+pub const FILE_NAME: &str = "tachometer.toml";
+
+/// What the file says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFile {
+    /// The top level.
+    pub settings: Settings,
+    /// `[workload.NAME]`, in the order of their names.
+    pub workloads: BTreeMap<String, Settings>,
+}
+
+/// Settings that concern the whole run, and have no place in a workload.
+const GLOBAL: &[&str] = &[
+    "server",
+    "api_key_env",
+    "header",
+    "engine",
+    "csv",
+    "csv_format",
+    "save_requests",
+    "dump_workload",
+    "client_threads",
+    "confidence_level",
+];
+
+impl ConfigFile {
+    /// Reads the file. Relative paths in it are meant from its own folder.
+    ///
+    /// # Errors
+    /// Where it can't be read, is not TOML, or has a key that no setting has.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ConfigError::Read { path: path.to_owned(), why: e.to_string() })?;
+        let mut file = Self::parse(&text, path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for settings in std::iter::once(&mut file.settings).chain(file.workloads.values_mut()) {
+            let paths =
+                [&mut settings.tokenizer, &mut settings.csv, &mut settings.save_requests, &mut settings.dump_workload];
+            for path in paths.into_iter().flatten() {
+                *path = folder.join(&*path);
+            }
+            if let Some(dataset) = settings.dataset.as_mut().filter(|dataset| !dataset.starts_with("random:")) {
+                *dataset = folder.join(&*dataset).display().to_string();
+            }
+        }
+        Ok(file)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let error = |e: toml::de::Error| {
+            let line = e.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            ConfigError::File { path: path.to_owned(), why: format!("{place}{}", e.message().replace('\n', " ")) }
+        };
+        let mut table: toml::Table = text.parse().map_err(error)?;
+        let workloads = table.remove("workload");
+        let unknown = |kind, name: &str, known: &mut dyn Iterator<Item = &str>| ConfigError::Unknown {
+            place: place(path, text, name),
+            kind,
+            name: name.to_owned(),
+            nearest: nearest(name, known),
+        };
+        for key in table.keys() {
+            if !Settings::NAMES.contains(&key.as_str()) {
+                let known = Settings::NAMES.iter().copied();
+                return Err(unknown("key", key, &mut known.chain(["workload"])));
+            }
+        }
+        let workloads = match workloads {
+            None => toml::Table::new(),
+            Some(toml::Value::Table(workloads)) => workloads,
+            Some(_) => {
+                let why = "`workload` is not a table: name each one as [workload.NAME]".to_owned();
+                return Err(ConfigError::File { path: path.to_owned(), why });
+            }
+        };
+        for (name, workload) in &workloads {
+            check_name(name, path)?;
+            let toml::Value::Table(workload) = workload else {
+                let why = format!("`workload.{name}` is not a table: write [workload.{name}]");
+                return Err(ConfigError::File { path: path.to_owned(), why });
+            };
+            for key in workload.keys() {
+                if GLOBAL.contains(&key.as_str()) {
+                    let why = format!("`{key}` concerns all workloads: move it from [workload.{name}] to the top");
+                    return Err(ConfigError::File { path: path.to_owned(), why });
+                }
+                if !Settings::NAMES.contains(&key.as_str()) {
+                    return Err(unknown("key", key, &mut Settings::NAMES.iter().copied()));
+                }
+            }
+        }
+
+        /// Only what the checks above let through gets here; reading the text anew gives errors their place.
+        #[derive(Deserialize)]
+        struct Whole {
+            #[serde(flatten)]
+            settings: Settings,
+            #[serde(default)]
+            workload: BTreeMap<String, Settings>,
+        }
+        let whole: Whole = toml::from_str(text).map_err(error)?;
+        Ok(Self { settings: whole.settings, workloads: whole.workload })
+    }
+
+    /// The file at the package root, or nothing where there is none.
+    ///
+    /// # Errors
+    /// As [`ConfigFile::read`].
+    pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
+        match named {
+            Some(path) => Self::read(path),
+            None => {
+                let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+                let path = root.join(FILE_NAME);
+                if path.exists() { Self::read(&path) } else { Ok(Self::default()) }
+            }
+        }
+    }
+}
+
+/// Names become folders and filters.
+fn check_name(name: &str, path: &Path) -> Result<(), ConfigError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || !name.chars().all(allowed) || name.starts_with('.') {
+        let why = format!("`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`");
+        return Err(ConfigError::File { path: path.to_owned(), why });
+    }
+    Ok(())
+}
+
+/// `tachometer.toml line 7`, where a line begins with that key.
+fn place(path: &Path, text: &str, key: &str) -> String {
+    let begins = |line: &str| {
+        let rest = line.trim_start().trim_start_matches('[').trim_start_matches(['"', '\'']).strip_prefix(key);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    match text.lines().position(begins) {
+        Some(line) => format!("{} line {}", path.display(), line + 1),
+        None => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_workloads() {
+        let text = r#"
+            server = "h:1"
+            concurrency = 8
+            extra_body = { top_k = 1 }
+            engine = "instance_num=3"
+            [workload.long]
+            dataset = "random:1000:10"
+            concurrency = [1, 2]
+            extra_body = '{"seed": 7}'
+        "#;
+        let file = ConfigFile::parse(text, Path::new("t")).unwrap();
+        assert_eq!(file.settings.concurrency, Some(vec![8]));
+        assert_eq!(file.settings.engine.unwrap().instance_num, 3);
+        assert_eq!(file.settings.extra_body.unwrap()["top_k"], 1);
+        let long = &file.workloads["long"];
+        assert_eq!((long.concurrency.clone(), long.dataset.as_deref()), (Some(vec![1, 2]), Some("random:1000:10")));
+        assert_eq!(long.extra_body.as_ref().unwrap()["seed"], 7);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let table = [
+            ("a = 1\nconcurency = 3", "t line 1: unknown key `a`"),
+            ("seed = 1\nconcurency = 3", "t line 2: unknown key `concurency`; did you mean `concurrency`?"),
+            ("[workload.x]\nnum_prompt = 3", "t line 2: unknown key `num_prompt`; did you mean `num_prompts`?"),
+            ("[worklod.x]\nseed = 3", "t line 1: unknown key `worklod`; did you mean `workload`?"),
+            ("[workload.x]\nserver = \"h\"", "`server` concerns all workloads"),
+            ("[workload.\"a/b\"]\n", "a name is made of"),
+            ("seed = \"x\"", "line 1: invalid type"),
+            ("seed = ", "line 1: "),
+            ("api = \"grpc\"", "line 1: unknown variant `grpc`"),
+        ];
+        for (text, expected) in table {
+            let message = ConfigFile::parse(text, Path::new("t")).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What to run.
+//!
+//! Takes flags, `TACHOMETER_*` variables and `tachometer.toml`, in that order of precedence, over the defaults; gives the
+//! benchmarks, each a workload at a load point. Everything is checked here: what comes out can be trusted.
+
+mod cli;
+mod error;
+mod file;
+mod plan;
+mod settings;
+
+pub use cli::{Cli, ListFormat};
+pub use error::ConfigError;
+pub use file::{ConfigFile, FILE_NAME};
+pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, plan};
+pub use settings::{CsvFormat, Settings};

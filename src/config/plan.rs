@@ -1,0 +1,441 @@
+//! From layers of settings to benchmarks.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Cli, ConfigError, ConfigFile, CsvFormat, Settings, error::nearest};
+use crate::{
+    client::{Headers, Sampling, ServerUrl},
+    dataset::Policy,
+    engine::EngineConfig,
+};
+
+/// Everything that a run does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In the order in which they run.
+    pub benchmarks: Vec<Benchmark>,
+    /// What is measured.
+    pub server: ServerSpec,
+    /// Threads that the clients run on.
+    pub client_threads: usize,
+    /// Level of the confidence intervals.
+    pub confidence_level: f64,
+    /// Where the CSV goes, if not to its usual place.
+    pub csv: Option<PathBuf>,
+    /// Its columns.
+    pub csv_format: CsvFormat,
+    /// Where a line a request goes.
+    pub save_requests: Option<PathBuf>,
+    /// Where the workload goes, instead of being sent.
+    pub dump_workload: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub enum ServerSpec {
+    /// The simulated engine in this process.
+    Embedded(EngineConfig),
+    /// A running server.
+    Live {
+        /// Where it is.
+        url: ServerUrl,
+        /// Sent with every request, the key among them.
+        headers: Headers,
+    },
+}
+
+/// A workload at a load point.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    /// E.g. `sharegpt/c64`.
+    pub name: String,
+    /// What is sent.
+    pub workload: Workload,
+    /// How many clients send at once.
+    pub concurrency: usize,
+}
+
+/// What is sent, and how often.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// E.g. `sharegpt`.
+    pub name: String,
+    /// Where prompts come from.
+    pub dataset: DatasetSpec,
+    /// What counts tokens; `None` is the crate's own fixture.
+    pub tokenizer: Option<PathBuf>,
+    /// How prompts are drawn.
+    pub sampler: Policy,
+    /// Of the first pass.
+    pub seed: u64,
+    /// Of a pass.
+    pub num_prompts: usize,
+    /// Passes.
+    pub sample_size: usize,
+    /// Requests before the first pass; `None` leaves it to the concurrency.
+    pub warmup: Option<usize>,
+    /// The model that was named.
+    pub model: Option<String>,
+    /// What is asked beside the prompt.
+    pub sampling: Sampling,
+    /// Limit for one request.
+    pub timeout: Duration,
+    /// Limit for opening a connection.
+    pub connect_timeout: Duration,
+}
+
+/// Where prompts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatasetSpec {
+    /// The crate's own conversations.
+    Fixture,
+    /// A ShareGPT file.
+    ShareGpt(PathBuf),
+    /// Synthetic prompts of exact lengths, in tokens.
+    Random {
+        /// Of each prompt.
+        prompt_tokens: u32,
+        /// Of each answer.
+        output_tokens: u32,
+    },
+}
+
+impl std::fmt::Display for DatasetSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Fixture => f.write_str("fixtures/sharegpt.json"),
+            Self::ShareGpt(path) => write!(f, "{}", path.display()),
+            Self::Random { prompt_tokens, output_tokens } => write!(f, "random:{prompt_tokens}:{output_tokens}"),
+        }
+    }
+}
+
+impl Workload {
+    /// Requests before the first pass at a concurrency: enough to open every path once, no more.
+    pub fn warmup_at(&self, concurrency: usize) -> usize {
+        self.warmup.unwrap_or(concurrency.min(16))
+    }
+}
+
+/// Puts the layers together and checks every value. With `tiny`, every benchmark becomes one small pass on the embedded
+/// engine, whatever was configured.
+///
+/// # Errors
+/// Where a value makes no sense, or a live server lacks a dataset or tokenizer.
+pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
+    check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+    let top = cli.settings.clone().over(&file.settings);
+    let live = top.server.is_some();
+
+    // A dataset given by flag or variable stands for one workload, in place of those the file names.
+    let named: Vec<(String, Settings)> = if cli.settings.dataset.is_some() || file.workloads.is_empty() {
+        vec![(String::new(), top.clone())]
+    } else {
+        let layered = |settings: &Settings| cli.settings.clone().over(settings).over(&file.settings);
+        file.workloads.iter().map(|(name, settings)| (name.clone(), layered(settings))).collect()
+    };
+    let mut benchmarks = Vec::new();
+    for (name, settings) in named {
+        let name = if name.is_empty() { default_name(&settings)? } else { name };
+        let workload = workload(name, &settings, live, tiny)?;
+        let default: &[usize] = if live { &[64] } else { &[8, 64] };
+        let concurrencies = settings.concurrency.as_deref().unwrap_or(default);
+        if concurrencies.is_empty() {
+            return Err(ConfigError::value("--concurrency", "the list is empty"));
+        }
+        for &concurrency in concurrencies {
+            if concurrency == 0 {
+                return Err(ConfigError::value("--concurrency", "0 clients would send nothing: use 1 or more"));
+            }
+            let benchmark = Benchmark {
+                name: format!("{}/c{concurrency}", workload.name),
+                workload: workload.clone(),
+                concurrency: if tiny { concurrency.min(TINY_CONCURRENCY) } else { concurrency },
+            };
+            if benchmarks.iter().any(|other: &Benchmark| other.name == benchmark.name) {
+                return Err(ConfigError::value("--concurrency", format!("{concurrency} is given twice")));
+            }
+            benchmarks.push(benchmark);
+        }
+    }
+    let level = top.confidence_level.unwrap_or(0.95);
+    if !(level > 0.0 && level < 1.0) {
+        return Err(ConfigError::value("--confidence-level", format!("{level} is not between 0 and 1")));
+    }
+    Ok(Plan {
+        benchmarks,
+        server: server(&top, tiny, cli.list)?,
+        client_threads: client_threads(&top)?,
+        confidence_level: level,
+        csv: top.csv.clone(),
+        csv_format: top.csv_format.unwrap_or_default(),
+        save_requests: top.save_requests.clone(),
+        dump_workload: top.dump_workload.clone(),
+    })
+}
+
+const TINY_CONCURRENCY: usize = 4;
+const TINY_PROMPTS: usize = 6;
+const TINY_TOKENS: u32 = 8;
+
+fn default_name(settings: &Settings) -> Result<String, ConfigError> {
+    Ok(match dataset(settings)? {
+        Some(DatasetSpec::Random { prompt_tokens, output_tokens }) => format!("random-{prompt_tokens}-{output_tokens}"),
+        _ => "sharegpt".to_owned(),
+    })
+}
+
+fn dataset(settings: &Settings) -> Result<Option<DatasetSpec>, ConfigError> {
+    let Some(text) = &settings.dataset else { return Ok(None) };
+    let Some(lengths) = text.strip_prefix("random:") else {
+        return Ok(Some(DatasetSpec::ShareGpt(text.into())));
+    };
+    let parsed = lengths.split_once(':').and_then(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
+    match parsed {
+        Some((prompt_tokens @ 1.., output_tokens @ 1..)) => {
+            Ok(Some(DatasetSpec::Random { prompt_tokens, output_tokens }))
+        }
+        _ => {
+            let why = format!("`{text}` is not random:PROMPT_TOKENS:OUTPUT_TOKENS with two numbers above 0");
+            Err(ConfigError::value("--dataset", why))
+        }
+    }
+}
+
+fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result<Workload, ConfigError> {
+    let at_least_1 = |flag: &str, value: usize| match value {
+        0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
+        n => Ok(n),
+    };
+    let dataset = match dataset(settings)? {
+        Some(dataset) if !tiny => dataset,
+        None if live && !tiny => {
+            let why = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
+            return Err(ConfigError::value("--dataset", why));
+        }
+        _ => DatasetSpec::Fixture,
+    };
+    if live && !tiny && settings.tokenizer.is_none() {
+        let why = "a live server's prompts are counted by its own tokenizer: name its tokenizer.json, tokenizer.model or folder";
+        return Err(ConfigError::value("--tokenizer", why));
+    }
+    let field = settings.max_tokens_field.clone().unwrap_or_else(|| "max_tokens".to_owned());
+    if !matches!(field.as_str(), "max_tokens" | "max_completion_tokens") {
+        let why = format!("`{field}` is neither max_tokens nor max_completion_tokens");
+        return Err(ConfigError::value("--max-tokens-field", why));
+    }
+    if settings.max_tokens == Some(0) {
+        return Err(ConfigError::value("--max-tokens", "0 tokens are no answer: use 1 or more"));
+    }
+    let sampling = Sampling {
+        api: settings.api.unwrap_or(crate::client::Api::Chat),
+        stream: settings.stream.unwrap_or(!live),
+        ignore_eos: settings.ignore_eos.unwrap_or(true),
+        temperature: in_range("--temperature", settings.temperature.unwrap_or(1.0), 0.0, 100.0)?,
+        top_p: in_range("--top-p", settings.top_p.unwrap_or(1.0), 0.0, 1.0)?,
+        max_tokens: if tiny { Some(TINY_TOKENS) } else { settings.max_tokens },
+        max_tokens_field: field,
+        include_usage: settings.include_usage.unwrap_or(true),
+        extra_body: if tiny { Default::default() } else { settings.extra_body.clone().unwrap_or_default() },
+    };
+    let num_prompts = at_least_1("--num-prompts", settings.num_prompts.unwrap_or(if live { 2000 } else { 64 }))?;
+    let sample_size = at_least_1("--sample-size", settings.sample_size.unwrap_or(if live { 3 } else { 5 }))?;
+    let seed = settings.seed.unwrap_or(0);
+    if seed.checked_add(sample_size as u64).is_none() {
+        return Err(ConfigError::value("--seed", format!("{seed} leaves no room for the seeds of further passes")));
+    }
+    Ok(Workload {
+        name,
+        dataset,
+        tokenizer: if tiny { None } else { settings.tokenizer.clone() },
+        sampler: settings.sampler.unwrap_or(Policy::FilterThenSample),
+        seed,
+        num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
+        sample_size: if tiny { 1 } else { sample_size },
+        warmup: if tiny { Some(1) } else { settings.warmup },
+        model: if tiny { None } else { settings.model.clone() },
+        sampling,
+        timeout: seconds("--timeout", settings.timeout.unwrap_or(600.0))?,
+        connect_timeout: seconds("--connect-timeout", settings.connect_timeout.unwrap_or(10.0))?,
+    })
+}
+
+fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
+    let Some(text) = top.server.as_ref().filter(|_| !tiny) else {
+        return Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() }));
+    };
+    let url = ServerUrl::parse(text).map_err(|why| {
+        ConfigError::value("--server", format!("`{}` is not a server URL: {why}", without_credentials(text)))
+    })?;
+    let mut headers = Headers::default();
+    // Listing must work without the key.
+    if let Some(name) = top.api_key_env.as_ref().filter(|_| !list) {
+        let key = std::env::var(name)
+            .map_err(|_| ConfigError::value("--api-key-env", format!("the variable {name} is not set")))?;
+        let bearer = format!("Bearer {}", key.trim());
+        headers.push("authorization", &bearer).map_err(|why| ConfigError::value("--api-key-env", why))?;
+    }
+    for line in top.header.iter().flatten() {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
+        headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
+    }
+    Ok(ServerSpec::Live { url, headers })
+}
+
+/// The text of a URL, without what may be a password in it.
+fn without_credentials(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+/// As fast as the machine goes: a test waits for nothing.
+fn tiny_engine() -> EngineConfig {
+    EngineConfig { decode_step_ms: 0.1, decode_per_request_us: 0.0, ..EngineConfig::default() }
+}
+
+fn client_threads(top: &Settings) -> Result<usize, ConfigError> {
+    match top.client_threads {
+        Some(0) => Err(ConfigError::value("--client-threads", "0 threads would send nothing: use 1 or more")),
+        Some(n) => Ok(n),
+        // One core is left to the server, which may be on this machine, and embedded ones are.
+        None => Ok(std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))),
+    }
+}
+
+fn in_range(flag: &str, value: f64, least: f64, most: f64) -> Result<f64, ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::value(flag, format!("{value} is not between {least} and {most}")))
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, ConfigError> {
+    match Duration::try_from_secs_f64(value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(ConfigError::value(flag, format!("{value} is not a number of seconds above 0"))),
+    }
+}
+
+/// A misspelt variable would be passed over in silence otherwise.
+fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+    let known: Vec<String> = Settings::NAMES
+        .iter()
+        .chain(&["config"])
+        .map(|name| format!("TACHOMETER_{}", name.to_ascii_uppercase()))
+        .collect();
+    for name in names.filter(|name| name.starts_with("TACHOMETER_")) {
+        if !known.contains(&name) {
+            let nearest = nearest(&name, known.iter().map(String::as_str));
+            return Err(ConfigError::Unknown { place: "the environment".to_owned(), kind: "variable", name, nearest });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
+        let cli = Cli::try_parse_from(std::iter::once(&"bench").chain(flags)).map_err(|e| e.to_string())?;
+        let path = std::env::temp_dir().join(format!(
+            "tachometer-plan-{}-{:?}.toml",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        std::fs::write(&path, file).unwrap();
+        let read = ConfigFile::read(&path);
+        std::fs::remove_file(&path).unwrap();
+        plan(&cli, &read.map_err(|e| e.to_string())?, tiny).map_err(|e| e.to_string())
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.benchmarks.iter().map(|b| b.name.as_str()).collect()
+    }
+
+    const LIVE: [&str; 6] = ["--server", "h:1", "--dataset", "d.json", "--tokenizer", "t.json"];
+
+    #[test]
+    fn defaults_are_those_of_the_method() {
+        let embedded = planned(&[], "", false).unwrap();
+        assert_eq!(names(&embedded), ["sharegpt/c8", "sharegpt/c64"]);
+        let workload = &embedded.benchmarks[0].workload;
+        assert_eq!((workload.num_prompts, workload.sample_size, workload.sampling.stream), (64, 5, true));
+
+        let live = planned(&LIVE, "", false).unwrap();
+        assert_eq!(names(&live), ["sharegpt/c64"]);
+        let workload = &live.benchmarks[0].workload;
+        assert_eq!((workload.num_prompts, workload.seed, workload.sampling.stream), (2000, 0, false));
+        assert_eq!(
+            (workload.sampling.top_p, workload.sampling.temperature, workload.sampling.ignore_eos),
+            (1.0, 1.0, true)
+        );
+        assert_eq!(workload.sampling.max_tokens, None);
+    }
+
+    #[test]
+    fn precedence() {
+        let file = "seed = 1\nnum_prompts = 10\n[workload.a]\nseed = 2\nconcurrency = [1, 2]\n[workload.b]\n";
+        let plan = planned(&["--num-prompts", "7"], file, false).unwrap();
+        assert_eq!(names(&plan), ["a/c1", "a/c2", "b/c8", "b/c64"]);
+        let of = |i: usize| (plan.benchmarks[i].workload.seed, plan.benchmarks[i].workload.num_prompts);
+        assert_eq!((of(0), of(3)), ((2, 7), (1, 7)));
+        // A dataset on the command line takes the place of the file's workloads.
+        let plan = planned(&["--dataset", "random:5:6", "--concurrency", "3"], file, false).unwrap();
+        assert_eq!(names(&plan), ["random-5-6/c3"]);
+    }
+
+    #[test]
+    fn a_test_run_is_tiny_and_embedded_whatever_is_configured() {
+        let file = "server = \"h:1\"\nmodel = \"m\"\nconcurrency = [64]\nnum_prompts = 9999\n";
+        let plan = planned(&[], file, true).unwrap();
+        assert!(matches!(plan.server, ServerSpec::Embedded(_)));
+        let Benchmark { name, workload, concurrency } = &plan.benchmarks[0];
+        assert_eq!((name.as_str(), *concurrency, workload.num_prompts), ("sharegpt/c64", 4, 6));
+        assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &DatasetSpec::Fixture, &None));
+    }
+
+    #[test]
+    fn values_that_make_no_sense() {
+        let live = |more: &[&'static str]| [&LIVE[..], more].concat();
+        let table: &[(Vec<&str>, &str, &str)] = &[
+            (vec!["--concurrency", "0"], "", "--concurrency: 0 clients"),
+            (vec!["--concurrency", "4,4"], "", "4 is given twice"),
+            (vec!["--num-prompts", "0"], "", "--num-prompts: 0 would measure nothing"),
+            (vec!["--top-p", "2"], "", "--top-p: 2 is not between 0 and 1"),
+            (vec!["--timeout", "0"], "", "--timeout: 0 is not a number of seconds above 0"),
+            (vec!["--dataset", "random:5"], "", "--dataset: `random:5` is not random:PROMPT_TOKENS:OUTPUT_TOKENS"),
+            (vec!["--server", "h:1", "--tokenizer", "t"], "", "--dataset: a live server needs prompts"),
+            (vec!["--server", "h:1", "--dataset", "d"], "", "--tokenizer: a live server's prompts"),
+            (vec!["--server", "ftp://h", "--dataset", "d", "--tokenizer", "t"], "", "`ftp://h` is not a server URL"),
+            (live(&["--header", "no colon"]), "", "--header: a header is written as"),
+            (live(&["--api-key-env", "NO_SUCH_VARIABLE_HERE"]), "", "the variable NO_SUCH_VARIABLE_HERE is not set"),
+            (vec!["--concurency", "3"], "", "--concurrency"),
+            (vec!["--api", "grpc"], "", "use chat, completions or lmdeploy"),
+            (vec!["--extra-body", "[1]"], "", "not a JSON object"),
+            (vec!["--engine", "instance_num=0"], "", "0 is not in 1.."),
+            (vec![], "confidence_level = 2", "--confidence-level: 2 is not between 0 and 1"),
+        ];
+        for (flags, file, expected) in table {
+            let message = planned(flags, file, false).err().unwrap_or_default();
+            assert!(message.contains(expected), "{flags:?} {file:?}: {message:?}");
+        }
+        let message = planned(&live(&["--server", "http://me:hidden@h:1"])[2..], "", false).unwrap_err();
+        assert!(!message.contains("hidden"), "{message}");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_an_error() {
+        let check = |name: &str| check_environment([name.to_owned()].into_iter()).map_err(|e| e.to_string());
+        assert_eq!(check("TACHOMETER_NUM_PROMPTS"), Ok(()));
+        assert_eq!(check("PATH"), Ok(()));
+        let message = check("TACHOMETER_NUM_PROMPT").unwrap_err();
+        assert!(message.ends_with("did you mean `TACHOMETER_NUM_PROMPTS`?"), "{message}");
+    }
+}
