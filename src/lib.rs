@@ -1,9 +1,32 @@
-//! placeholder
+//! The `cargo bench` harness for LLM API servers.
+//!
+//! Requests per minute, token throughput and first-token latency of an OpenAI-compatible server, under a fixed-seed workload
+//! from a ShareGPT file, by the method of LMDeploy's API server performance test. A bench target is one line:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     tachometer::main()
+//! }
+//! ```
+//!
+//! The flow goes one way, a folder a stage: [`config`] says what to run, [`dataset`] turns a file and a seed into prompts,
+//! [`load`] sends them through [`client`]s, [`metrics`] turns records into numbers, [`stats`] turns passes into estimates and
+//! [`report`] shows them. [`harness`] is cargo's side of it, [`baseline`] keeps files, and [`engine`] is a simulated server
+//! that knows the truth about each request.
+
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod baseline;
 pub mod client;
 pub mod config;
 pub mod dataset;
 pub mod engine;
 pub mod fixtures;
+pub mod harness;
 pub mod load;
 pub mod metrics;
+pub mod report;
 pub mod stats;
+
+pub use harness::main;

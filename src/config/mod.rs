@@ -9,7 +9,7 @@ mod file;
 mod plan;
 mod settings;
 
-pub use cli::{Cli, ListFormat};
+pub use cli::{Cli, Color, ListFormat};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
 pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, plan};

@@ -85,7 +85,7 @@ pub struct Workload {
 }
 
 /// Where prompts come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DatasetSpec {
     /// The crate's own conversations.
     Fixture,

@@ -1,13 +1,13 @@
 //! Which conversations a seed chooses, exactly as the Python serving benchmarks choose them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use rayon::prelude::*;
 
 use super::{DatasetError, Prompt, PythonRandom, ShareGpt, Tokenizer, sharegpt::Place};
 
 /// How prompts are drawn from the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// LMDeploy 2023 (`profile_restful_api.py`): drop what does not fit, then `random.sample`. Counts tokens without the
@@ -72,9 +72,9 @@ impl Limits {
 }
 
 /// Draws the prompts of any number of passes from one dataset, reading and tokenizing it once.
-pub struct Sampler<'a> {
+pub struct Sampler {
     dataset: ShareGpt,
-    tokenizer: &'a Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     policy: Policy,
     limits: Limits,
     conversations: usize,
@@ -93,12 +93,12 @@ struct Sized {
 /// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
 const BATCH: usize = 1024;
 
-impl<'a> Sampler<'a> {
+impl Sampler {
     /// Reads the dataset; under filter-then-sample this tokenizes every conversation.
     ///
     /// # Errors
     /// Where the file can't be read, is not JSON or not ShareGPT, or the tokenizer refuses a text.
-    pub fn new(dataset: ShareGpt, tokenizer: &'a Tokenizer, policy: Policy) -> Result<Self, DatasetError> {
+    pub fn new(dataset: ShareGpt, tokenizer: Arc<Tokenizer>, policy: Policy) -> Result<Self, DatasetError> {
         let mut sampler = Self {
             dataset: dataset.clone(),
             tokenizer,
@@ -219,14 +219,14 @@ mod tests {
         chosen: Vec<(usize, u32, u32)>,
     }
 
-    fn fixture(policy: Policy, tokenizer: &Tokenizer) -> Sampler<'_> {
+    fn fixture(policy: Policy, tokenizer: &Arc<Tokenizer>) -> Sampler {
         let dataset = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
-        Sampler::new(dataset, tokenizer, policy).unwrap()
+        Sampler::new(dataset, tokenizer.clone(), policy).unwrap()
     }
 
     #[test]
     fn chooses_what_the_python_tools_choose() {
-        let tokenizer = Tokenizer::load(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer.json")).unwrap();
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
         let samplers = [Policy::FilterThenSample, Policy::ShuffleThenFilter].map(|policy| fixture(policy, &tokenizer));
         let mut rows = 0;
         for line in include_str!("../../fixtures/golden/samples.jsonl").lines() {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn more_than_fit_is_an_error_that_says_how_many_there_are() {
-        let tokenizer = Tokenizer::load(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tokenizer.json")).unwrap();
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
         let counts = [Policy::FilterThenSample, Policy::ShuffleThenFilter].map(|policy| {
             match fixture(policy, &tokenizer).draw(0, 1_000_000) {
                 Err(DatasetError::TooFew { fit, conversations: 1200, .. }) => fit,

@@ -1,0 +1,66 @@
+use std::io;
+
+use crate::{baseline::StoreError, client::ServerError, config::ConfigError, dataset::DatasetError};
+
+/// What ends a run, or one of its benchmarks.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Wrong usage.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No prompts.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// No server, or not the one that was meant.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A file of the target directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The embedded engine did not start.
+    #[error("cannot start the embedded engine: {0}")]
+    Engine(io::Error),
+    /// A runtime or TLS could not be set up.
+    #[error("cannot set up the client: {0}")]
+    Setup(String),
+    /// The connections of a pass could not be opened.
+    #[error("{0}")]
+    Connect(String),
+    /// Every warm-up request failed: the pass would only fail too.
+    #[error("all {requests} warm-up requests failed; the first with {class}: {message}")]
+    Warmup {
+        /// How many there were.
+        requests: usize,
+        /// Class of the first failure.
+        class: String,
+        /// Its message.
+        message: String,
+    },
+    /// A pass without a completed request has no numbers.
+    #[error("pass {pass}: all {requests} requests failed: {failures}")]
+    AllFailed {
+        /// Which pass, from 0.
+        pass: usize,
+        /// How many requests it had.
+        requests: usize,
+        /// Each class with its count and one example.
+        failures: String,
+    },
+    /// Output tokens could not be counted.
+    #[error("cannot count the output tokens: {0}")]
+    Count(String),
+    /// stdout is closed.
+    #[error("cannot write the results: {0}")]
+    Output(io::Error),
+    /// In test mode, a benchmark that did not do what it should.
+    #[error("{0}")]
+    Test(String),
+    /// Some benchmarks failed; each has had its own message.
+    #[error("{failed} of {of} benchmarks failed")]
+    Failed {
+        /// How many failed.
+        failed: usize,
+        /// How many were run.
+        of: usize,
+    },
+}

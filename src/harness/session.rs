@@ -1,0 +1,160 @@
+//! What the benchmarks of one run share: made when first needed, and once.
+
+use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+
+use once_cell::unsync::OnceCell;
+
+use super::RunError;
+use crate::{
+    client::{Headers, Sampling, ServerInfo, ServerUrl, Target},
+    config::{self, DatasetSpec, Plan, ServerSpec},
+    dataset::{Policy, Prompt, Sampler, ShareGpt, Tokenizer, WordList, Workload},
+    engine::Engine,
+    fixtures,
+};
+
+type Key = (DatasetSpec, Option<PathBuf>, Policy);
+
+/// The lazily made parts of one run.
+pub struct Session<'a> {
+    /// What to do.
+    pub plan: &'a Plan,
+    engine: OnceCell<Engine>,
+    info: OnceCell<ServerInfo>,
+    tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
+    samplers: RefCell<HashMap<Key, Rc<Sampler>>>,
+}
+
+/// The server, and what is sent to it beside prompts.
+pub struct Server {
+    /// Where it is.
+    pub target: Arc<Target>,
+    /// The key among them.
+    pub headers: Headers,
+    /// The model that is asked for.
+    pub model: String,
+    /// Whether it is the embedded engine.
+    pub embedded: bool,
+}
+
+impl<'a> Session<'a> {
+    /// For this plan; nothing is made yet.
+    pub fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            engine: OnceCell::new(),
+            info: OnceCell::new(),
+            tokenizers: RefCell::default(),
+            samplers: RefCell::default(),
+        }
+    }
+
+    /// The embedded engine, running; `None` where a live server is measured.
+    pub fn engine(&self) -> Result<Option<&Engine>, RunError> {
+        let ServerSpec::Embedded(config) = &self.plan.server else { return Ok(None) };
+        let start = || Engine::start(config.clone(), self.tokenizer(None)?, 0).map_err(RunError::Engine);
+        self.engine.get_or_try_init(start).map(Some)
+    }
+
+    /// The server of a workload's requests, asked for its models the first time.
+    pub fn server(&self, workload: &config::Workload) -> Result<Server, RunError> {
+        let (url, headers, embedded) = match (&self.plan.server, self.engine()?) {
+            (ServerSpec::Live { url, headers }, _) => (url.clone(), headers.clone(), false),
+            (ServerSpec::Embedded(_), Some(engine)) => {
+                (ServerUrl::parse(&engine.url()).map_err(RunError::Setup)?, Headers::default(), true)
+            }
+            (ServerSpec::Embedded(_), None) => return Err(RunError::Setup("there is no engine".to_owned())),
+        };
+        let target = Arc::new(target(url, workload.connect_timeout, workload.timeout)?);
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
+            Ok::<_, RunError>(runtime.block_on(ServerInfo::ask(&target, &headers))?)
+        };
+        let info = self.info.get_or_try_init(ask)?;
+        let model = info.choose_model(&target, workload.model.as_deref())?;
+        Ok(Server { target, headers, model, embedded })
+    }
+
+    /// What the server says of itself; empty before [`Session::server`].
+    pub fn facts(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.info.get().map(|info| info.facts.clone()).unwrap_or_default()
+    }
+
+    /// The tokenizer at a path, or the fixture's.
+    pub fn tokenizer(&self, path: Option<&PathBuf>) -> Result<Arc<Tokenizer>, RunError> {
+        if let Some(loaded) = self.tokenizers.borrow().get(&path.cloned()) {
+            return Ok(loaded.clone());
+        }
+        let loaded = Arc::new(match path {
+            Some(path) => Tokenizer::load(path)?,
+            None => fixtures::tokenizer()?,
+        });
+        self.tokenizers.borrow_mut().insert(path.cloned(), loaded.clone());
+        Ok(loaded)
+    }
+
+    /// The prompts of a workload's pass.
+    pub fn workload(&self, spec: &config::Workload, pass: usize) -> Result<Workload, RunError> {
+        let seed = spec.seed + pass as u64;
+        let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
+        let dataset = match &spec.dataset {
+            DatasetSpec::Random { prompt_tokens, output_tokens } => {
+                let words = WordList::new(&tokenizer)?;
+                let prompts = words.prompts(&tokenizer, seed, spec.num_prompts, *prompt_tokens, *output_tokens)?;
+                return Ok(Workload { seed, prompts });
+            }
+            DatasetSpec::ShareGpt(path) => ShareGpt::file(path),
+            DatasetSpec::Fixture => fixtures::dataset(),
+        };
+        let key = (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler);
+        let known = self.samplers.borrow().get(&key).cloned();
+        let sampler = match known {
+            Some(sampler) => sampler,
+            None => {
+                let sampler = Rc::new(Sampler::new(dataset, tokenizer, spec.sampler)?);
+                self.samplers.borrow_mut().insert(key, sampler.clone());
+                sampler
+            }
+        };
+        Ok(Workload { seed, prompts: sampler.draw(seed, spec.num_prompts)? })
+    }
+
+    /// Prompts for the requests before the first pass: synthetic, so that none of them is measured later or waits in a
+    /// prefix cache, and of the workload's own median lengths.
+    pub fn warmup(&self, spec: &config::Workload, measured: &Workload, n: usize) -> Result<Vec<Prompt>, RunError> {
+        let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
+        let median = |of: fn(&Prompt) -> u32| {
+            let mut lengths: Vec<u32> = measured.prompts.iter().map(of).collect();
+            lengths.sort_unstable();
+            lengths.get(lengths.len() / 2).copied().unwrap_or(1)
+        };
+        let (prompt_tokens, output_tokens) = (median(|p| p.prompt_tokens), median(|p| p.output_tokens));
+        let output_tokens = output_tokens.min(MAX_WARMUP_TOKENS);
+        Ok(WordList::new(&tokenizer)?.prompts(&tokenizer, !spec.seed, n, prompt_tokens, output_tokens)?)
+    }
+}
+
+/// Warming up needs no long answers.
+const MAX_WARMUP_TOKENS: u32 = 64;
+
+fn target(url: ServerUrl, connect_timeout: Duration, request_timeout: Duration) -> Result<Target, RunError> {
+    #[cfg(feature = "tls")]
+    let tls = if url.tls { Some(crate::client::Tls::new().map_err(RunError::Setup)?) } else { None };
+    #[cfg(not(feature = "tls"))]
+    if url.tls {
+        return Err(RunError::Setup("this build of tachometer lacks the feature `tls`, which https needs".to_owned()));
+    }
+    Ok(Target {
+        url,
+        connect_timeout,
+        request_timeout,
+        #[cfg(feature = "tls")]
+        tls,
+    })
+}
+
+/// The sampling parameters of warm-up requests: those of the workload, with the lengths of the warm-up prompts.
+pub fn warmup_sampling(sampling: &Sampling) -> Sampling {
+    Sampling { max_tokens: sampling.max_tokens.map(|n| n.min(MAX_WARMUP_TOKENS)), ..sampling.clone() }
+}

@@ -1,0 +1,238 @@
+//! The console's block, in criterion's language: a name, then `[lower estimate upper]`, within 80 columns.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+};
+
+use super::Report;
+use crate::{client::TokenSource, metrics::PassMetrics, stats::Estimate};
+
+/// How the block looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Whether the terminal takes colours.
+    pub color: bool,
+    /// Whether each pass gets a line.
+    pub verbose: bool,
+}
+
+const WIDTH: usize = 80;
+const INDENT: usize = 24;
+
+/// Prints one benchmark.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::Result<()> {
+    let mut lines = Vec::new();
+    let mut metric = |label: &str, value: String| lines.push(format!("{label:<8}{value}"));
+    let estimate = |name: &str| report.estimates.get(name);
+    metric("rpm:", rate(estimate("rpm"), ""));
+    metric("output:", rate(estimate("output_tokens_per_s"), " tokens/s"));
+    metric("total:", rate(estimate("total_tokens_per_s"), " tokens/s"));
+    for name in ["ttft", "ttfo", "tpot", "itl", "e2e"] {
+        // The same as ttft, where the model does not reason.
+        if name == "ttfo" && same(report, "ttfo", "ttft") {
+            continue;
+        }
+        metric(&format!("{name}:"), latency(report, name));
+    }
+    lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
+    if style.verbose {
+        lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
+    }
+
+    let (bold, plain) = if style.color { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
+    // As criterion does, a long name gets a line of its own.
+    let mut first = if report.id.len() < INDENT {
+        format!("{bold}{}{plain}{}", report.id, " ".repeat(INDENT - report.id.len()))
+    } else {
+        writeln!(out, "{bold}{}{plain}", report.id)?;
+        " ".repeat(INDENT)
+    };
+    for line in lines {
+        writeln!(out, "{}", format!("{first}{line}").trim_end())?;
+        first = " ".repeat(INDENT);
+    }
+    writeln!(out)
+}
+
+/// What the numbers rest on, and what must be known to read them.
+fn remarks(report: &Report) -> Vec<String> {
+    let passes = &report.passes;
+    let sum = |of: fn(&PassMetrics) -> u64| passes.iter().map(of).sum::<u64>();
+    let (completed, failed) = (sum(|p| p.completed as u64), sum(|p| p.failed as u64));
+    let mut remarks = vec![format!(
+        "{} of {} prompts: {} completed, {} failed",
+        count(passes.len(), "pass", "passes"),
+        grouped(report.workload.num_prompts as u64),
+        grouped(completed),
+        grouped(failed)
+    )];
+    let (output, asked) = (sum(|p| p.output_tokens), sum(|p| p.requested_tokens));
+    let source = match passes.iter().find_map(|p| p.token_source) {
+        Some(TokenSource::Usage) => "counted by the server",
+        Some(TokenSource::Client) => "counted by the client's tokenizer",
+        Some(TokenSource::Mixed) => "counted partly by the server, partly by the client",
+        None => "none",
+    };
+    remarks.push(match output == asked {
+        true => format!("{} output tokens, all that were asked for; {source}", grouped(output)),
+        false => format!("{} output tokens of {} asked for; {source}", grouped(output), grouped(asked)),
+    });
+    let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    for pass in passes {
+        for (class, n) in &pass.failures {
+            let example = pass.failure_examples.get(class).map_or("", String::as_str);
+            classes.entry(class).or_insert((0, example)).0 += n;
+        }
+    }
+    remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
+    if passes.len() == 1 {
+        remarks.push("one pass has no confidence interval: --sample-size 3 or more gives one".to_owned());
+    }
+    if !report.workload.stream {
+        remarks.push("token latencies need streaming, which was off: --stream true".to_owned());
+    }
+    let fewest = passes.iter().filter_map(|p| p.e2e_s).map(|l| l.count).min().unwrap_or(0);
+    if (1..100).contains(&fewest) {
+        remarks.push(format!("p99 is close to the maximum: a pass has {fewest} requests only"));
+    }
+    let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
+    if coalesced >= 0.01 {
+        remarks.push(format!("{:.1} % of token events came in one read with the one before", coalesced * 100.0));
+    }
+    let reopened = sum(|p| u64::from(p.connections.reopened));
+    if reopened > 0 {
+        remarks
+            .push(format!("{reopened} connections were closed by the server and opened anew, outside all latencies"));
+    }
+    let resent = sum(|p| u64::from(p.connections.resent));
+    if resent > 0 {
+        remarks
+            .push(format!("{resent} requests were sent again, since their connection proved closed before an answer"));
+    }
+    remarks
+}
+
+fn pass_line(i: usize, pass: &PassMetrics) -> String {
+    let ttft = pass.ttft_s.map_or_else(|| "-".to_owned(), |l| Time(l.p50).to_string());
+    format!(
+        "pass {i}: rpm {}, {} tokens/s, ttft p50 {ttft}",
+        significant(pass.rpm),
+        significant(pass.output_tokens_per_s)
+    )
+}
+
+fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
+    let Some(estimate) = estimate else { return "-".to_owned() };
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => {
+            format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
+        }
+        _ => format!("{}{unit}", significant(estimate.point)),
+    }
+}
+
+fn latency(report: &Report, name: &str) -> String {
+    let points = ["p50", "p90", "p99"].map(|point| report.estimates.get(&format!("{name}_{point}")));
+    match points {
+        [Some(p50), Some(p90), Some(p99)] => {
+            format!("p50 {:<10} p90 {:<10} p99 {}", Time(p50.point), Time(p90.point), Time(p99.point))
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+fn same(report: &Report, a: &str, b: &str) -> bool {
+    let point = |name: &str, p: &str| report.estimates.get(&format!("{name}_{p}")).map(|e| e.point);
+    ["p50", "p90", "p99"].iter().all(|p| point(a, p) == point(b, p))
+}
+
+/// Seconds in a readable unit, five characters of number as in criterion.
+struct Time(f64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (scaled, unit) = match self.0 {
+            s if s < 1e-6 => (s * 1e9, "ns"),
+            s if s < 1e-3 => (s * 1e6, "µs"),
+            s if s < 1.0 => (s * 1e3, "ms"),
+            s => (s, "s"),
+        };
+        f.pad(&format!("{} {unit}", significant(scaled)))
+    }
+}
+
+/// A number with about five significant digits.
+fn significant(value: f64) -> String {
+    match value.abs() {
+        v if v < 10.0 => format!("{value:.4}"),
+        v if v < 100.0 => format!("{value:.3}"),
+        v if v < 1000.0 => format!("{value:.2}"),
+        v if v < 10_000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut room = width;
+    for word in text.split(' ') {
+        let length = word.chars().count() + 1;
+        if length > room + 1 && room < width {
+            lines.push("  ".to_owned());
+            room = width - 2;
+        } else if room < width && !lines.last().is_some_and(|line| line.ends_with("  ")) {
+            lines.iter_mut().last().into_iter().for_each(|line| line.push(' '));
+        }
+        lines.iter_mut().last().into_iter().for_each(|line| line.push_str(word));
+        room = room.saturating_sub(length);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(Time(0.0123456).to_string(), "12.346 ms");
+        assert_eq!(Time(0.000_002).to_string(), "2.0000 µs");
+        assert_eq!(Time(59.9).to_string(), "59.900 s");
+        assert_eq!(
+            [9.87654, 98.7654, 987.654, 9876.54, 98765.4].map(significant),
+            ["9.8765", "98.765", "987.65", "9876.5", "98765"]
+        );
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn long_remarks_wrap() {
+        let text = "failed: 3 http_400: some message that goes on and on, for longer than a line of the block may be";
+        let lines = wrapped(text, 56);
+        assert!(lines.iter().all(|line| line.chars().count() <= 56), "{lines:?}");
+        assert_eq!(lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" "), text);
+        assert_eq!(wrapped(&"x".repeat(100), 56), ["x".repeat(100)]);
+        assert_eq!(wrapped("a  b", 56), ["a  b"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! The CSV: a row a pass, appended under a file lock, the header once.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Seek, SeekFrom},
+    path::Path,
+};
+
+use super::Report;
+use crate::{
+    baseline::{StoreError, create_parent},
+    config::CsvFormat,
+    metrics::{Latency, PassMetrics},
+    report::LoadReport,
+};
+
+const COLUMNS: [&str; 22] = [
+    "benchmark",
+    "pass",
+    "concurrency",
+    "request_rate",
+    "num_prompts",
+    "completed",
+    "failed",
+    "prompt_tokens",
+    "completion_tokens",
+    "ttft_min_s",
+    "ttft_max_s",
+    "ttft_mean_s",
+    "ttft_p50_s",
+    "ttft_p99_s",
+    "output_tokens_per_s",
+    "total_tokens_per_s",
+    "rps",
+    "rpm",
+    "duration_s",
+    "seed",
+    "commit",
+    "started_at",
+];
+
+/// LMDeploy's own header of November 2023; the unbalanced bracket is in the original.
+const LMDEPLOY_COLUMNS: [&str; 10] = [
+    "batch",
+    "num_prompts",
+    "prompt_tokens",
+    "completion_tokens",
+    "1st_token_latency(min)(s)",
+    "1st_token_latency(max)(s)",
+    "1st_token_latency(ave)(s)",
+    "output token thr(tokens/s",
+    "total token thr(token/s)",
+    "RPM",
+];
+
+/// Appends a benchmark's passes.
+///
+/// # Errors
+/// Where the file can't be written, or has other columns than these: nothing is written then.
+pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<(), StoreError> {
+    create_parent(path)?;
+    let columns: &[&str] = match format {
+        CsvFormat::Tachometer => &COLUMNS,
+        CsvFormat::Lmdeploy => &LMDEPLOY_COLUMNS,
+    };
+    let append = || -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        file.lock()?;
+        let is_new = file.metadata()?.len() == 0;
+        if !is_new {
+            check_header(&mut file, columns)?;
+        }
+        // All rows in one write: a full disk leaves none of them or, at worst, a torn last one.
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        if is_new {
+            rows.write_record(columns)?;
+        }
+        for (i, pass) in report.passes.iter().enumerate() {
+            match format {
+                CsvFormat::Tachometer => rows.write_record(row(report, i, pass))?,
+                CsvFormat::Lmdeploy => rows.write_record(lmdeploy_row(report, pass))?,
+            }
+        }
+        let rows = rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?;
+        io::Write::write_all(&mut file, &rows)?;
+        file.sync_all()
+    };
+    append().map_err(StoreError::new("append to", path))
+}
+
+fn check_header(file: &mut File, columns: &[&str]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let header = reader.headers()?;
+    if header.iter().eq(columns.iter().copied()) {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "it has other columns than this version and --csv-format write: move it, or name another with --csv",
+    ))
+}
+
+/// As in the original, what was not measured is `-`.
+const NOT_MEASURED: &str = "-";
+
+fn number(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+fn seconds(latency: Option<Latency>, of: fn(&Latency) -> f64) -> String {
+    latency.map_or_else(|| NOT_MEASURED.to_owned(), |latency| number(of(&latency)))
+}
+
+fn row(report: &Report, i: usize, pass: &PassMetrics) -> [String; COLUMNS.len()] {
+    let LoadReport::Closed { concurrency } = report.load;
+    [
+        report.id.clone(),
+        i.to_string(),
+        concurrency.to_string(),
+        NOT_MEASURED.to_owned(),
+        report.workload.num_prompts.to_string(),
+        pass.completed.to_string(),
+        pass.failed.to_string(),
+        pass.prompt_tokens.to_string(),
+        pass.output_tokens.to_string(),
+        seconds(pass.ttft_s, |l| l.min),
+        seconds(pass.ttft_s, |l| l.max),
+        seconds(pass.ttft_s, |l| l.mean),
+        seconds(pass.ttft_s, |l| l.p50),
+        seconds(pass.ttft_s, |l| l.p99),
+        number(pass.output_tokens_per_s),
+        number(pass.total_tokens_per_s),
+        number(pass.rps),
+        number(pass.rpm),
+        number(pass.duration_s),
+        pass.seed.to_string(),
+        report.commit.as_ref().map_or_else(|| NOT_MEASURED.to_owned(), |commit| commit.sha.clone()),
+        pass.started_at.clone(),
+    ]
+}
+
+fn lmdeploy_row(report: &Report, pass: &PassMetrics) -> [String; LMDEPLOY_COLUMNS.len()] {
+    let LoadReport::Closed { concurrency } = report.load;
+    [
+        concurrency.to_string(),
+        report.workload.num_prompts.to_string(),
+        pass.prompt_tokens.to_string(),
+        pass.output_tokens.to_string(),
+        seconds(pass.ttft_s, |l| l.min),
+        seconds(pass.ttft_s, |l| l.max),
+        seconds(pass.ttft_s, |l| l.mean),
+        number(pass.output_tokens_per_s),
+        number(pass.total_tokens_per_s),
+        number(pass.rpm),
+    ]
+}

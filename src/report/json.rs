@@ -1,0 +1,112 @@
+//! report.json: the part that others rely on is described in docs/design.md.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    baseline::{Commit, Host},
+    client::Api,
+    dataset::Policy,
+    metrics::PassMetrics,
+    stats::Estimate,
+};
+
+/// Goes up when the meaning of a key changes; an older file still reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// All about one benchmark's run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`] of the tool that wrote it.
+    pub schema_version: u32,
+    /// The benchmark's name, e.g. `sharegpt/c64`.
+    pub id: String,
+    /// Version of tachometer.
+    pub tachometer_version: String,
+    /// What was sent.
+    pub workload: WorkloadReport,
+    /// How it was sent.
+    pub load: LoadReport,
+    /// What was measured.
+    pub server: ServerReport,
+    /// At which commit; `null` outside a repository.
+    pub commit: Option<Commit>,
+    /// On which machine the client ran.
+    pub host: Host,
+    /// When the first pass started, RFC 3339.
+    pub started_at: String,
+    /// The numbers of each pass.
+    pub passes: Vec<PassMetrics>,
+    /// Every metric over all passes.
+    pub estimates: BTreeMap<String, Estimate>,
+    /// Against a baseline; `null` where there was no comparison.
+    pub comparison: Option<Value>,
+}
+
+/// What was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadReport {
+    /// E.g. `sharegpt`.
+    pub name: String,
+    /// Of the first pass's prompts and of the sampling parameters.
+    pub digest: String,
+    /// Path, or description of the synthetic one.
+    pub dataset: String,
+    /// How prompts were drawn.
+    pub sampler: Policy,
+    /// Of the first pass.
+    pub seed: u64,
+    /// Of a pass.
+    pub num_prompts: usize,
+    /// The protocol.
+    pub api: Api,
+    /// Whether tokens were streamed.
+    pub stream: bool,
+    /// Whether the server was asked to go on to the full length.
+    pub ignore_eos: bool,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Nucleus sampling threshold.
+    pub top_p: f64,
+    /// A fixed number of tokens that was asked for, in place of the dataset's answer lengths.
+    pub max_tokens: Option<u32>,
+    /// Requests before the first pass.
+    pub warmup: usize,
+}
+
+/// How it was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LoadReport {
+    /// So many clients, each sending the next prompt as soon as its last one ended.
+    Closed {
+        /// How many.
+        concurrency: usize,
+    },
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its address.
+    pub url: String,
+    /// The model that was asked for.
+    pub model: String,
+    /// Whether it was the embedded engine.
+    pub embedded: bool,
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub facts: Map<String, Value>,
+}
+
+impl Report {
+    /// As it stands in the file.
+    ///
+    /// # Errors
+    /// Where a number is not one that JSON has; none of the metrics is.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+}

@@ -1,0 +1,73 @@
+//! `--save-requests`: a JSON line a measured request.
+
+use std::{fs::OpenOptions, io, path::Path};
+
+use serde::Serialize;
+
+use crate::{
+    baseline::{StoreError, create_parent},
+    client::{Record, TokenSource},
+};
+
+/// Times are nanoseconds of the machine's monotonic clock; `request_id` went out as the `x-request-id` header.
+#[derive(Serialize)]
+struct Line<'a> {
+    benchmark: &'a str,
+    pass: usize,
+    index: usize,
+    request_id: String,
+    outcome: String,
+    sent_ns: Option<u64>,
+    headers_ns: Option<u64>,
+    first_token_ns: Option<u64>,
+    last_token_ns: Option<u64>,
+    end_ns: u64,
+    prompt_tokens: u32,
+    output_tokens: Option<u32>,
+    token_source: Option<TokenSource>,
+    finish_reason: Option<&'a str>,
+}
+
+/// Appends the requests of one pass. `request_id_prefix` is what their ids began with.
+///
+/// # Errors
+/// Where the file can't be written.
+pub fn append_requests(
+    path: &Path,
+    benchmark: &str,
+    pass: usize,
+    request_id_prefix: &str,
+    records: &[Record],
+) -> Result<(), StoreError> {
+    create_parent(path)?;
+    let append = || -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        file.lock()?;
+        let mut lines = Vec::new();
+        for record in records {
+            let line = Line {
+                benchmark,
+                pass,
+                index: record.index,
+                request_id: format!("{request_id_prefix}-{}", record.index),
+                outcome: match &record.outcome {
+                    Ok(()) => "completed".to_owned(),
+                    Err(failure) => failure.class.to_string(),
+                },
+                sent_ns: record.sent_ns,
+                headers_ns: record.headers_ns,
+                first_token_ns: record.first_token_ns,
+                last_token_ns: record.last_token_ns,
+                end_ns: record.end_ns,
+                prompt_tokens: record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens),
+                output_tokens: record.output.map(|(tokens, _)| tokens),
+                token_source: record.output.map(|(_, source)| source),
+                finish_reason: record.finish_reason.as_deref(),
+            };
+            serde_json::to_writer(&mut lines, &line)?;
+            lines.push(b'\n');
+        }
+        io::Write::write_all(&mut file, &lines)
+    };
+    append().map_err(StoreError::new("append to", path))
+}
