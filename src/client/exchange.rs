@@ -1,6 +1,12 @@
 //! One client: one prompt after another on a persistent connection, each becoming a record.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{
     ServerUrl,
@@ -15,7 +21,6 @@ use super::{
 use crate::dataset::Prompt;
 
 /// The server as a connection sees it.
-#[derive(Clone)]
 pub struct Target {
     /// Where it is.
     pub url: ServerUrl,
@@ -23,6 +28,9 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// How long a request may take, from its send to its end.
     pub request_timeout: Duration,
+    /// Learned on the way: the server closes a connection after one request, without saying so (llama.cpp does after a
+    /// stream). Its connections are then opened for each request, before the send.
+    pub one_request_per_connection: AtomicBool,
     /// Set for https.
     #[cfg(feature = "tls")]
     pub tls: Option<super::tls::Tls>,
@@ -63,6 +71,8 @@ pub struct Client {
 
 /// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a server is watched for closing a connection it was not done with.
+const SETTLE: Duration = Duration::from_millis(20);
 
 impl Client {
     /// The client of that number (from 0), without a connection yet.
@@ -83,8 +93,12 @@ impl Client {
     /// # Errors
     /// Where the server can't be reached.
     pub async fn connect(&mut self) -> Result<(), Failure> {
-        if self.connection.as_mut().is_some_and(Connection::is_reusable) {
-            return Ok(());
+        if let Some(connection) = &mut self.connection {
+            let fresh = connection.requests() == 0 || !self.target.one_request_per_connection.load(Ordering::Relaxed);
+            if fresh && connection.is_reusable() {
+                return Ok(());
+            }
+            self.note_closed();
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
@@ -93,6 +107,25 @@ impl Client {
         self.stats.reopened += u32::from(reopening);
         self.stats.connect_ns += now_ns() - started_ns;
         Ok(())
+    }
+
+    /// Gives the server the time to close the connection after a response, so that it is known before the next pass.
+    pub async fn settle(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && connection.requests() == 1
+        {
+            tokio::time::sleep(SETTLE).await;
+            if !connection.is_reusable() {
+                self.note_closed();
+            }
+        }
+    }
+
+    /// A server that closed its connection after the first request will close the next one too.
+    fn note_closed(&self) {
+        if self.connection.as_ref().is_some_and(|connection| connection.requests() == 1) {
+            self.target.one_request_per_connection.store(true, Ordering::Relaxed);
+        }
     }
 
     /// What its connections cost so far.
@@ -135,6 +168,7 @@ impl Client {
             let stale =
                 reused && attempt == 0 && !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
             if stale {
+                self.note_closed();
                 self.stats.resent += 1;
                 continue;
             }

@@ -147,10 +147,10 @@ fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
         .connect_timeout(target.connect_timeout)
         .redirect(reqwest::redirect::Policy::none());
     #[cfg(feature = "tls")]
-    let builder = match &target.tls {
-        Some(tls) => builder.tls_backend_preconfigured(tls.config()),
-        None => builder,
-    };
+    let builder = builder.tls_backend_preconfigured(match &target.tls {
+        Some(tls) => tls.config(),
+        None => super::tls::Tls::without_trust().map_err(ServerError::Setup)?,
+    });
     builder.build().map_err(|e| ServerError::Setup(root_cause(&e)))
 }
 

@@ -32,6 +32,17 @@ impl Tls {
         (*self.0).clone()
     }
 
+    /// A configuration that trusts nobody: reqwest wants one, even where only `http://` is spoken.
+    ///
+    /// # Errors
+    /// What rustls said.
+    pub fn without_trust() -> Result<ClientConfig, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let roots = rustls::RootCertStore::empty();
+        Ok(builder.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth())
+    }
+
     /// The handshake.
     pub async fn connect(&self, host: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;

@@ -9,7 +9,7 @@ pub struct EngineConfig {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub instance_num: u32,
     /// Milliseconds of a decode step, whatever the batch
-    #[arg(long, value_name = "MS", default_value_t = 2.0, value_parser = non_negative)]
+    #[arg(long, value_name = "MS", default_value_t = 1.0, value_parser = non_negative)]
     pub decode_step_ms: f64,
     /// Microseconds that each running request adds to a step
     #[arg(long, value_name = "US", default_value_t = 20.0, value_parser = non_negative)]

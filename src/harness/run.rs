@@ -51,9 +51,6 @@ pub fn measure(session: &Session, benchmark: &Benchmark, output: Output) -> Resu
     let first = session.workload(spec, 0)?;
     let digest = first.digest(&spec.sampling);
     let server = session.server(spec)?;
-    if server.embedded {
-        output.status("No server is configured: measuring the embedded engine, a simulation (--server URL names one)");
-    }
     let _lock = store.lock(|| output.status("Waiting for another run, which would disturb this one"))?;
 
     let warmup = spec.warmup_at(*concurrency);

@@ -1,6 +1,13 @@
 //! What the benchmarks of one run share: made when first needed, and once.
 
-use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    path::PathBuf,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use once_cell::unsync::OnceCell;
 
@@ -149,6 +156,7 @@ fn target(url: ServerUrl, connect_timeout: Duration, request_timeout: Duration) 
         url,
         connect_timeout,
         request_timeout,
+        one_request_per_connection: AtomicBool::new(false),
         #[cfg(feature = "tls")]
         tls,
     })

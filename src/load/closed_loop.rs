@@ -159,5 +159,6 @@ async fn drain(mut client: Client, pass: Pass, queue: Arc<AtomicUsize>) -> (Vec<
         pass.progress.ended(&record);
         records.push(record);
     }
+    client.settle().await;
     (records, client.connection_stats())
 }

@@ -71,17 +71,26 @@ fn remarks(report: &Report) -> Vec<String> {
         grouped(completed),
         grouped(failed)
     )];
+    if report.server.embedded {
+        let what = "the embedded engine, a simulation: no --server was given";
+        remarks.push(what.to_owned());
+    }
     let (output, asked) = (sum(|p| p.output_tokens), sum(|p| p.requested_tokens));
     let source = match passes.iter().find_map(|p| p.token_source) {
-        Some(TokenSource::Usage) => "counted by the server",
-        Some(TokenSource::Client) => "counted by the client's tokenizer",
-        Some(TokenSource::Mixed) => "counted partly by the server, partly by the client",
-        None => "none",
+        Some(TokenSource::Usage) => "server's count",
+        Some(TokenSource::Client) => "client's count",
+        Some(TokenSource::Mixed) => "server's and client's counts mixed",
+        None => "no count",
     };
     remarks.push(match output == asked {
-        true => format!("{} output tokens, all that were asked for; {source}", grouped(output)),
-        false => format!("{} output tokens of {} asked for; {source}", grouped(output), grouped(asked)),
+        true => format!("{} output tokens, as asked for ({source})", grouped(output)),
+        false => format!("{} output tokens of {} asked for ({source})", grouped(output), grouped(asked)),
     });
+    let cached: u64 = passes.iter().filter_map(|p| p.cached_tokens).sum();
+    if cached > 0 {
+        let share = 100.0 * cached as f64 / sum(|p| p.prompt_tokens) as f64;
+        remarks.push(format!("{share:.0} % of prompt tokens came from the server's cache"));
+    }
     let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for pass in passes {
         for (class, n) in &pass.failures {
@@ -91,28 +100,26 @@ fn remarks(report: &Report) -> Vec<String> {
     }
     remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
     if passes.len() == 1 {
-        remarks.push("one pass has no confidence interval: --sample-size 3 or more gives one".to_owned());
+        remarks.push("one pass has no interval: --sample-size 3 gives one".to_owned());
     }
     if !report.workload.stream {
-        remarks.push("token latencies need streaming, which was off: --stream true".to_owned());
+        remarks.push("token latencies need streaming: --stream true".to_owned());
     }
     let fewest = passes.iter().filter_map(|p| p.e2e_s).map(|l| l.count).min().unwrap_or(0);
     if (1..100).contains(&fewest) {
-        remarks.push(format!("p99 is close to the maximum: a pass has {fewest} requests only"));
+        remarks.push(format!("p99 rests on {fewest} requests a pass, so near the maximum"));
     }
     let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
     if coalesced >= 0.01 {
-        remarks.push(format!("{:.1} % of token events came in one read with the one before", coalesced * 100.0));
+        remarks.push(format!("{:.1} % of token events shared a read with another", coalesced * 100.0));
     }
     let reopened = sum(|p| u64::from(p.connections.reopened));
     if reopened > 0 {
-        remarks
-            .push(format!("{reopened} connections were closed by the server and opened anew, outside all latencies"));
+        remarks.push(format!("{reopened} connections reopened: the server had closed them"));
     }
     let resent = sum(|p| u64::from(p.connections.resent));
     if resent > 0 {
-        remarks
-            .push(format!("{resent} requests were sent again, since their connection proved closed before an answer"));
+        remarks.push(format!("{resent} requests resent: the connection proved closed"));
     }
     remarks
 }
