@@ -232,6 +232,10 @@ impl ResponseReader {
             End::Malformed(failure) => return Some(failure),
             end => end,
         };
+        let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with("text/event-stream"));
+        if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other) {
+            return Some(Failure::new(FailureClass::Malformed, "nothing in the response is a completion's"));
+        }
         let counted = answer.usage.and_then(|usage| usage.completion_tokens).unwrap_or_default();
         let has_token = record.token_events > 0 || !answer.text.is_empty() || counted > 0;
         if answer.done || answer.finish_reason.is_some() {
@@ -250,9 +254,6 @@ impl ResponseReader {
             End::Broken(e) => Failure::new(FailureClass::Reset, format!("the connection broke: {e}")),
             End::Closed if self.head.is_none() => {
                 Failure::new(FailureClass::Reset, "the server closed the connection instead of answering")
-            }
-            _ if self.state.recognised == 0 && self.state.unrecognised > 0 => {
-                Failure::new(FailureClass::Malformed, "no event of the stream is one of a completion")
             }
             _ => {
                 let message = "the stream ended with neither a finish reason nor [DONE]";
@@ -293,9 +294,9 @@ impl State {
     }
 
     fn note(&mut self, event: Event) {
-        if event.choices || event.usage || event.error || event.done {
+        if event.choices || event.usage || event.error {
             self.recognised += 1;
-        } else {
+        } else if !event.done {
             self.unrecognised += 1;
         }
     }

@@ -1,0 +1,4 @@
+//! What several test targets share.
+
+pub mod capture;
+pub mod playback;
