@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn heads() {
-        let parse = |text: &str| parse_head(text.as_bytes()).map(|found| found.map(|(head, length)| (head, length)));
+        let parse = |text: &str| parse_head(text.as_bytes());
         let (head, length) = parse("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream\r\nTransfer-Encoding: chunked\r\nKeep-Alive: timeout=5, max=100\r\n\r\nbody").unwrap().unwrap();
         assert_eq!((head.status, head.content_type.as_str(), length), (200, "text/event-stream", 137));
         assert_eq!((head.keep_alive, head.keep_alive_max, head.keep_alive_timeout_s), (true, Some(100), Some(5)));

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The main job on a real llama.cpp server: streaming, not streaming and completions, counts checked against the sample.
+# usage: check-real-server.sh DIR      (DIR: where scripts/real-server/install.sh installs, or has installed)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+dir=${1:?usage: check-real-server.sh DIR}
+"$root/scripts/real-server/install.sh" "$dir"
+dir=$(cd "$dir" && pwd)
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$root/scripts/real-server/start.sh" "$dir" "$port" > "$dir/server.log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true' EXIT
+for _ in $(seq 100); do
+  python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/v1/models')" 2>/dev/null && break
+  kill -0 $server 2>/dev/null || { cat "$dir/server.log"; exit 1; }
+  sleep 0.2
+done
+measure() {
+  cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
+    --dataset fixtures/sharegpt.json --concurrency 1,8,16 --num-prompts 40 --sample-size 1 "$@"
+}
+measure --stream true --dump-workload "$dir/workload.jsonl"
+for how in "--stream true" "--stream false" "--stream true --api completions"; do
+  # shellcheck disable=SC2086 # the words are flags
+  measure $how
+  python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
+done

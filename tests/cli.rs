@@ -1,0 +1,587 @@
+//! The bench target as cargo and people run it: flags, output, files, exit codes.
+//!
+//! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::Duration,
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use tachometer::{
+    engine::{Engine, EngineConfig, RequestTruth},
+    fixtures,
+};
+
+const RUN_AS_BENCH: &str = "RUN_AS_BENCH";
+
+fn main() -> ExitCode {
+    if std::env::var_os(RUN_AS_BENCH).is_some() {
+        return tachometer::main();
+    }
+    let arguments = Arguments::from_args();
+    let mut trials = vec![
+        Trial::test("list_is_terse_and_needs_nothing", list),
+        Trial::test("without_bench_every_benchmark_runs_tiny_and_no_server_is_touched", tiny_touches_no_server),
+        Trial::test("a_live_server_is_measured_into_every_file", measures_into_files),
+        Trial::test("the_embedded_engine_is_measured_where_no_server_is_named", measures_embedded),
+        Trial::test("without_streaming_token_latencies_are_dashes", without_streaming),
+        Trial::test("the_lmdeploy_csv_is_the_originals", lmdeploy_csv),
+        Trial::test("a_planted_key_is_found_nowhere", planted_key),
+        Trial::test("a_failing_benchmark_keeps_no_other_from_running", one_fails),
+        Trial::test("a_model_that_is_not_served_is_an_error", wrong_model),
+        Trial::test("a_refused_field_names_its_setting", refused_field),
+    ];
+    trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A package of its own: a folder, its tachometer.toml, its target directory.
+struct Package(tempfile::TempDir);
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Package {
+    fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if !config.is_empty() {
+            std::fs::write(folder.path().join("tachometer.toml"), config).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, flags: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(flags)
+            .current_dir(self.0.path())
+            .env(RUN_AS_BENCH, "1")
+            .env("CARGO_MANIFEST_DIR", self.0.path())
+            .env("CARGO_TARGET_DIR", self.path("target"))
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        Outcome {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn report(&self, benchmark: &str) -> Value {
+        let path = self.path("target/tachometer").join(benchmark).join("new/report.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+}
+
+impl Outcome {
+    fn expect(&self, code: i32) -> Result<(), Failed> {
+        if self.code == code {
+            return Ok(());
+        }
+        Err(format!("exit code {}, expected {code}\n{}\n{}", self.code, self.stdout, self.stderr).into())
+    }
+}
+
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).display().to_string()
+}
+
+fn engine() -> Engine {
+    let config: EngineConfig = "decode_step_ms=0.2".parse().unwrap();
+    Engine::start(config, Arc::new(fixtures::tokenizer().unwrap()), 0).unwrap()
+}
+
+/// Flags that measure a small workload on that server.
+fn live<'a>(url: &'a str, dataset: &'a str, tokenizer: &'a str) -> Vec<&'a str> {
+    vec![
+        "--bench",
+        "--server",
+        url,
+        "--dataset",
+        dataset,
+        "--tokenizer",
+        tokenizer,
+        "--num-prompts",
+        "12",
+        "--sample-size",
+        "2",
+        "--max-tokens",
+        "9",
+    ]
+}
+
+fn list() -> Result<(), Failed> {
+    let config = "server = \"127.0.0.1:1\"\n[workload.a]\ndataset = \"nowhere.json\"\ntokenizer = \"nowhere\"\nconcurrency = [1, 64]\n[workload.b]\ndataset = \"random:1:1\"\ntokenizer = \"nowhere\"\n";
+    let package = Package::new(config);
+    let names = "a/c1: benchmark\na/c64: benchmark\nb/c64: benchmark\n";
+    for (flags, expected) in [
+        (&["--list", "--format", "terse"][..], names),
+        // As cargo-nextest asks.
+        (&["--list", "--format", "terse", "--ignored"], ""),
+        (&["--list", "--format", "terse", "a/c1", "--exact", "--bench"], "a/c1: benchmark\n"),
+        (&["--list", "b"], "b/c64: benchmark\n\n0 tests, 1 benchmarks\n"),
+    ] {
+        let outcome = package.run(flags, &[]);
+        outcome.expect(0)?;
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (expected, ""), "{flags:?}");
+    }
+    assert!(!package.path("target").exists());
+    Ok(())
+}
+
+fn tiny_touches_no_server() -> Result<(), Failed> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let package = Package::new("dataset = \"nowhere.json\"\ntokenizer = \"nowhere\"\n");
+    for flags in [&[][..], &["--test"], &["--bench", "--test"], &["--nocapture", "--test-threads", "1"]] {
+        let outcome = package.run(flags, &[("TACHOMETER_SERVER", &url), ("TACHOMETER_CONCURRENCY", "1,64")]);
+        outcome.expect(0)?;
+        assert_eq!(outcome.stdout, "Testing sharegpt/c1\nSuccess\nTesting sharegpt/c64\nSuccess\n", "{flags:?}");
+        assert_eq!(outcome.stderr, "");
+    }
+    assert!(listener.accept().is_err(), "a connection was made to the configured server");
+    assert!(!package.path("target").exists(), "a test run left files");
+    Ok(())
+}
+
+fn measures_into_files() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [
+        live(&url, &dataset, &tokenizer),
+        vec!["--concurrency", "1,4", "--stream", "true", "--save-requests", "requests.jsonl"],
+    ]
+    .concat();
+    for _ in 0..2 {
+        package.run(&flags, &[]).expect(0)?;
+    }
+    let outcome = package.run(&flags, &[]);
+    outcome.expect(0)?;
+
+    // The console: a block a benchmark, within 80 columns.
+    let blocks: Vec<&str> = outcome.stdout.split("\n\n").filter(|block| !block.is_empty()).collect();
+    assert_eq!(blocks.len(), 2, "{}", outcome.stdout);
+    for (block, name) in blocks.iter().zip(["sharegpt/c1 ", "sharegpt/c4 "]) {
+        assert!(block.starts_with(name), "{block}");
+        let labels: Vec<&str> =
+            block.lines().filter_map(|line| line.get(24..)?.split_once(':')).map(|(label, _)| label).collect();
+        assert_eq!(labels[..6], ["rpm", "output", "total", "ttft", "tpot", "itl"], "{block}");
+        assert!(block.contains("2 passes of 12 prompts: 24 completed, 0 failed"), "{block}");
+        assert!(block.contains("216 output tokens, as asked for (server's count)"), "{block}");
+    }
+    assert!(outcome.stdout.lines().all(|line| line.chars().count() <= 80), "{}", outcome.stdout);
+
+    // The CSV: one header, a row a pass.
+    let csv = std::fs::read_to_string(package.path("target/tachometer/profile_api_server.csv"))?;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        lines[0],
+        "benchmark,pass,concurrency,request_rate,num_prompts,completed,failed,prompt_tokens,completion_tokens,ttft_min_s,ttft_max_s,ttft_mean_s,ttft_p50_s,ttft_p99_s,output_tokens_per_s,total_tokens_per_s,rps,rpm,duration_s,seed,commit,started_at"
+    );
+    assert_eq!(lines.len(), 1 + 3 * 2 * 2);
+    assert!(lines[1].starts_with("sharegpt/c1,0,1,-,12,12,0,"), "{}", lines[1]);
+    assert!(lines[4].starts_with("sharegpt/c4,1,4,-,12,12,0,"), "{}", lines[4]);
+
+    // report.json, and the run before in base.
+    let report = package.report("sharegpt/c4");
+    assert_eq!((&report["schema_version"], &report["id"]), (&1.into(), &"sharegpt/c4".into()));
+    assert_eq!((&report["load"]["kind"], &report["load"]["concurrency"]), (&"closed".into(), &4.into()));
+    assert_eq!(
+        (&report["server"]["url"], &report["server"]["model"]),
+        (&url.as_str().into(), &"tachometer-engine".into())
+    );
+    for (seed, pass) in report["passes"].as_array().unwrap().iter().enumerate() {
+        let number = |key: &str| pass[key].as_f64().unwrap();
+        let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} is not {b}");
+        assert_eq!(number("seed"), seed as f64);
+        near(number("rpm"), number("rps") * 60.0);
+        near(number("rps"), 12.0 / number("duration_s"));
+        near(number("output_tokens_per_s"), 108.0 / number("duration_s"));
+        near(number("total_tokens_per_s"), (number("prompt_tokens") + 108.0) / number("duration_s"));
+        assert_eq!(pass["ttft_s"]["count"], 12);
+        assert_eq!(pass["itl_s"]["count"], 12 * 8);
+    }
+    let base: Value = serde_json::from_str(&std::fs::read_to_string(
+        package.path("target/tachometer/sharegpt/c4/base/report.json"),
+    )?)?;
+    assert_eq!(base["workload"]["digest"], report["workload"]["digest"]);
+    assert!(base["started_at"].as_str() < report["started_at"].as_str());
+
+    // A line a request, which joins with the server's log by its id.
+    let truths = engine.take_truths();
+    let saved = std::fs::read_to_string(package.path("requests.jsonl"))?;
+    let saved: Vec<Value> = saved.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(saved.len(), 3 * 2 * 2 * 12);
+    for request in &saved {
+        let id = request["request_id"].as_str().unwrap();
+        let matching: Vec<&RequestTruth> = truths.iter().filter(|truth| truth.request_id == id).collect();
+        assert_eq!(matching.len(), 1, "{id}");
+        assert!(request["first_token_ns"].as_u64().unwrap() >= matching[0].token_ns[0]);
+        assert_eq!((&request["outcome"], &request["output_tokens"]), (&"completed".into(), &9.into()));
+        assert_eq!((&request["finish_reason"], &request["token_source"]), (&"length".into(), &"usage".into()));
+    }
+    // Warm-up requests went out as well, and are no measured ones.
+    assert!(truths.len() > saved.len());
+    Ok(())
+}
+
+fn measures_embedded() -> Result<(), Failed> {
+    let package = Package::new("");
+    let flags = ["--bench", "--num-prompts", "4", "--sample-size", "1", "--engine", "decode_step_ms=0.1", "c8"];
+    let outcome = package.run(&flags, &[]);
+    outcome.expect(0)?;
+    assert!(outcome.stdout.contains("the embedded engine, a simulation: no --server was given"), "{}", outcome.stdout);
+    assert!(!package.path("target/tachometer/sharegpt/c64").exists(), "the filter chose c8");
+    let report = package.report("sharegpt/c8");
+    assert_eq!((&report["server"]["embedded"], &report["workload"]["num_prompts"]), (&true.into(), &4.into()));
+    Ok(())
+}
+
+fn without_streaming() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let outcome = package
+        .run(&[live(&url, &dataset, &tokenizer), vec!["--concurrency", "2", "--api", "completions"]].concat(), &[]);
+    outcome.expect(0)?;
+    for expected in
+        ["ttft:   -\n", "tpot:   -\n", "itl:    -\n", "e2e:    p50", "token latencies need streaming: --stream true"]
+    {
+        assert!(outcome.stdout.contains(expected), "{expected:?} is missing in {}", outcome.stdout);
+    }
+    let csv = std::fs::read_to_string(package.path("target/tachometer/profile_api_server.csv"))?;
+    assert!(csv.lines().skip(1).all(|line| line.contains(",-,-,-,-,-,")), "{csv}");
+    assert_eq!(package.report("sharegpt/c2")["passes"][0]["ttft_s"], Value::Null);
+    Ok(())
+}
+
+fn lmdeploy_csv() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let more = vec![
+        "--concurrency",
+        "3",
+        "--api",
+        "lmdeploy",
+        "--stream",
+        "true",
+        "--csv",
+        "out/x.csv",
+        "--csv-format",
+        "lmdeploy",
+    ];
+    package.run(&[live(&url, &dataset, &tokenizer), more.clone()].concat(), &[]).expect(0)?;
+    let csv = std::fs::read_to_string(package.path("out/x.csv"))?;
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next(),
+        Some(
+            "batch,num_prompts,prompt_tokens,completion_tokens,1st_token_latency(min)(s),1st_token_latency(max)(s),1st_token_latency(ave)(s),output token thr(tokens/s,total token thr(token/s),RPM"
+        )
+    );
+    assert!(lines.clone().all(|line| line.starts_with("3,12,")), "{csv}");
+    assert_eq!(lines.count(), 2);
+    // The other columns do not go into the same file.
+    let outcome = package.run(&[live(&url, &dataset, &tokenizer), vec!["--csv", "out/x.csv"]].concat(), &[]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("x.csv: it has other columns"), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("rpm:"), "the results are lost: {}", outcome.stdout);
+    assert_eq!(std::fs::read_to_string(package.path("out/x.csv"))?, csv);
+    Ok(())
+}
+
+fn planted_key() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let secret = "planted-7f3a9";
+    let flags = [
+        live(&url, &dataset, &tokenizer),
+        vec![
+            "--api-key-env",
+            "THE_KEY",
+            "--header",
+            "x-other: planted-7f3a9",
+            "--save-requests",
+            "requests.jsonl",
+            "--verbose",
+        ],
+    ]
+    .concat();
+    let mut said = String::new();
+    for flags in [
+        flags.clone(),
+        [flags.clone(), vec!["--model", "other"]].concat(),
+        [flags, vec!["--header", "planted-7f3a9"]].concat(),
+    ] {
+        let outcome = package.run(&flags, &[("THE_KEY", secret)]);
+        said += &(outcome.stdout + &outcome.stderr);
+    }
+    assert!(!said.contains(secret), "{said}");
+    let mut files = vec![package.0.path().to_owned()];
+    let mut read = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path)?.map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)?.read_to_end(&mut bytes)?;
+        assert!(!String::from_utf8_lossy(&bytes).contains(secret), "{}", path.display());
+        read += 1;
+    }
+    assert!(read >= 3, "{read} files");
+    Ok(())
+}
+
+fn one_fails() -> Result<(), Failed> {
+    let engine = engine();
+    let config = format!(
+        "server = \"{}\"\ntokenizer = '{}'\nconcurrency = 2\nnum_prompts = 3\nsample_size = 1\n[workload.bad]\ndataset = \"nowhere.json\"\n[workload.good]\ndataset = \"random:9:5\"\n",
+        engine.url(),
+        fixture("tokenizer.json")
+    );
+    let package = Package::new(&config);
+    let outcome = package.run(&["--bench"], &[]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("error: bad/c2: cannot read the dataset"), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("error: 1 of 2 benchmarks failed\n"), "{}", outcome.stderr);
+    assert_eq!(package.report("good/c2")["passes"][0]["output_tokens"], 15);
+    Ok(())
+}
+
+fn wrong_model() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let outcome = package.run(&[live(&url, "random:5:5", &tokenizer), vec!["--model", "other"]].concat(), &[]);
+    outcome.expect(101)?;
+    let expected = "does not serve the model `other`; it serves: tachometer-engine";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// A server that answers every POST with one refusal.
+fn refused_field() -> Result<(), Failed> {
+    for (message, expected) in [
+        (
+            r#"{"detail":"Unexpected fields in the request: {'ignore_eos'}"}"#,
+            "(the field `ignore_eos` is dropped by --ignore-eos false)",
+        ),
+        (
+            r#"{"error":{"message":"Unknown parameter: 'stream_options'"}}"#,
+            "(the field `stream_options` is dropped by --include-usage false)",
+        ),
+        (
+            r#"{"error":{"message":"Use 'max_completion_tokens' instead."}}"#,
+            "(the field's name is set by --max-tokens-field max_completion_tokens)",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let url = listener.local_addr()?.to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+                // As much of the request as comes; all of it is sent in one piece.
+                _ = stream.read(&mut [0; 1 << 16]);
+                let answer = format!(
+                    "HTTP/1.1 422 No\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{message}",
+                    message.len()
+                );
+                _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+            }
+        });
+        let tokenizer = fixture("tokenizer.json");
+        let package = Package::new("");
+        let flags = [live(&url, "random:5:5", &tokenizer), vec!["--model", "m", "--concurrency", "2"]].concat();
+        let outcome = package.run(&flags, &[]);
+        outcome.expect(101)?;
+        assert!(
+            outcome.stderr.contains("all 2 warm-up requests failed; the first with http_422"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+        assert!(!package.path("target/tachometer/random-5-5").exists());
+    }
+    Ok(())
+}
+
+/// Wrong input: one clear line, and an exit code.
+struct Wrong {
+    name: &'static str,
+    flags: &'static [&'static str],
+    config: &'static str,
+    /// A file `input` beside tachometer.toml.
+    input: &'static str,
+    code: i32,
+    message: &'static str,
+}
+
+/// Measures with the fixture tokenizer on a server that is not there.
+const DOWN: &[&str] = &["--bench", "--server", "127.0.0.1:1", "--tokenizer", "{tokenizer}", "--dataset"];
+
+const WRONG: &[Wrong] = &[
+    Wrong {
+        name: "no-such-dataset",
+        flags: &["nowhere.json"],
+        config: "",
+        input: "",
+        code: 101,
+        message: "cannot read the dataset nowhere.json: No such file",
+    },
+    Wrong {
+        name: "not-json",
+        flags: &["input"],
+        config: "",
+        input: "[\n  {\"a\": 1},\n  hello\n]",
+        code: 101,
+        message: "the dataset input is not JSON: line 3 column 3: expected value",
+    },
+    Wrong {
+        name: "not-sharegpt",
+        flags: &["input"],
+        config: "",
+        input: "[{\"a\": 1}]",
+        code: 101,
+        message: "the dataset input is not in ShareGPT format: none of its 1 elements has a list named `conversations`",
+    },
+    Wrong {
+        name: "an-object",
+        flags: &["input"],
+        config: "",
+        input: "{\"a\": 1}",
+        code: 101,
+        message: "the dataset input is not in ShareGPT format: it holds an object",
+    },
+    Wrong {
+        name: "empty-file",
+        flags: &["input"],
+        config: "",
+        input: " ",
+        code: 101,
+        message: "the dataset input is empty",
+    },
+    Wrong {
+        name: "no-such-tokenizer",
+        flags: &["random:5:5", "--tokenizer", "nowhere"],
+        config: "",
+        input: "",
+        code: 101,
+        message: "cannot load the tokenizer nowhere: no such file or folder",
+    },
+    Wrong {
+        name: "not-a-tokenizer",
+        flags: &["random:5:5", "--tokenizer", "input"],
+        config: "",
+        input: "{}",
+        code: 101,
+        message: "cannot load the tokenizer input: not a tokenizer.json",
+    },
+    Wrong {
+        name: "unknown-flag",
+        flags: &["x", "--num-prompt", "3"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "a similar argument exists: '--num-prompts'",
+    },
+    Wrong {
+        name: "unknown-key",
+        flags: &["x"],
+        config: "sead = 1",
+        input: "",
+        code: 2,
+        message: "line 1: unknown key `sead`; did you mean `seed`?",
+    },
+    Wrong {
+        name: "concurrency-of-0",
+        flags: &["x", "--concurrency", "0"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--concurrency: 0 clients would send nothing",
+    },
+    Wrong {
+        name: "server-down",
+        flags: &["random:5:5"],
+        config: "",
+        input: "",
+        code: 101,
+        message: "cannot reach the server http://127.0.0.1:1: Connection refused",
+    },
+    Wrong {
+        name: "more-prompts-than-there-are",
+        flags: &["{dataset}", "--num-prompts", "5000"],
+        config: "",
+        input: "",
+        code: 101,
+        message: "5000 prompts asked for, but only 1134 of the 1200 conversations",
+    },
+    Wrong {
+        name: "unreadable-config",
+        flags: &["x", "--config", "nowhere.toml"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "cannot read nowhere.toml: No such file",
+    },
+    Wrong {
+        name: "not-a-url",
+        flags: &["x", "--server", "ftp://h"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--server: `ftp://h` is not a server URL: the scheme `ftp` is not http or https",
+    },
+];
+
+impl Wrong {
+    fn check(&self) -> Result<(), Failed> {
+        let package = Package::new(self.config);
+        std::fs::write(package.path("input"), self.input)?;
+        let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
+        // A flag that is given again here replaces the one before.
+        let given = |flag: &str| self.flags.contains(&flag);
+        let mut flags: Vec<&str> = Vec::new();
+        let mut standing = DOWN.iter();
+        while let Some(flag) = standing.next() {
+            match given(flag) {
+                true => _ = standing.next(),
+                false => flags.push(flag),
+            }
+        }
+        flags.extend(self.flags);
+        let flags: Vec<&str> = flags
+            .into_iter()
+            .map(|flag| match flag {
+                "{dataset}" => dataset.as_str(),
+                "{tokenizer}" => tokenizer.as_str(),
+                other => other,
+            })
+            .collect();
+        let outcome = package.run(&flags, &[]);
+        outcome.expect(self.code)?;
+        assert!(outcome.stderr.contains(self.message), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+        assert!(!package.path("target/tachometer/sharegpt").exists());
+        Ok(())
+    }
+}

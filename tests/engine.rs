@@ -1,0 +1,164 @@
+//! The client against the embedded engine's own record of what it did.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use tachometer::{
+    client::{Api, Headers, RequestWriter, Sampling, ServerUrl, Target, TokenSource},
+    dataset::{Prompt, Tokenizer, WordList},
+    engine::{Engine, EngineConfig, RequestTruth},
+    fixtures,
+    load::{Pass, PassRecords, Progress, run_closed_loop},
+    metrics::count_output_tokens,
+};
+
+fn tokenizer() -> Arc<Tokenizer> {
+    Arc::new(fixtures::tokenizer().unwrap())
+}
+
+fn engine(pairs: &str) -> Engine {
+    Engine::start(pairs.parse::<EngineConfig>().unwrap(), tokenizer(), 0).unwrap()
+}
+
+fn prompts(n: usize, prompt_tokens: u32, output_tokens: u32) -> Vec<Prompt> {
+    let tokenizer = tokenizer();
+    WordList::new(&tokenizer).unwrap().prompts(&tokenizer, 1, n, prompt_tokens, output_tokens).unwrap()
+}
+
+/// One pass; records with their output tokens counted, and the engine's truth by request id.
+fn run(
+    engine: &Engine,
+    sampling: Sampling,
+    prompts: Vec<Prompt>,
+    concurrency: usize,
+) -> (PassRecords, HashMap<String, RequestTruth>) {
+    let target = Target {
+        url: ServerUrl::parse(&engine.url()).unwrap(),
+        connect_timeout: Duration::from_secs(10),
+        request_timeout: Duration::from_secs(60),
+        one_request_per_connection: AtomicBool::new(false),
+        #[cfg(feature = "tls")]
+        tls: None,
+    };
+    let pass = Pass {
+        writer: Arc::new(RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default())),
+        target: Arc::new(target),
+        sampling: Arc::new(sampling),
+        progress: Arc::new(Progress::new("", prompts.len(), true)),
+        prompts: prompts.into(),
+        concurrency,
+        threads: 1,
+        request_id_prefix: "r".into(),
+    };
+    let mut result = run_closed_loop(&pass).unwrap();
+    count_output_tokens(&mut result.records, &tokenizer()).unwrap();
+    let truths = engine.take_truths().into_iter().map(|truth| (truth.request_id.clone(), truth)).collect();
+    (result, truths)
+}
+
+fn streaming() -> Sampling {
+    Sampling { stream: true, ..Sampling::default() }
+}
+
+#[test]
+fn every_dialect_gives_the_tokens_that_were_asked_for() {
+    let engine = engine("decode_step_ms=0.2");
+    for api in [Api::Chat, Api::Completions, Api::Lmdeploy] {
+        for stream in [true, false] {
+            for include_usage in [true, false] {
+                let sampling = Sampling { api, stream, include_usage, ..Sampling::default() };
+                let (result, truths) = run(&engine, sampling, prompts(6, 30, 17), 3);
+                // Usage comes with every body, and with streams that ask for it; never with LMDeploy's of 2023.
+                let usage = !stream || include_usage && api != Api::Lmdeploy;
+                let source = if usage { TokenSource::Usage } else { TokenSource::Client };
+                for record in &result.records {
+                    assert_eq!(record.outcome, Ok(()), "{api} {stream}");
+                    assert_eq!(record.output, Some((17, source)), "{api} {stream} {include_usage}");
+                    assert_eq!(record.token_events, if stream { 17 } else { 0 });
+                    assert_eq!(truths[&format!("r-{}", record.index)].token_ns.len(), 17);
+                    assert_eq!(truths[&format!("r-{}", record.index)].prompt_tokens, 30);
+                }
+                assert_eq!(result.connections.opened, 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_text_counts_as_exactly_the_tokens_claimed() {
+    let engine = engine("decode_step_ms=0.1");
+    let sampling = Sampling { include_usage: false, ..streaming() };
+    for tokens in [1, 2, 50, 300] {
+        let (result, _) = run(&engine, sampling.clone(), prompts(2, 5, tokens), 2);
+        assert!(result.records.iter().all(|r| r.output == Some((tokens, TokenSource::Client))), "{tokens}");
+    }
+}
+
+#[test]
+fn what_exceeds_the_instances_waits_and_the_ttft_holds_the_wait() {
+    let engine = engine("instance_num=2,decode_step_ms=2");
+    let (result, truths) = run(&engine, streaming(), prompts(6, 10, 20), 6);
+    let truth = |index: usize| &truths[&format!("r-{index}")];
+    let mut waits = 0;
+    for record in &result.records {
+        let truth = truth(record.index);
+        assert!(record.sent_ns.unwrap() <= truth.received_ns && truth.received_ns <= truth.admitted_ns);
+        // The client can't have seen a token before it was written, so its TTFT holds the engine's whole wait.
+        assert!(record.first_token_ns.unwrap() >= truth.token_ns[0]);
+        let waited_s = (truth.admitted_ns - truth.received_ns) as f64 * 1e-9;
+        assert!(record.ttft_s().unwrap() >= waited_s);
+        // At least one whole answer of 20 steps went before.
+        waits += usize::from(waited_s > 0.020);
+    }
+    assert_eq!(waits, 4);
+    // Never more than two at once.
+    for a in truths.values() {
+        let running = truths.values().filter(|b| b.admitted_ns <= a.admitted_ns && a.admitted_ns < b.ended_ns).count();
+        assert!(running <= 2, "{running} ran at once");
+    }
+    // In order of arrival.
+    let mut by_arrival: Vec<_> = truths.values().collect();
+    by_arrival.sort_by_key(|truth| truth.received_ns);
+    assert!(by_arrival.is_sorted_by_key(|truth| truth.admitted_ns));
+}
+
+#[test]
+fn the_cache_budget_holds_requests_back() {
+    // Each needs 10 + 20 tokens: two fit into 70, the third waits though instances are free.
+    let engine = engine("instance_num=8,kv_tokens=70,decode_step_ms=1");
+    let (_, truths) = run(&engine, streaming(), prompts(4, 10, 20), 4);
+    for a in truths.values() {
+        let running = truths.values().filter(|b| b.admitted_ns <= a.admitted_ns && a.admitted_ns < b.ended_ns).count();
+        assert!(running <= 2, "{running} ran at once");
+    }
+}
+
+#[test]
+fn every_token_is_stamped_after_it_was_written_and_before_the_end() {
+    let engine = engine("decode_step_ms=3");
+    let (result, truths) = run(&engine, streaming(), prompts(4, 10, 25), 4);
+    for record in &result.records {
+        let truth = &truths[&format!("r-{}", record.index)];
+        assert!(record.first_token_ns.unwrap() >= truth.token_ns[0]);
+        assert!(record.last_token_ns.unwrap() >= *truth.token_ns.last().unwrap());
+        assert!(record.end_ns >= truth.ended_ns);
+        // The head was sent long before.
+        assert!(record.headers_ns.unwrap() < record.first_token_ns.unwrap());
+        let gaps: f64 = record.gaps.iter().map(|gap| gap.seconds()).sum();
+        let span = (record.last_token_ns.unwrap() - record.first_token_ns.unwrap()) as f64 * 1e-9;
+        assert!((gaps - span).abs() < 25.0 * 1e-7, "{gaps} is not {span}");
+    }
+}
+
+#[test]
+fn prefill_takes_its_time() {
+    // 500 tokens at 10,000 a second are 50 ms before the first token, by the engine's own clock.
+    let engine = engine("prefill_tokens_per_s=10000,decode_step_ms=0.1,jitter=0");
+    let (_, truths) = run(&engine, streaming(), prompts(1, 500, 2), 1);
+    let truth = truths.values().next().unwrap();
+    assert!(truth.token_ns[0] - truth.admitted_ns >= 50_000_000);
+    assert!(truth.token_ns[1] > truth.token_ns[0]);
+}
