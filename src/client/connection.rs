@@ -39,6 +39,17 @@ enum Io {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
+impl Io {
+    /// The socket below whatever is spoken on it.
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
 impl Connection {
     /// Opens one, trying each address of the host.
     ///
@@ -104,11 +115,7 @@ impl Connection {
         {
             return false;
         }
-        let tcp = match &self.io {
-            Io::Tcp(tcp) => tcp,
-            #[cfg(feature = "tls")]
-            Io::Tls(tls) => tls.get_ref().0,
-        };
+        let tcp = self.io.tcp();
         // A server that closed an idle connection has sent its FIN: the read gives 0 or an error instead of blocking.
         let mut byte = [0];
         match tcp.try_read(&mut byte) {
