@@ -91,13 +91,15 @@ impl Store {
             waiting();
             file.lock().map_err(StoreError::new("lock", &path))?;
         }
-        Ok(Lock(file))
+        Ok(Lock { _file: file })
     }
 }
 
 /// The right to measure, see [`Store::lock`].
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held for its file lock, which ends with it")] File);
+pub struct Lock {
+    _file: File,
+}
 
 /// Writes a file under another name and renames it.
 ///

@@ -30,7 +30,10 @@ pub struct Connection {
     max_requests: Option<u32>,
     /// When the server may close it for idleness.
     idle_deadline_ns: Option<u64>,
+    /// Of no more use, whoever closed it.
     closed: bool,
+    /// The server has closed it without having said so.
+    dropped_by_server: bool,
 }
 
 enum Io {
@@ -75,6 +78,7 @@ impl Connection {
             max_requests: None,
             idle_deadline_ns: None,
             closed: false,
+            dropped_by_server: false,
         })
     }
 
@@ -122,9 +126,15 @@ impl Connection {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => true,
             _ => {
                 self.closed = true;
+                self.dropped_by_server = true;
                 false
             }
         }
+    }
+
+    /// Whether the server has closed it without having said so, as [`Connection::is_reusable`] found.
+    pub fn dropped_by_server(&self) -> bool {
+        self.dropped_by_server
     }
 
     /// Requests sent on it so far.

@@ -71,6 +71,8 @@ pub struct Client {
 
 /// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How soon after a send the end of a connection shows that it was closed before the request reached the server.
+const STALE_WITHIN: Duration = Duration::from_millis(100);
 /// How long a server is watched for closing a connection it was not done with.
 const SETTLE: Duration = Duration::from_millis(20);
 
@@ -98,7 +100,7 @@ impl Client {
             if fresh && connection.is_reusable() {
                 return Ok(());
             }
-            self.note_closed();
+            self.learn();
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
@@ -115,15 +117,14 @@ impl Client {
             && connection.requests() == 1
         {
             tokio::time::sleep(SETTLE).await;
-            if !connection.is_reusable() {
-                self.note_closed();
-            }
+            connection.is_reusable();
+            self.learn();
         }
     }
 
-    /// A server that closed its connection after the first request will close the next one too.
-    fn note_closed(&self) {
-        if self.connection.as_ref().is_some_and(|connection| connection.requests() == 1) {
+    /// A server that dropped a connection after its first request will drop the next one too.
+    fn learn(&self) {
+        if self.connection.as_ref().is_some_and(|c| c.requests() == 1 && c.dropped_by_server()) {
             self.target.one_request_per_connection.store(true, Ordering::Relaxed);
         }
     }
@@ -164,12 +165,15 @@ impl Client {
             {
                 connection.close();
             }
-            // The server closed an idle connection while the request was on its way: it has seen nothing of it.
-            let stale =
-                reused && attempt == 0 && !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
-            if stale {
-                self.note_closed();
+            // The server had dropped the idle connection before the request came: its close then arrives about a round trip
+            // after the send. One that comes later ends a request that the server may have worked on, and is a failure.
+            let waited_ns = now_ns().saturating_sub(record.sent_ns.unwrap_or_default());
+            let dropped = !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
+            if reused && attempt == 0 && dropped && waited_ns < STALE_WITHIN.as_nanos() as u64 {
                 self.stats.resent += 1;
+                if self.connection.as_ref().is_some_and(|c| c.requests() == 2) {
+                    self.target.one_request_per_connection.store(true, Ordering::Relaxed);
+                }
                 continue;
             }
             self.reader.conclude(end, now_ns(), &mut record);

@@ -115,7 +115,7 @@ fn remarks(report: &Report) -> Vec<String> {
     }
     let reopened = sum(|p| u64::from(p.connections.reopened));
     if reopened > 0 {
-        remarks.push(format!("{reopened} connections reopened: the server had closed them"));
+        remarks.push(format!("{reopened} connections had to be opened in mid-pass"));
     }
     let resent = sum(|p| u64::from(p.connections.resent));
     if resent > 0 {
