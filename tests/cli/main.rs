@@ -2,23 +2,16 @@
 //!
 //! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
 
-use std::{
-    io::Read,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-    sync::Arc,
-    time::Duration,
-};
+mod package;
+mod wrong_input;
+
+use std::{io::Read, net::TcpListener, process::ExitCode, time::Duration};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use package::{Package, RUN_AS_BENCH, engine, fixture, live};
 use serde_json::Value;
-use tachometer::{
-    engine::{Engine, EngineConfig, RequestTruth},
-    fixtures,
-};
-
-const RUN_AS_BENCH: &str = "RUN_AS_BENCH";
+use tachometer::engine::RequestTruth;
+use wrong_input::WRONG;
 
 fn main() -> ExitCode {
     if std::env::var_os(RUN_AS_BENCH).is_some() {
@@ -39,88 +32,6 @@ fn main() -> ExitCode {
     ];
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// A package of its own: a folder, its tachometer.toml, its target directory.
-struct Package(tempfile::TempDir);
-
-struct Outcome {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Package {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        if !config.is_empty() {
-            std::fs::write(folder.path().join("tachometer.toml"), config).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, flags: &[&str], variables: &[(&str, &str)]) -> Outcome {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(flags)
-            .current_dir(self.0.path())
-            .env(RUN_AS_BENCH, "1")
-            .env("CARGO_MANIFEST_DIR", self.0.path())
-            .env("CARGO_TARGET_DIR", self.path("target"))
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
-        Outcome {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    fn report(&self, benchmark: &str) -> Value {
-        let path = self.path("target/tachometer").join(benchmark).join("new/report.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
-}
-
-impl Outcome {
-    fn expect(&self, code: i32) -> Result<(), Failed> {
-        if self.code == code {
-            return Ok(());
-        }
-        Err(format!("exit code {}, expected {code}\n{}\n{}", self.code, self.stdout, self.stderr).into())
-    }
-}
-
-fn fixture(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).display().to_string()
-}
-
-fn engine() -> Engine {
-    let config: EngineConfig = "decode_step_ms=0.2".parse().unwrap();
-    Engine::start(config, Arc::new(fixtures::tokenizer().unwrap()), 0).unwrap()
-}
-
-/// Flags that measure a small workload on that server.
-fn live<'a>(url: &'a str, dataset: &'a str, tokenizer: &'a str) -> Vec<&'a str> {
-    vec![
-        "--bench",
-        "--server",
-        url,
-        "--dataset",
-        dataset,
-        "--tokenizer",
-        tokenizer,
-        "--num-prompts",
-        "12",
-        "--sample-size",
-        "2",
-        "--max-tokens",
-        "9",
-    ]
 }
 
 fn list() -> Result<(), Failed> {
@@ -334,7 +245,7 @@ fn planted_key() -> Result<(), Failed> {
         said += &(outcome.stdout + &outcome.stderr);
     }
     assert!(!said.contains(secret), "{said}");
-    let mut files = vec![package.0.path().to_owned()];
+    let mut files = vec![package.path("")];
     let mut read = 0;
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -422,166 +333,4 @@ fn refused_field() -> Result<(), Failed> {
         assert!(!package.path("target/tachometer/random-5-5").exists());
     }
     Ok(())
-}
-
-/// Wrong input: one clear line, and an exit code.
-struct Wrong {
-    name: &'static str,
-    flags: &'static [&'static str],
-    config: &'static str,
-    /// A file `input` beside tachometer.toml.
-    input: &'static str,
-    code: i32,
-    message: &'static str,
-}
-
-/// Measures with the fixture tokenizer on a server that is not there.
-const DOWN: &[&str] = &["--bench", "--server", "127.0.0.1:1", "--tokenizer", "{tokenizer}", "--dataset"];
-
-const WRONG: &[Wrong] = &[
-    Wrong {
-        name: "no-such-dataset",
-        flags: &["nowhere.json"],
-        config: "",
-        input: "",
-        code: 101,
-        message: "cannot read the dataset nowhere.json: No such file",
-    },
-    Wrong {
-        name: "not-json",
-        flags: &["input"],
-        config: "",
-        input: "[\n  {\"a\": 1},\n  hello\n]",
-        code: 101,
-        message: "the dataset input is not JSON: line 3 column 3: expected value",
-    },
-    Wrong {
-        name: "not-sharegpt",
-        flags: &["input"],
-        config: "",
-        input: "[{\"a\": 1}]",
-        code: 101,
-        message: "the dataset input is not in ShareGPT format: none of its 1 elements has a list named `conversations`",
-    },
-    Wrong {
-        name: "an-object",
-        flags: &["input"],
-        config: "",
-        input: "{\"a\": 1}",
-        code: 101,
-        message: "the dataset input is not in ShareGPT format: it holds an object",
-    },
-    Wrong {
-        name: "empty-file",
-        flags: &["input"],
-        config: "",
-        input: " ",
-        code: 101,
-        message: "the dataset input is empty",
-    },
-    Wrong {
-        name: "no-such-tokenizer",
-        flags: &["random:5:5", "--tokenizer", "nowhere"],
-        config: "",
-        input: "",
-        code: 101,
-        message: "cannot load the tokenizer nowhere: no such file or folder",
-    },
-    Wrong {
-        name: "not-a-tokenizer",
-        flags: &["random:5:5", "--tokenizer", "input"],
-        config: "",
-        input: "{}",
-        code: 101,
-        message: "cannot load the tokenizer input: not a tokenizer.json",
-    },
-    Wrong {
-        name: "unknown-flag",
-        flags: &["x", "--num-prompt", "3"],
-        config: "",
-        input: "",
-        code: 2,
-        message: "a similar argument exists: '--num-prompts'",
-    },
-    Wrong {
-        name: "unknown-key",
-        flags: &["x"],
-        config: "sead = 1",
-        input: "",
-        code: 2,
-        message: "line 1: unknown key `sead`; did you mean `seed`?",
-    },
-    Wrong {
-        name: "concurrency-of-0",
-        flags: &["x", "--concurrency", "0"],
-        config: "",
-        input: "",
-        code: 2,
-        message: "--concurrency: 0 clients would send nothing",
-    },
-    Wrong {
-        name: "server-down",
-        flags: &["random:5:5"],
-        config: "",
-        input: "",
-        code: 101,
-        message: "cannot reach the server http://127.0.0.1:1: Connection refused",
-    },
-    Wrong {
-        name: "more-prompts-than-there-are",
-        flags: &["{dataset}", "--num-prompts", "5000"],
-        config: "",
-        input: "",
-        code: 101,
-        message: "5000 prompts asked for, but only 1134 of the 1200 conversations",
-    },
-    Wrong {
-        name: "unreadable-config",
-        flags: &["x", "--config", "nowhere.toml"],
-        config: "",
-        input: "",
-        code: 2,
-        message: "cannot read nowhere.toml: No such file",
-    },
-    Wrong {
-        name: "not-a-url",
-        flags: &["x", "--server", "ftp://h"],
-        config: "",
-        input: "",
-        code: 2,
-        message: "--server: `ftp://h` is not a server URL: the scheme `ftp` is not http or https",
-    },
-];
-
-impl Wrong {
-    fn check(&self) -> Result<(), Failed> {
-        let package = Package::new(self.config);
-        std::fs::write(package.path("input"), self.input)?;
-        let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
-        // A flag that is given again here replaces the one before.
-        let given = |flag: &str| self.flags.contains(&flag);
-        let mut flags: Vec<&str> = Vec::new();
-        let mut standing = DOWN.iter();
-        while let Some(flag) = standing.next() {
-            match given(flag) {
-                true => _ = standing.next(),
-                false => flags.push(flag),
-            }
-        }
-        flags.extend(self.flags);
-        let flags: Vec<&str> = flags
-            .into_iter()
-            .map(|flag| match flag {
-                "{dataset}" => dataset.as_str(),
-                "{tokenizer}" => tokenizer.as_str(),
-                other => other,
-            })
-            .collect();
-        let outcome = package.run(&flags, &[]);
-        outcome.expect(self.code)?;
-        assert!(outcome.stderr.contains(self.message), "{}", outcome.stderr);
-        assert_eq!(outcome.stdout, "");
-        assert!(!package.path("target/tachometer/sharegpt").exists());
-        Ok(())
-    }
 }

@@ -1,0 +1,103 @@
+//! A scratch package to run the bench target in.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+use tachometer::{
+    engine::{Engine, EngineConfig},
+    fixtures,
+};
+
+/// Set for the process that is to be the bench target.
+pub const RUN_AS_BENCH: &str = "RUN_AS_BENCH";
+
+/// A package of its own: a folder, its tachometer.toml, its target directory.
+pub struct Package(tempfile::TempDir);
+
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Package {
+    pub fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if !config.is_empty() {
+            std::fs::write(folder.path().join("tachometer.toml"), config).unwrap();
+        }
+        Self(folder)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn run(&self, flags: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        // What is configured for real runs must not reach the tests, a live server least of all.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TACHOMETER_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(flags)
+            .current_dir(self.0.path())
+            .env(RUN_AS_BENCH, "1")
+            .env("CARGO_MANIFEST_DIR", self.0.path())
+            .env("CARGO_TARGET_DIR", self.path("target"))
+            .envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        Outcome {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub fn report(&self, benchmark: &str) -> Value {
+        let path = self.path("target/tachometer").join(benchmark).join("new/report.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+}
+
+impl Outcome {
+    pub fn expect(&self, code: i32) -> Result<(), Failed> {
+        if self.code == code {
+            return Ok(());
+        }
+        Err(format!("exit code {}, expected {code}\n{}\n{}", self.code, self.stdout, self.stderr).into())
+    }
+}
+
+pub fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).display().to_string()
+}
+
+pub fn engine() -> Engine {
+    let config: EngineConfig = "decode_step_ms=0.2".parse().unwrap();
+    Engine::start(config, Arc::new(fixtures::tokenizer().unwrap()), 0).unwrap()
+}
+
+/// Flags that measure a small workload on that server.
+pub fn live<'a>(url: &'a str, dataset: &'a str, tokenizer: &'a str) -> Vec<&'a str> {
+    vec![
+        "--bench",
+        "--server",
+        url,
+        "--dataset",
+        dataset,
+        "--tokenizer",
+        tokenizer,
+        "--num-prompts",
+        "12",
+        "--sample-size",
+        "2",
+        "--max-tokens",
+        "9",
+    ]
+}
