@@ -12,5 +12,5 @@ mod settings;
 pub use cli::{Cli, Color, ListFormat};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
-pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, plan};
+pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, check_environment, plan};
 pub use settings::{CsvFormat, Settings};

@@ -123,7 +123,6 @@ impl Workload {
 /// # Errors
 /// Where a value makes no sense, or a live server lacks a dataset or tokenizer.
 pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
-    check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let top = cli.settings.clone().over(&file.settings);
     let live = top.server.is_some();
 
@@ -320,8 +319,11 @@ fn seconds(flag: &str, value: f64) -> Result<Duration, ConfigError> {
     }
 }
 
-/// A misspelt variable would be passed over in silence otherwise.
-fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+/// Refuses `TACHOMETER_*` variables that no setting has: a misspelt one would be passed over in silence otherwise.
+///
+/// # Errors
+/// [`ConfigError::Unknown`], with the nearest name that there is.
+pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
     let known: Vec<String> = Settings::NAMES
         .iter()
         .chain(&["config"])
@@ -338,12 +340,10 @@ fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigEr
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
-        let cli = Cli::try_parse_from(std::iter::once(&"bench").chain(flags)).map_err(|e| e.to_string())?;
+        let cli = Cli::try_parse_without_environment(flags).map_err(|e| e.to_string())?;
         let path = std::env::temp_dir().join(format!(
             "tachometer-plan-{}-{:?}.toml",
             std::process::id(),

@@ -18,7 +18,7 @@ use run::{Output, measure, smoke_test};
 use session::Session;
 
 use crate::{
-    config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, plan},
+    config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, check_environment, plan},
     dataset::dump_workload,
     report::Style,
 };
@@ -57,6 +57,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), RunError> {
+    check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let file = ConfigFile::find(cli.config.as_deref())?;
     let dumping = cli.settings.dump_workload.is_some();
     // `cargo test --benches` appends nothing: then nothing is measured, and above all no live server is touched.

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Trial::test("a_planted_key_is_found_nowhere", planted_key),
         Trial::test("a_failing_benchmark_keeps_no_other_from_running", one_fails),
         Trial::test("a_model_that_is_not_served_is_an_error", wrong_model),
+        Trial::test("a_misspelt_variable_is_an_error", misspelt_variable),
         Trial::test("a_refused_field_names_its_setting", refused_field),
     ];
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
@@ -274,6 +275,14 @@ fn one_fails() -> Result<(), Failed> {
     assert!(outcome.stderr.contains("error: bad/c2: cannot read the dataset"), "{}", outcome.stderr);
     assert!(outcome.stderr.ends_with("error: 1 of 2 benchmarks failed\n"), "{}", outcome.stderr);
     assert_eq!(package.report("good/c2")["passes"][0]["output_tokens"], 15);
+    Ok(())
+}
+
+fn misspelt_variable() -> Result<(), Failed> {
+    let outcome = Package::new("").run(&["--list"], &[("TACHOMETER_NUM_PROMPT", "3")]);
+    outcome.expect(2)?;
+    let expected = "unknown variable `TACHOMETER_NUM_PROMPT`; did you mean `TACHOMETER_NUM_PROMPTS`?";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     Ok(())
 }
 
