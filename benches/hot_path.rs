@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tachometer::{
     client::{Answer, SseDecoder, SseItem},
     dataset::PythonRandom,
-    metrics::Latency,
+    metrics::Distribution,
 };
 
 /// The body of a real stream of 200 tokens, as one piece.
@@ -58,7 +58,7 @@ fn receive(c: &mut Criterion) {
 fn summarise(c: &mut Criterion) {
     let mut rng = PythonRandom::new(0);
     let values: Vec<f64> = (0..100_000).map(|_| rng.getrandbits(32) as f64).collect();
-    c.bench_function("latency_of_100k", |b| b.iter(|| Latency::of(black_box(values.clone()))));
+    c.bench_function("latency_of_100k", |b| b.iter(|| Distribution::of(black_box(values.clone()))));
     c.bench_function("sample_2000_of_90k", |b| b.iter(|| PythonRandom::new(black_box(0)).sample(90_000, 2000)));
 }
 

@@ -10,15 +10,16 @@
 //! ```
 //!
 //! The flow goes one way, a folder a stage: [`config`] says what to run, [`dataset`] turns a file and a seed into prompts,
-//! [`load`] sends them through [`client`]s, [`metrics`] turns records into numbers, [`stats`] turns passes into estimates and
-//! [`report`] shows them. [`harness`] is cargo's side of it, [`baseline`] keeps files, and [`engine`] is a simulated server
-//! that knows the truth about each request.
+//! [`load`] sends them through [`client`]s, [`metrics`] turns records into numbers, [`stats`] turns passes into estimates,
+//! [`compare`] sets two runs side by side and gives the verdict, and [`report`] shows it all. [`harness`] is cargo's side of
+//! it, [`baseline`] keeps files, and [`engine`] is a simulated server that knows the truth about each request.
 
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod baseline;
 pub mod client;
+pub mod compare;
 pub mod config;
 pub mod dataset;
 pub mod engine;

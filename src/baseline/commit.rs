@@ -1,4 +1,8 @@
-use std::{path::Path, process::Command};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +18,97 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Asks git about a folder: `None` without git, outside a repository, or before the first commit.
-    pub fn of(folder: &Path) -> Option<Self> {
-        let git = |args: &[&str]| {
-            let output = Command::new("git").arg("-C").arg(folder).args(args).output().ok()?;
-            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    /// Asks git about a folder: `None` without git, outside a repository, or before the first commit. Files that the runs
+    /// themselves write make no tree dirty, even where they are tracked.
+    pub fn of(folder: &Path, written: &[PathBuf]) -> Option<Self> {
+        let sha = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
+        let root = PathBuf::from(git(folder, &["rev-parse", "--show-toplevel"])?);
+        let within = |path: &PathBuf| {
+            let whole = std::path::absolute(path).ok()?;
+            let inside = whole.strip_prefix(&root).ok()?.to_str()?;
+            Some(format!(":(top,exclude,literal){inside}"))
         };
+        let excluded: Vec<String> = written.iter().filter_map(within).collect();
+        let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--", ":(top)"];
+        status.extend(excluded.iter().map(String::as_str));
         Some(Self {
-            sha: git(&["rev-parse", "--verify", "--quiet", "HEAD"])?,
-            dirty: !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty(),
-            branch: git(&["symbolic-ref", "--short", "--quiet", "HEAD"]),
+            sha,
+            dirty: !git(folder, &status)?.is_empty(),
+            branch: git(folder, &["symbolic-ref", "--short", "--quiet", "HEAD"]),
         })
     }
+}
+
+/// What git prints, or `None` where it fails or is not there.
+fn git(folder: &Path, args: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(folder).args(args).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The full hash of a revision.
+///
+/// A shallow clone has its oldest commit without the ones before, yet that commit names its parents: `HEAD~1` is found that
+/// way too, though git itself says no.
+///
+/// # Errors
+/// Where git is not there, or knows no such commit; the message says which.
+pub(super) fn resolve(folder: &Path, revision: &str) -> Result<String, String> {
+    if git(folder, &["--version"]).is_none() {
+        return Err("git is not there to say which commit that is: name its hash as the history has it".to_owned());
+    }
+    if git(folder, &["rev-parse", "--git-dir"]).is_none() {
+        return Err("this is no git repository: name the commit's hash as the history has it".to_owned());
+    }
+    raw(folder, revision).ok_or_else(|| {
+        let shallow = git(folder, &["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
+        let hint = if shallow { "; this clone is shallow: `git fetch --deepen=10` brings more of it" } else { "" };
+        format!("git knows no such commit here{hint}")
+    })
+}
+
+fn raw(folder: &Path, revision: &str) -> Option<String> {
+    let commit = format!("{revision}^{{commit}}");
+    if let Some(sha) = git(folder, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]) {
+        return Some(sha);
+    }
+    let (before, steps) = match revision.strip_suffix('^') {
+        Some(before) => (before, 1),
+        None => {
+            let (before, steps) = revision.rsplit_once('~')?;
+            (before, if steps.is_empty() { 1 } else { steps.parse().ok()? })
+        }
+    };
+    let mut sha = raw(folder, before)?;
+    for _ in 0..steps {
+        let commit = git(folder, &["cat-file", "commit", &sha])?;
+        sha = commit.lines().find_map(|line| line.strip_prefix("parent "))?.to_owned();
+    }
+    Some(sha)
+}
+
+/// So many commits back a run is looked for.
+const MOST_ANCESTORS: &str = "--max-count=10000";
+
+/// A commit and its ancestors, the nearest first.
+pub(super) fn ancestors(folder: &Path, sha: &str) -> Vec<String> {
+    let listed = git(folder, &["rev-list", "--parents", MOST_ANCESTORS, sha]).unwrap_or_default();
+    let parents: HashMap<&str, Vec<&str>> = listed
+        .lines()
+        .filter_map(|line| {
+            let mut shas = line.split(' ');
+            Some((shas.next()?, shas.collect()))
+        })
+        .collect();
+    let mut seen = HashSet::from([sha]);
+    let mut queue = VecDeque::from([sha]);
+    let mut nearest_first = Vec::new();
+    while let Some(sha) = queue.pop_front() {
+        nearest_first.push(sha.to_owned());
+        for parent in parents.get(sha).into_iter().flatten() {
+            if seen.insert(parent) {
+                queue.push_back(parent);
+            }
+        }
+    }
+    nearest_first
 }

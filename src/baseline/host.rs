@@ -25,6 +25,13 @@ impl Host {
     }
 }
 
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let cpu = self.cpu.as_deref().unwrap_or(&self.arch);
+        write!(f, "{} with {} cores of {cpu}", self.os, self.cores)
+    }
+}
+
 fn cpu() -> Option<String> {
     let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;

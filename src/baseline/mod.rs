@@ -1,12 +1,17 @@
 //! What earlier runs left, and where runs leave theirs.
 //!
-//! Files are written whole under another name and then renamed, so that a reader never sees half of one.
+//! Files are written whole under another name and then renamed, so that a reader never sees half of one; the history grows
+//! by whole lines under a lock.
 
+mod choice;
 mod commit;
+mod history;
 mod host;
 mod store;
 
+pub use choice::{Baseline, BaselineError, Compare};
 pub use commit::Commit;
+pub use history::{History, HistoryError};
 pub use host::Host;
 pub(crate) use store::create_parent;
-pub use store::{Lock, Store, StoreError, write_whole};
+pub use store::{BASE, Lock, NEW, Store, StoreError, write_whole};

@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::BaselineError;
+use crate::{compare::Calibration, report::Report};
+
 /// A file of the store that could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}: {source}")]
@@ -32,9 +35,9 @@ pub struct Store {
 }
 
 /// Slot of the last run.
-const NEW: &str = "new";
+pub const NEW: &str = "new";
 /// Slot of the run before.
-const BASE: &str = "base";
+pub const BASE: &str = "base";
 const REPORT: &str = "report.json";
 
 impl Store {
@@ -58,24 +61,59 @@ impl Store {
         self.root.join("profile_api_server.csv")
     }
 
-    /// The last run's report of a benchmark.
-    pub fn report(&self, benchmark: &str) -> PathBuf {
-        self.root.join(benchmark).join(NEW).join(REPORT)
+    /// The usual place of the history.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.jsonl")
     }
 
-    /// Puts a benchmark's report into the slot `new`; what was there moves to `base`.
+    /// Where criterion keeps its files: `CRITERION_HOME`, or `criterion/` beside this folder.
+    pub fn criterion(&self) -> PathBuf {
+        std::env::var_os("CRITERION_HOME").map_or_else(|| self.root.with_file_name("criterion"), PathBuf::from)
+    }
+
+    /// Where a benchmark's noise floor stands.
+    pub fn calibration(&self, benchmark: &str) -> PathBuf {
+        self.root.join(benchmark).join("calibration.json")
+    }
+
+    /// A benchmark's report in a slot: [`NEW`], [`BASE`] or a baseline's name.
+    pub fn report(&self, benchmark: &str, slot: &str) -> PathBuf {
+        self.root.join(benchmark).join(slot).join(REPORT)
+    }
+
+    /// Reads a benchmark's report from a slot; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it can't be read, or is not a report.
+    pub fn read_report(&self, benchmark: &str, slot: &str) -> Result<Option<Report>, BaselineError> {
+        let path = self.report(benchmark, slot);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let unreadable = |why| BaselineError::Unreadable { path: path.display().to_string(), why };
+        Report::from_json(&text).map(Some).map_err(unreadable)
+    }
+
+    /// Reads a benchmark's noise floor; `None` where it was never calibrated.
+    ///
+    /// # Errors
+    /// Where it can't be read, or is not one.
+    pub fn read_calibration(&self, benchmark: &str) -> Result<Option<Calibration>, BaselineError> {
+        let path = self.calibration(benchmark);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let unreadable = |why| BaselineError::Unreadable { path: path.display().to_string(), why };
+        Calibration::from_json(&text).map(Some).map_err(unreadable)
+    }
+
+    /// Moves the last run's report to the slot `base`, where there is one.
     ///
     /// # Errors
     /// Where the folder can't be written.
-    pub fn save_report(&self, benchmark: &str, json: &str) -> Result<PathBuf, StoreError> {
-        let path = self.report(benchmark);
-        let base = self.root.join(benchmark).join(BASE).join(REPORT);
-        if path.exists() {
+    pub fn retire_last_run(&self, benchmark: &str) -> Result<(), StoreError> {
+        let (new, base) = (self.report(benchmark, NEW), self.report(benchmark, BASE));
+        if new.exists() {
             create_parent(&base)?;
-            fs::rename(&path, &base).map_err(StoreError::new("write", &base))?;
+            fs::rename(&new, &base).map_err(StoreError::new("write", &base))?;
         }
-        write_whole(&path, json.as_bytes())?;
-        Ok(path)
+        Ok(())
     }
 
     /// Takes the right to measure: two runs at once would disturb each other's numbers. `waiting` is called where another
@@ -127,6 +165,14 @@ pub(crate) fn create_parent(path: &Path) -> Result<(), StoreError> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => fs::create_dir_all(parent).map_err(StoreError::new("create", parent)),
         None => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::new("read", path)(e)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::Settings;
+use crate::{baseline::Compare, stats::Metric};
 
 /// How `--list` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +74,30 @@ pub struct Cli {
     /// Accepted for cargo's sake: benchmarks run one at a time
     #[arg(long, value_name = "N", hide = true)]
     pub test_threads: Option<usize>,
+    /// Keep the results under this name too, and compare with what it held before
+    #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = new_name)]
+    pub save_baseline: Option<String>,
+    /// Compare with the baseline of this name, which must exist; commit:REV is the newest run of that commit, or of its nearest ancestor, in the history
+    #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, conflicts_with_all = ["save_baseline", "baseline_lenient"])]
+    pub baseline: Option<String>,
+    /// As --baseline, where there is such a baseline; else no comparison is made
+    #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, conflicts_with = "save_baseline")]
+    pub baseline_lenient: Option<String>,
+    /// Measure nothing: take the results of the baseline of this name, and compare them with --baseline
+    #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, requires = "baseline")]
+    pub load_baseline: Option<String>,
+    /// Compare with the last run, and keep no results of this one, not even in the history
+    #[arg(long, help_heading = "Comparison", conflicts_with_all = ["save_baseline", "baseline", "baseline_lenient"])]
+    pub discard_baseline: bool,
+    /// Run every pass twice to find how far identical runs fall apart here; later verdicts claim no less than that
+    #[arg(long, help_heading = "Comparison", conflicts_with_all = ["save_baseline", "baseline", "baseline_lenient", "load_baseline", "discard_baseline"])]
+    pub calibrate: bool,
+    /// List the history of a metric, the first gated one if none is named, a line a commit; measure nothing
+    #[arg(long, value_name = "METRIC", help_heading = "Comparison", num_args = 0..=1, require_equals = true)]
+    pub show_history: Option<Option<Metric>>,
+    /// Accepted for criterion's sake: there are no plots
+    #[arg(long, hide = true)]
+    pub noplot: bool,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
@@ -96,10 +121,41 @@ impl Cli {
         self.bench && !self.test
     }
 
+    /// What a run is compared with.
+    pub fn compare(&self) -> Compare {
+        match (&self.baseline, self.baseline_lenient.as_ref().or(self.save_baseline.as_ref())) {
+            (Some(name), _) => Compare::Named(name.clone()),
+            (None, Some(name)) => Compare::Lenient(name.clone()),
+            (None, None) => Compare::LastRun,
+        }
+    }
+
     /// Whether a benchmark of that name was asked for.
     pub fn selects(&self, name: &str) -> bool {
         let matches = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
         !self.ignored && (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skip.iter().any(matches)
+    }
+}
+
+/// The name of a baseline to write.
+fn new_name(name: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name {
+        // Slots of the run itself, and folders of criterion's.
+        "new" | "base" | "change" | "report" => Err("that name is taken by the harness: choose another".to_owned()),
+        name if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) => {
+            Err("a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`".to_owned())
+        }
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// The name of a baseline to read: `new` is the last run, `base` the one before.
+fn known_name(name: &str) -> Result<String, String> {
+    match name {
+        "new" | "base" => Ok(name.to_owned()),
+        commit if commit.strip_prefix("commit:").is_some_and(|revision| !revision.is_empty()) => Ok(name.to_owned()),
+        name => new_name(name),
     }
 }
 

@@ -33,6 +33,11 @@ const GLOBAL: &[&str] = &[
     "dump_workload",
     "client_threads",
     "confidence_level",
+    "fail_on",
+    "significance_level",
+    "history",
+    "nresamples",
+    "output_format",
 ];
 
 impl ConfigFile {
@@ -46,8 +51,13 @@ impl ConfigFile {
         let mut file = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for settings in std::iter::once(&mut file.settings).chain(file.workloads.values_mut()) {
-            let paths =
-                [&mut settings.tokenizer, &mut settings.csv, &mut settings.save_requests, &mut settings.dump_workload];
+            let paths = [
+                &mut settings.tokenizer,
+                &mut settings.csv,
+                &mut settings.history,
+                &mut settings.save_requests,
+                &mut settings.dump_workload,
+            ];
             for path in paths.into_iter().flatten() {
                 *path = folder.join(&*path);
             }

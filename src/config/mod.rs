@@ -13,4 +13,4 @@ pub use cli::{Cli, Color, ListFormat};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
 pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, check_environment, plan};
-pub use settings::{CsvFormat, Settings};
+pub use settings::{CsvFormat, FailOn, OutputFormat, Settings};

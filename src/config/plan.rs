@@ -2,11 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Cli, ConfigError, ConfigFile, CsvFormat, Settings, error::nearest};
+use super::{Cli, ConfigError, ConfigFile, CsvFormat, FailOn, OutputFormat, Settings, error::nearest};
 use crate::{
     client::{Headers, Sampling, ServerUrl},
+    compare::Terms,
     dataset::Policy,
     engine::EngineConfig,
+    stats::{Latency, Metric, Point},
 };
 
 /// Everything that a run does.
@@ -20,6 +22,14 @@ pub struct Plan {
     pub client_threads: usize,
     /// Level of the confidence intervals.
     pub confidence_level: f64,
+    /// What makes a run that ended well exit with 3.
+    pub fail_on: FailOn,
+    /// Where the history is, if not in its usual place.
+    pub history: Option<PathBuf>,
+    /// Resamples of the bootstrap in criterion's files.
+    pub nresamples: usize,
+    /// What goes to stdout.
+    pub output_format: OutputFormat,
     /// Where the CSV goes, if not to its usual place.
     pub csv: Option<PathBuf>,
     /// Its columns.
@@ -82,6 +92,8 @@ pub struct Workload {
     pub timeout: Duration,
     /// Limit for opening a connection.
     pub connect_timeout: Duration,
+    /// What a comparison goes by.
+    pub terms: Terms,
 }
 
 /// Where prompts come from.
@@ -157,15 +169,15 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
             benchmarks.push(benchmark);
         }
     }
-    let level = top.confidence_level.unwrap_or(0.95);
-    if !(level > 0.0 && level < 1.0) {
-        return Err(ConfigError::value("--confidence-level", format!("{level} is not between 0 and 1")));
-    }
     Ok(Plan {
         benchmarks,
         server: server(&top, tiny, cli.list)?,
         client_threads: client_threads(&top)?,
-        confidence_level: level,
+        confidence_level: confidence_level(&top)?,
+        fail_on: top.fail_on.unwrap_or_default(),
+        history: top.history.clone(),
+        nresamples: top.nresamples.unwrap_or(10_000),
+        output_format: top.output_format.unwrap_or_default(),
         csv: top.csv.clone(),
         csv_format: top.csv_format.unwrap_or_default(),
         save_requests: top.save_requests.clone(),
@@ -256,7 +268,38 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         sampling,
         timeout: seconds("--timeout", settings.timeout.unwrap_or(600.0))?,
         connect_timeout: seconds("--connect-timeout", settings.connect_timeout.unwrap_or(10.0))?,
+        terms: terms(settings, live)?,
     })
+}
+
+fn terms(settings: &Settings, live: bool) -> Result<Terms, ConfigError> {
+    let noise_threshold = settings.noise_threshold.unwrap_or(0.01);
+    if !(0.0..1.0).contains(&noise_threshold) {
+        let why = format!("{noise_threshold} is not a share from 0 to less than 1: 1 % is 0.01");
+        return Err(ConfigError::value("--noise-threshold", why));
+    }
+    // Without streaming there is no first token to be late.
+    let default: &[Metric] = match settings.stream.unwrap_or(!live) {
+        true => &[Metric::OutputTokensPerS, Metric::Latency(Latency::Ttft, Point::P50)],
+        false => &[Metric::OutputTokensPerS],
+    };
+    Ok(Terms {
+        noise_threshold,
+        significance_level: level("--significance-level", settings.significance_level.unwrap_or(0.05))?,
+        confidence_level: confidence_level(settings)?,
+        gate: settings.gate.clone().unwrap_or_else(|| default.to_vec()),
+    })
+}
+
+fn confidence_level(settings: &Settings) -> Result<f64, ConfigError> {
+    level("--confidence-level", settings.confidence_level.unwrap_or(0.95))
+}
+
+fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(value);
+    }
+    Err(ConfigError::value(flag, format!("{value} is not between 0 and 1")))
 }
 
 fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {

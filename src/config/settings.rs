@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{client::Api, dataset::Policy, engine::EngineConfig};
+use crate::{client::Api, dataset::Policy, engine::EngineConfig, stats::Metric};
 
 /// A JSON object given as text on the command line, or as a table or text in the file.
 pub type JsonObject = Map<String, Value>;
@@ -19,6 +19,34 @@ pub enum CsvFormat {
     Tachometer,
     /// Header and row of LMDeploy's `profile_restful_api.py` of 2023.
     Lmdeploy,
+}
+
+/// What is printed on stdout, and which files are written beside the usual ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// Blocks and verdicts for people, in criterion's language.
+    #[default]
+    Criterion,
+    /// libtest's benchmark lines, which criterion calls so too.
+    Bencher,
+    /// The reports, a JSON line each.
+    Json,
+    /// Bencher Metric Format.
+    Bmf,
+    /// As `criterion`, and two files for github-action-benchmark.
+    Github,
+}
+
+/// What makes a run that ended well exit with 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FailOn {
+    /// Nothing.
+    #[default]
+    Never,
+    /// A gated metric that regressed.
+    Regression,
 }
 
 macro_rules! settings {
@@ -127,9 +155,32 @@ settings! {
     #[arg(long, env = "TACHOMETER_CLIENT_THREADS", value_name = "N", help_heading = "Load")]
     client_threads: usize,
 
+    /// Metrics that decide: rpm, output_tokens_per_s, total_tokens_per_s, or mean, p50, p90, p95, p99 of ttft, ttfo, tpot, itl, e2e, as in ttft_p50 [default: output_tokens_per_s,ttft_p50]
+    #[arg(long, env = "TACHOMETER_GATE", value_name = "METRIC,…", help_heading = "Comparison", value_delimiter = ',')]
+    #[serde(deserialize_with = "metrics")]
+    gate: Vec<Metric>,
+    /// What makes the run exit with 3: never, or regression of a gated metric [default: never]
+    #[arg(long, env = "TACHOMETER_FAIL_ON", value_name = "WHAT", help_heading = "Comparison", hide_possible_values = true)]
+    fail_on: FailOn,
+    /// Changes up to this share are noise: 0.01 is 1 % [default: 0.01]
+    #[arg(long, env = "TACHOMETER_NOISE_THRESHOLD", value_name = "SHARE", help_heading = "Comparison")]
+    noise_threshold: f64,
+    /// Chance of a wrong `regressed` or `improved` among all gated metrics of a run [default: 0.05]
+    #[arg(long, env = "TACHOMETER_SIGNIFICANCE_LEVEL", value_name = "LEVEL", help_heading = "Comparison")]
+    significance_level: f64,
+    /// File that gets a JSON line a run of a benchmark [default: history.jsonl in the target directory's tachometer folder]
+    #[arg(long, env = "TACHOMETER_HISTORY", value_name = "PATH", help_heading = "Comparison")]
+    history: PathBuf,
+
     /// Level of the confidence intervals [default: 0.95]
     #[arg(long, env = "TACHOMETER_CONFIDENCE_LEVEL", value_name = "LEVEL", help_heading = "Report")]
     confidence_level: f64,
+    /// Resamples of the bootstrap in criterion's files; no verdict rests on it [default: 10000]
+    #[arg(long, env = "TACHOMETER_NRESAMPLES", value_name = "N", help_heading = "Report")]
+    nresamples: usize,
+    /// What goes to stdout: criterion, for people; bencher, libtest's lines; json, a report a line; bmf, Bencher Metric Format; github, as criterion with two files for github-action-benchmark [default: criterion]
+    #[arg(long, env = "TACHOMETER_OUTPUT_FORMAT", value_name = "FORMAT", help_heading = "Report", hide_possible_values = true)]
+    output_format: OutputFormat,
     /// CSV file that gets a row a pass [default: profile_api_server.csv in the target directory's tachometer folder]
     #[arg(long, env = "TACHOMETER_CSV", value_name = "PATH", help_heading = "Report")]
     csv: PathBuf,
@@ -160,6 +211,12 @@ fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,
     }))
+}
+
+fn metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Metric>>, D::Error> {
+    let names: Option<Vec<String>> = one_or_many(deserializer)?;
+    let parse = |name: String| name.parse().map_err(|why| serde::de::Error::custom(format!("`{name}`: {why}")));
+    names.map(|names| names.into_iter().map(parse).collect()).transpose()
 }
 
 fn from_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(

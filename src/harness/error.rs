@@ -1,6 +1,11 @@
 use std::io;
 
-use crate::{baseline::StoreError, client::ServerError, config::ConfigError, dataset::DatasetError};
+use crate::{
+    baseline::{BaselineError, StoreError},
+    client::ServerError,
+    config::ConfigError,
+    dataset::DatasetError,
+};
 
 /// What ends a run, or one of its benchmarks.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +22,12 @@ pub enum RunError {
     /// A file of the target directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The run that it was to be compared with.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// Nothing to calibrate with.
+    #[error("{0}")]
+    Calibration(String),
     /// The embedded engine did not start.
     #[error("cannot start the embedded engine: {0}")]
     Engine(io::Error),
@@ -55,6 +66,9 @@ pub enum RunError {
     /// In test mode, a benchmark that did not do what it should.
     #[error("{0}")]
     Test(String),
+    /// Under `--fail-on regression`: the benchmarks and gated metrics that regressed.
+    #[error("regressed: {0}")]
+    Regressed(String),
     /// Some benchmarks failed; each has had its own message.
     #[error("{failed} of {of} benchmarks failed")]
     Failed {

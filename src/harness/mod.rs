@@ -2,7 +2,9 @@
 //!
 //! Drives the flow from configuration to report. A bench target's `main` is one call of [`main`].
 
+mod baselines;
 mod error;
+mod measure;
 mod run;
 mod session;
 
@@ -13,18 +15,22 @@ use std::{
 
 use clap::Parser;
 
+use baselines::Baselines;
 pub use error::RunError;
-use run::{Output, measure, smoke_test};
+use measure::{calibrate, conclude, measure, show_history};
+use run::{Output, smoke_test};
 use session::Session;
 
 use crate::{
     config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, check_environment, plan},
     dataset::dump_workload,
-    report::Style,
+    report::{Report, Style},
 };
 
 /// Wrong usage: a flag, a key or a value.
 const EXIT_USAGE: u8 = 2;
+/// A regression under `--fail-on regression`.
+const EXIT_REGRESSION: u8 = 3;
 /// Anything else that failed, as with libtest.
 const EXIT_FAILED: u8 = 101;
 
@@ -50,6 +56,7 @@ pub fn main() -> ExitCode {
             _ = writeln!(stderr(), "error: {e}");
             ExitCode::from(match e {
                 RunError::Config(_) => EXIT_USAGE,
+                RunError::Regressed(_) => EXIT_REGRESSION,
                 _ => EXIT_FAILED,
             })
         }
@@ -61,7 +68,8 @@ fn run(cli: &Cli) -> Result<(), RunError> {
     let file = ConfigFile::find(cli.config.as_deref())?;
     let dumping = cli.settings.dump_workload.is_some();
     // `cargo test --benches` appends nothing: then nothing is measured, and above all no live server is touched.
-    let tiny = !cli.list && !cli.measures() && !dumping;
+    let listing = cli.list || cli.show_history.is_some();
+    let tiny = !listing && !cli.measures() && !dumping;
     let plan = plan(cli, &file, tiny)?;
     let selected: Vec<&Benchmark> = plan.benchmarks.iter().filter(|b| cli.selects(&b.name)).collect();
     let output = Output { style: style(cli), quiet: cli.quiet };
@@ -78,19 +86,41 @@ fn run(cli: &Cli) -> Result<(), RunError> {
         _ = writeln!(stderr(), "no benchmark matches; there are: {}", names.join(", "));
     }
     let session = Session::new(&plan);
-    let mut failed = 0;
-    for benchmark in &selected {
-        let result = if tiny { smoke_test(&session, benchmark) } else { measure(&session, benchmark, output) };
-        if let Err(e) = result {
-            // One failed benchmark does not keep the others from running.
-            failed += 1;
-            _ = writeln!(stderr(), "error: {}: {e}", benchmark.name);
-        }
+    let failed = |failed: usize| RunError::Failed { failed, of: selected.len() };
+    if tiny {
+        let results = selected.iter().map(|benchmark| told(benchmark, smoke_test(&session, benchmark)));
+        return match results.filter(Option::is_none).count() {
+            0 => Ok(()),
+            n => Err(failed(n)),
+        };
     }
-    match failed {
-        0 => Ok(()),
-        failed => Err(RunError::Failed { failed, of: selected.len() }),
+    let baselines = Baselines::new(cli, &plan);
+    if let Some(metric) = cli.show_history {
+        return show_history(&plan, &baselines, &selected, metric, output);
     }
+    let commit = baselines.commit();
+    if cli.calibrate {
+        let calibrate = |benchmark: &&Benchmark| {
+            told(benchmark, calibrate(&session, &baselines, benchmark, commit.clone(), output))
+        };
+        return match selected.iter().map(calibrate).filter(Option::is_none).count() {
+            0 => Ok(()),
+            n => Err(failed(n)),
+        };
+    }
+    let measure =
+        |benchmark: &&Benchmark| told(benchmark, measure(&session, &baselines, benchmark, commit.clone(), output));
+    let mut reports: Vec<Report> = selected.iter().filter_map(measure).collect();
+    let regressed = conclude(&plan, &baselines, &mut reports, output)?;
+    if reports.len() < selected.len() {
+        return Err(failed(selected.len() - reports.len()));
+    }
+    if regressed.is_empty() { Ok(()) } else { Err(RunError::Regressed(regressed.join(", "))) }
+}
+
+/// What a benchmark gave; its error is told, and keeps no other benchmark from running.
+fn told<T>(benchmark: &Benchmark, result: Result<T, RunError>) -> Option<T> {
+    result.inspect_err(|e| _ = writeln!(stderr(), "error: {}: {e}", benchmark.name)).ok()
 }
 
 fn list(selected: &[&Benchmark], format: ListFormat) -> Result<(), RunError> {

@@ -1,8 +1,8 @@
-//! One benchmark, from prompts to files.
+//! One benchmark, from prompts to its report.
 
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
-    path::Path,
+    ops::Range,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,17 +12,14 @@ use super::{
     session::{Server, Session, warmup_sampling},
 };
 use crate::{
-    baseline::{Commit, Host, Store},
+    baseline::{Commit, Host},
     client::{Record, RequestWriter},
     config::Benchmark,
-    dataset::Workload,
+    dataset::{Digest, Workload},
     load::{Pass, PassRecords, Progress, run_closed_loop},
     metrics::{PassMetrics, count_output_tokens},
-    report::{
-        LoadReport, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_csv, append_requests,
-        print_block,
-    },
-    stats::estimates,
+    report::{LoadReport, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
+    stats::{Estimate, estimates, estimates_within},
 };
 
 /// How results are shown.
@@ -34,7 +31,7 @@ pub struct Output {
 
 impl Output {
     /// A line on stderr about what happens now.
-    fn status(self, line: &str) {
+    pub fn status(self, line: &str) {
         if !self.quiet {
             // With stderr closed there is nobody to tell.
             _ = writeln!(stderr(), "{line}");
@@ -42,85 +39,133 @@ impl Output {
     }
 }
 
-/// Measures a benchmark, prints its block and writes its files.
-pub fn measure(session: &Session, benchmark: &Benchmark, output: Output) -> Result<(), RunError> {
-    let Benchmark { name, workload: spec, concurrency } = benchmark;
-    let store = Store::find();
-    let plan = session.plan;
-    output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
-    let first = session.workload(spec, 0)?;
-    let digest = first.digest(&spec.sampling);
-    let server = session.server(spec)?;
-    let _lock = store.lock(|| output.status("Waiting for another run, which would disturb this one"))?;
-
-    let warmup = spec.warmup_at(*concurrency);
-    warm_up(session, benchmark, &server, &first, output)?;
-    let mut passes = Vec::with_capacity(spec.sample_size);
-    for number in 0..spec.sample_size {
-        let workload = if number == 0 { first.clone() } else { session.workload(spec, number)? };
-        let title = format!("{name}: pass {}/{}", number + 1, spec.sample_size);
-        if !stderr().is_terminal() {
-            output.status(&format!("Benchmarking {title}"));
-        }
-        let progress = Progress::new(&title, workload.prompts.len(), output.quiet);
-        let started_at = timestamp();
-        let prefix = request_id_prefix(&format!("p{number}"));
-        let mut run = send(session, benchmark, &server, &workload, progress, &prefix)?;
-        let tokenizer = session.tokenizer(spec.tokenizer.as_ref())?;
-        count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-        if let Some(path) = &plan.save_requests {
-            append_requests(path, name, number, &prefix, &run.records)?;
-        }
-        let pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
-        if pass.completed == 0 {
-            return Err(all_failed(number, &pass));
-        }
-        passes.push(pass);
-    }
-
-    let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-    let sampling = &spec.sampling;
-    let report = Report {
-        schema_version: SCHEMA_VERSION,
-        id: name.clone(),
-        tachometer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        workload: WorkloadReport {
-            name: spec.name.clone(),
-            digest: digest.to_string(),
-            dataset: spec.dataset.to_string(),
-            sampler: spec.sampler,
-            seed: spec.seed,
-            num_prompts: spec.num_prompts,
-            api: sampling.api,
-            stream: sampling.stream,
-            ignore_eos: sampling.ignore_eos,
-            temperature: sampling.temperature,
-            top_p: sampling.top_p,
-            max_tokens: sampling.max_tokens,
-            warmup,
-        },
-        load: LoadReport::Closed { concurrency: *concurrency },
-        server: ServerReport {
-            url: server.target.url.to_string(),
-            model: server.model,
-            embedded: server.embedded,
-            facts: session.facts(),
-        },
-        commit: Commit::of(Path::new(&folder)),
-        host: Host::this(),
-        started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
-        estimates: estimates(&passes, plan.confidence_level),
-        passes,
-        comparison: None,
-    };
-    // The results are on the screen before anything can go wrong with a file.
-    print_block(&mut stdout().lock(), &report, output.style).map_err(RunError::Output)?;
-    let json = report.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
-    store.save_report(name, &json)?;
-    append_csv(&plan.csv.clone().unwrap_or_else(|| store.csv()), plan.csv_format, &report)?;
-    Ok(())
+/// A benchmark that is ready to run its passes: its prompts are drawn, its server has answered.
+pub struct Ready<'a> {
+    session: &'a Session<'a>,
+    benchmark: &'a Benchmark,
+    output: Output,
+    first: Workload,
+    digest: Digest,
+    server: Server,
 }
 
+/// What some passes gave.
+pub struct Passes {
+    passes: Vec<PassMetrics>,
+    /// Of the last pass.
+    records: Vec<Record>,
+}
+
+impl<'a> Ready<'a> {
+    /// Draws the first pass's prompts and asks the server for its model.
+    pub fn new(session: &'a Session, benchmark: &'a Benchmark, output: Output) -> Result<Self, RunError> {
+        let Benchmark { name, workload: spec, .. } = benchmark;
+        output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
+        let first = session.workload(spec, 0)?;
+        let digest = first.digest(&spec.sampling);
+        Ok(Self { session, benchmark, output, first, digest, server: session.server(spec)? })
+    }
+
+    /// Sends the requests before the first pass.
+    pub fn warm_up(&self) -> Result<(), RunError> {
+        let Benchmark { name, workload: spec, concurrency } = self.benchmark;
+        let requests = spec.warmup_at(*concurrency);
+        if requests == 0 {
+            return Ok(());
+        }
+        self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
+        let prompts = self.session.warmup(spec, &self.first, requests)?;
+        let workload = Workload { seed: !spec.seed, prompts };
+        let mut warm = self.benchmark.clone();
+        warm.workload.sampling = warmup_sampling(&spec.sampling);
+        let progress = Progress::new("warm-up", requests, true);
+        let prefix = request_id_prefix("warmup");
+        let PassRecords { records, .. } = send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
+        match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
+            Some(failure) if records.iter().all(|record| !record.is_completed()) => {
+                Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the passes of these numbers, of so many in all. With a calibration's second half the numbers go on, and the
+    /// seeds begin anew.
+    pub fn run(&self, numbers: Range<usize>, of: usize) -> Result<Passes, RunError> {
+        let Benchmark { name, workload: spec, .. } = self.benchmark;
+        let mut passes = Vec::with_capacity(numbers.len());
+        let mut last = Vec::new();
+        for number in numbers {
+            let draw = number % spec.sample_size;
+            let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
+            let title = format!("{name}: pass {}/{of}", number + 1);
+            if !stderr().is_terminal() {
+                self.output.status(&format!("Benchmarking {title}"));
+            }
+            let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
+            let started_at = timestamp();
+            let prefix = request_id_prefix(&format!("p{number}"));
+            let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
+            let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
+            count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
+            if let Some(path) = &self.session.plan.save_requests {
+                append_requests(path, name, number, &prefix, &run.records)?;
+            }
+            let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+            pass.digest = workload.digest(&spec.sampling).to_string();
+            if pass.completed == 0 {
+                return Err(all_failed(number, &pass));
+            }
+            passes.push(pass);
+            last = run.records;
+        }
+        Ok(Passes { passes, records: last })
+    }
+
+    /// Puts passes into a report.
+    pub fn report(&self, run: Passes, commit: Option<Commit>) -> Report {
+        let Benchmark { name, workload: spec, concurrency } = self.benchmark;
+        let sampling = &spec.sampling;
+        let level = self.session.plan.confidence_level;
+        let estimates: std::collections::BTreeMap<String, Estimate> = match run.passes.as_slice() {
+            [pass] => estimates_within(pass, &run.records, level),
+            passes => estimates(passes, level),
+        };
+        Report {
+            schema_version: SCHEMA_VERSION,
+            id: name.clone(),
+            tachometer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            workload: WorkloadReport {
+                name: spec.name.clone(),
+                digest: self.digest.to_string(),
+                dataset: spec.dataset.to_string(),
+                sampler: spec.sampler,
+                seed: spec.seed,
+                num_prompts: spec.num_prompts,
+                api: sampling.api,
+                stream: sampling.stream,
+                ignore_eos: sampling.ignore_eos,
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                max_tokens: sampling.max_tokens,
+                warmup: spec.warmup_at(*concurrency),
+            },
+            load: LoadReport::Closed { concurrency: *concurrency },
+            server: ServerReport {
+                url: self.server.target.url.to_string(),
+                model: self.server.model.clone(),
+                embedded: self.server.embedded,
+                facts: self.session.facts(),
+            },
+            commit,
+            host: Host::this(),
+            started_at: run.passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
+            estimates,
+            passes: run.passes,
+            comparison: None,
+        }
+    }
+}
 /// Runs a tiny benchmark on the embedded engine and checks what it can know: that every request completes, with the tokens
 /// that were asked for. Writes no files.
 pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
@@ -142,32 +187,6 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     }
     _ = writeln!(stdout(), "Success");
     Ok(())
-}
-
-fn warm_up(
-    session: &Session,
-    benchmark: &Benchmark,
-    server: &Server,
-    measured: &Workload,
-    output: Output,
-) -> Result<(), RunError> {
-    let requests = benchmark.workload.warmup_at(benchmark.concurrency);
-    if requests == 0 {
-        return Ok(());
-    }
-    output.status(&format!("Benchmarking {}: warming up with {requests} requests", benchmark.name));
-    let prompts = session.warmup(&benchmark.workload, measured, requests)?;
-    let workload = Workload { seed: !benchmark.workload.seed, prompts };
-    let mut warm = benchmark.clone();
-    warm.workload.sampling = warmup_sampling(&benchmark.workload.sampling);
-    let progress = Progress::new("warm-up", requests, true);
-    let PassRecords { records, .. } = send(session, &warm, server, &workload, progress, &request_id_prefix("warmup"))?;
-    match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
-        Some(failure) if records.iter().all(|record| !record.is_completed()) => {
-            Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
-        }
-        _ => Ok(()),
-    }
 }
 
 fn send(

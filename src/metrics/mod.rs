@@ -1,10 +1,10 @@
 //! From the records of a pass to its numbers, as docs/design.md defines them.
 //!
-//! Takes the records of one pass; gives throughputs, latency summaries, counts and failures. Nothing here knows how the
+//! Takes the records of one pass; gives throughputs, distributions of latencies, counts and failures. Nothing here knows how the
 //! records came about, and nothing here is rounded.
 
-mod latency;
+mod distribution;
 mod pass;
 
-pub use latency::{Latency, percentile};
+pub use distribution::{Distribution, percentile};
 pub use pass::{ClientUse, Connections, PassMetrics, count_output_tokens};

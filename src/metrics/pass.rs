@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Latency;
+use super::Distribution;
 use crate::{
     client::{ConnectionStats, Record, TokenSource},
     dataset::Tokenizer,
@@ -14,6 +14,9 @@ use crate::{
 pub struct PassMetrics {
     /// The seed that drew its prompts.
     pub seed: u64,
+    /// Digest of its prompts and of the sampling parameters; empty in older files.
+    #[serde(default)]
+    pub digest: String,
     /// When it started, by the wall clock, RFC 3339.
     pub started_at: String,
     /// First send to last terminal event, in seconds; prefill included, and failed requests too.
@@ -32,6 +35,9 @@ pub struct PassMetrics {
     pub output_tokens: u64,
     /// Output tokens that were asked for by the requests that completed.
     pub requested_tokens: u64,
+    /// Output tokens of each completed request.
+    #[serde(default)]
+    pub output_length: Option<Distribution>,
     /// Who counted the output tokens; `null` where nothing completed.
     pub token_source: Option<TokenSource>,
     /// Prompt tokens that the server took from its cache, where it says so.
@@ -45,17 +51,17 @@ pub struct PassMetrics {
     /// Prompt and output tokens of completed requests per second.
     pub total_tokens_per_s: f64,
     /// Time to first token.
-    pub ttft_s: Option<Latency>,
+    pub ttft_s: Option<Distribution>,
     /// Time to the first token that is not reasoning.
-    pub ttfo_s: Option<Latency>,
+    pub ttfo_s: Option<Distribution>,
     /// Time per output token after the first.
-    pub tpot_s: Option<Latency>,
+    pub tpot_s: Option<Distribution>,
     /// Gap between token events.
-    pub itl_s: Option<Latency>,
+    pub itl_s: Option<Distribution>,
     /// End-to-end latency.
-    pub e2e_s: Option<Latency>,
+    pub e2e_s: Option<Distribution>,
     /// How late requests were sent; only an open-loop schedule has such a time.
-    pub send_lag_s: Option<Latency>,
+    pub send_lag_s: Option<Distribution>,
     /// Token events, of completed requests.
     pub token_events: u64,
     /// Share of token events that came in one read with an earlier one.
@@ -112,19 +118,20 @@ impl PassMetrics {
         let started_ns = records.iter().filter_map(|record| record.sent_ns).min();
         let ended_ns = records.iter().filter(|record| record.sent_ns.is_some()).map(|record| record.end_ns).max();
         let duration_s = started_ns.zip(ended_ns).map_or(0.0, |(start, end)| end.saturating_sub(start) as f64 * NS);
-        let per_s = |count: f64| if duration_s > 0.0 { count / duration_s } else { 0.0 };
 
         let prompt_tokens: u64 = completed.iter().map(|record| u64::from(prompt_tokens(record))).sum();
         let output_tokens: u64 = completed.iter().filter_map(|record| record.output).map(|(n, _)| u64::from(n)).sum();
         let cached = completed.iter().filter_map(|record| record.usage?.cached_tokens).map(u64::from);
         let token_events: u64 = completed.iter().map(|record| u64::from(record.token_events)).sum();
         let coalesced: u64 = completed.iter().map(|record| u64::from(record.coalesced_events)).sum();
-        let latency = |of: fn(&Record) -> Option<f64>| Latency::of(completed.iter().filter_map(|r| of(r)).collect());
+        let latency =
+            |of: fn(&Record) -> Option<f64>| Distribution::of(completed.iter().filter_map(|r| of(r)).collect());
 
-        Self {
+        let mut pass = Self {
             seed,
+            digest: String::new(),
             started_at,
-            duration_s,
+            duration_s: 0.0,
             completed: completed.len(),
             failed: records.len() - completed.len(),
             failures,
@@ -132,16 +139,19 @@ impl PassMetrics {
             prompt_tokens,
             output_tokens,
             requested_tokens: completed.iter().map(|record| u64::from(record.requested_tokens)).sum(),
+            output_length: Distribution::of(completed.iter().filter_map(|r| r.output).map(|(n, _)| n.into()).collect()),
             token_source: token_source(&completed),
             cached_tokens: cached.reduce(|a, b| a + b),
-            rps: per_s(completed.len() as f64),
-            rpm: per_s(completed.len() as f64) * 60.0,
-            output_tokens_per_s: per_s(output_tokens as f64),
-            total_tokens_per_s: per_s((prompt_tokens + output_tokens) as f64),
+            rps: 0.0,
+            rpm: 0.0,
+            output_tokens_per_s: 0.0,
+            total_tokens_per_s: 0.0,
             ttft_s: latency(Record::ttft_s),
             ttfo_s: latency(Record::ttfo_s),
             tpot_s: latency(Record::tpot_s),
-            itl_s: Latency::of(completed.iter().flat_map(|record| &record.gaps).map(|gap| gap.seconds()).collect()),
+            itl_s: Distribution::of(
+                completed.iter().flat_map(|record| &record.gaps).map(|gap| gap.seconds()).collect(),
+            ),
             e2e_s: latency(Record::e2e_s),
             send_lag_s: None,
             token_events,
@@ -153,7 +163,29 @@ impl PassMetrics {
                 connect_mean_s: connections.connect_ns as f64 * NS / f64::from(connections.opened.max(1)),
             },
             client,
-        }
+        };
+        pass.set_duration(duration_s);
+        pass
+    }
+
+    /// Sets the time that the counts of completed requests and their tokens are divided by.
+    pub(crate) fn set_duration(&mut self, duration_s: f64) {
+        let per_s = |count: f64| if duration_s > 0.0 { count / duration_s } else { 0.0 };
+        self.duration_s = duration_s;
+        self.rps = per_s(self.completed as f64);
+        self.rpm = self.rps * 60.0;
+        self.output_tokens_per_s = per_s(self.output_tokens as f64);
+        self.total_tokens_per_s = per_s((self.prompt_tokens + self.output_tokens) as f64);
+    }
+
+    /// Share of the prompt tokens that came from the server's cache, where it says so.
+    pub fn cached_share(&self) -> Option<f64> {
+        Some(self.cached_tokens? as f64 / (self.prompt_tokens.max(1)) as f64)
+    }
+
+    /// Share of the requests that failed.
+    pub fn failed_share(&self) -> f64 {
+        self.failed as f64 / (self.completed + self.failed).max(1) as f64
     }
 }
 

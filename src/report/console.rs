@@ -6,8 +6,12 @@ use std::{
     io::{self, Write},
 };
 
-use super::Report;
-use crate::{client::TokenSource, metrics::PassMetrics, stats::Estimate};
+use super::{Report, verdicts::change_lines};
+use crate::{
+    client::TokenSource,
+    metrics::PassMetrics,
+    stats::{Estimate, Latency, Metric, Replication},
+};
 
 /// How the block looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,8 +22,8 @@ pub struct Style {
     pub verbose: bool,
 }
 
-const WIDTH: usize = 80;
-const INDENT: usize = 24;
+pub(super) const WIDTH: usize = 80;
+pub(super) const INDENT: usize = 24;
 
 /// Prints one benchmark.
 ///
@@ -27,29 +31,45 @@ const INDENT: usize = 24;
 /// Where `out` fails.
 pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::Result<()> {
     let mut lines = Vec::new();
-    let mut metric = |label: &str, value: String| lines.push(format!("{label:<8}{value}"));
-    let estimate = |name: &str| report.estimates.get(name);
-    metric("rpm:", rate(estimate("rpm"), ""));
-    metric("output:", rate(estimate("output_tokens_per_s"), " tokens/s"));
-    metric("total:", rate(estimate("total_tokens_per_s"), " tokens/s"));
-    for name in ["ttft", "ttfo", "tpot", "itl", "e2e"] {
+    let mut metric = |label: &str, value: String, belongs: &dyn Fn(Metric) -> bool| {
+        lines.push(format!("{label:<8}{value}"));
+        let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, belongs));
+        lines.extend(changes.map(|line| format!("{:<8}{line}", "")));
+    };
+    let rates = [
+        ("rpm:", "", Metric::Rpm),
+        ("output:", " tokens/s", Metric::OutputTokensPerS),
+        ("total:", " tokens/s", Metric::TotalTokensPerS),
+    ];
+    for (label, unit, rate_metric) in rates {
+        let estimate = report.estimates.get(&rate_metric.to_string());
+        metric(label, rate(estimate, unit), &|other| other == rate_metric);
+    }
+    for kind in Latency::ALL {
+        let name = kind.name();
         // The same as ttft, where the model does not reason.
         if name == "ttfo" && same(report, "ttfo", "ttft") {
             continue;
         }
-        metric(&format!("{name}:"), latency(report, name));
+        let belongs = |metric| matches!(metric, Metric::Latency(latency, _) if latency == kind);
+        metric(&format!("{name}:"), latency(report, name), &belongs);
     }
     lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
         lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
     }
 
+    write_block(out, &report.id, &lines, style)
+}
+
+/// A name, and lines beside it.
+pub(super) fn write_block(out: &mut impl Write, name: &str, lines: &[String], style: Style) -> io::Result<()> {
     let (bold, plain) = if style.color { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
     // As criterion does, a long name gets a line of its own.
-    let mut first = if report.id.len() < INDENT {
-        format!("{bold}{}{plain}{}", report.id, " ".repeat(INDENT - report.id.len()))
+    let mut first = if name.len() < INDENT {
+        format!("{bold}{}{plain}{}", name, " ".repeat(INDENT - name.len()))
     } else {
-        writeln!(out, "{bold}{}{plain}", report.id)?;
+        writeln!(out, "{bold}{}{plain}", name)?;
         " ".repeat(INDENT)
     };
     for line in lines {
@@ -100,7 +120,11 @@ fn remarks(report: &Report) -> Vec<String> {
     }
     remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
     if passes.len() == 1 {
-        remarks.push("one pass has no interval: --sample-size 3 gives one".to_owned());
+        let interval = report.estimates.values().any(|e| e.replication == Replication::Batch && e.lower.is_some());
+        remarks.push(match interval {
+            true => "one pass: intervals by batch means, within this run alone".to_owned(),
+            false => "one pass has no interval: --sample-size 3 gives one".to_owned(),
+        });
     }
     if !report.workload.stream {
         remarks.push("token latencies need streaming: --stream true".to_owned());
@@ -133,13 +157,22 @@ fn pass_line(i: usize, pass: &PassMetrics) -> String {
     )
 }
 
-fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
+pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
     match (estimate.lower, estimate.upper) {
         (Some(lower), Some(upper)) => {
             format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
         }
         _ => format!("{}{unit}", significant(estimate.point)),
+    }
+}
+
+/// A time with its interval, as criterion shows it.
+pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
+    let Some(estimate) = estimate else { return "-".to_owned() };
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => format!("[{} {} {}]", Time(lower), Time(estimate.point), Time(upper)),
+        _ => Time(estimate.point).to_string(),
     }
 }
 
@@ -184,7 +217,7 @@ fn significant(value: f64) -> String {
     }
 }
 
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -200,7 +233,7 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut room = width;
     for word in text.split(' ') {

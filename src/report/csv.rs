@@ -10,7 +10,7 @@ use super::Report;
 use crate::{
     baseline::{StoreError, create_parent},
     config::CsvFormat,
-    metrics::{Latency, PassMetrics},
+    metrics::{Distribution, PassMetrics},
     report::LoadReport,
 };
 
@@ -107,7 +107,7 @@ fn number(value: f64) -> String {
     format!("{value:.3}")
 }
 
-fn seconds(latency: Option<Latency>, of: fn(&Latency) -> f64) -> String {
+fn seconds(latency: Option<Distribution>, of: fn(&Distribution) -> f64) -> String {
     latency.map_or_else(|| NOT_MEASURED.to_owned(), |latency| number(of(&latency)))
 }
 

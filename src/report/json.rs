@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     baseline::{Commit, Host},
     client::Api,
+    compare::Comparison,
     dataset::Policy,
     metrics::PassMetrics,
     stats::Estimate,
@@ -15,6 +16,8 @@ use crate::{
 
 /// Goes up when the meaning of a key changes; an older file still reads.
 pub const SCHEMA_VERSION: u32 = 1;
+/// The oldest version that still reads.
+const OLDEST_SCHEMA_VERSION: u32 = 1;
 
 /// All about one benchmark's run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ pub struct Report {
     /// Every metric over all passes.
     pub estimates: BTreeMap<String, Estimate>,
     /// Against a baseline; `null` where there was no comparison.
-    pub comparison: Option<Value>,
+    pub comparison: Option<Comparison>,
 }
 
 /// What was sent.
@@ -87,6 +90,14 @@ pub enum LoadReport {
     },
 }
 
+impl std::fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Closed { concurrency } => write!(f, "closed loop with {concurrency} clients"),
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerReport {
@@ -102,6 +113,29 @@ pub struct ServerReport {
 }
 
 impl Report {
+    /// Reads a file's text, of this version or an older one.
+    ///
+    /// # Errors
+    /// Where it is not a report, or one of a version that is not known.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
+        }
+        // First alone, so that a newer file is not called broken.
+        let Version { schema_version } = serde_json::from_str(text).map_err(|e| format!("it is no report: {e}"))?;
+        if !(OLDEST_SCHEMA_VERSION..=SCHEMA_VERSION).contains(&schema_version) {
+            let reads = match OLDEST_SCHEMA_VERSION == SCHEMA_VERSION {
+                true => SCHEMA_VERSION.to_string(),
+                false => format!("{OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"),
+            };
+            return Err(format!(
+                "its schema_version is {schema_version}, and this version of tachometer reads {reads}"
+            ));
+        }
+        serde_json::from_str(text).map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
+    }
+
     /// As it stands in the file.
     ///
     /// # Errors

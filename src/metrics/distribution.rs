@@ -1,10 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-/// A distribution of latencies within one pass, in seconds.
+/// A distribution within one pass: of latencies in seconds, or of lengths in tokens.
 ///
 /// Requests of a pass share queue, batch and cache: these describe the pass, and are no independent samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
+pub struct Distribution {
     /// Arithmetic mean.
     pub mean: f64,
     /// Least.
@@ -23,7 +23,7 @@ pub struct Latency {
     pub count: usize,
 }
 
-impl Latency {
+impl Distribution {
     /// Of these values, or `None` where there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
@@ -67,12 +67,12 @@ mod tests {
             (&[0.1, 0.4, 0.2, 10.0], [0.3, 7.12, 8.56, 9.712]),
         ];
         for (values, expected) in table {
-            let latency = Latency::of(values.to_vec()).unwrap();
-            let got = [latency.p50, latency.p90, latency.p95, latency.p99];
+            let of = Distribution::of(values.to_vec()).unwrap();
+            let got = [of.p50, of.p90, of.p95, of.p99];
             for (got, expected) in got.iter().zip(expected) {
                 assert!((got - expected).abs() < 1e-9, "{values:?}: {got} is not {expected}");
             }
         }
-        assert_eq!(Latency::of(vec![]), None);
+        assert_eq!(Distribution::of(vec![]), None);
     }
 }

@@ -1,0 +1,135 @@
+//! What keeps two runs from being compared, and what must be known beside the verdict.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    client::TokenSource,
+    metrics::{Distribution, PassMetrics},
+    report::Report,
+};
+
+/// The share of failed requests above which a run's numbers are those of another load.
+pub const FAILURE_BUDGET: f64 = 0.01;
+/// How far output lengths may lie apart without a word, as a share.
+const LENGTH_TOLERANCE: f64 = 0.02;
+/// How far the shares of cached prompt tokens may lie apart without a word.
+const CACHE_TOLERANCE: f64 = 0.05;
+/// A baseline that is older than this gets a word.
+const OLD_DAYS: i64 = 30;
+
+/// Why there can be no verdict; empty where there can.
+pub fn why_not(new: &Report, base: &Report) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let mut differs = |what: &str, new: &str, base: &str| {
+        if new != base {
+            reasons.push(format!("another {what}: {new}, the baseline has {base}"));
+        }
+    };
+    differs("api", &name(&new.workload.api), &name(&base.workload.api));
+    differs("stream mode", &new.workload.stream.to_string(), &base.workload.stream.to_string());
+    // The digest holds both of these too, and would only say the same again with less to read.
+    if new.workload.api == base.workload.api && new.workload.stream == base.workload.stream {
+        differs("workload", &new.workload.digest, &base.workload.digest);
+    }
+    differs("model", &new.server.model, &base.server.model);
+    differs("load", &new.load.to_string(), &base.load.to_string());
+    differs("token source", &token_source(&new.passes), &token_source(&base.passes));
+    if token_source(&new.passes) == MIXED && token_source(&base.passes) == MIXED {
+        reasons.push("the tokens of both runs were counted partly by the server and partly by the client".to_owned());
+    }
+    for (new_pass, base_pass) in pairs(new, base).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty()) {
+        if new_pass.digest != base_pass.digest && new.workload.digest == base.workload.digest {
+            reasons.push(format!("other prompts in the pass with seed {}", new_pass.seed));
+        }
+    }
+    for (whose, report) in [("this run", new), ("the baseline", base)] {
+        let share = failed_share(&report.passes);
+        if share > FAILURE_BUDGET {
+            let budget = FAILURE_BUDGET * 100.0;
+            reasons.push(format!("{:.1} % of the requests of {whose} failed; up to {budget} % may", share * 100.0));
+        }
+    }
+    reasons
+}
+
+/// What does not forbid a verdict but may explain it.
+pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if new.host != base.host {
+        warnings.push(format!("another host: {}, the baseline ran on {}", new.host, base.host));
+    }
+    if new.server.embedded != base.server.embedded {
+        let which = |embedded| if embedded { "the embedded engine" } else { "a live server" };
+        let (new, base) = (which(new.server.embedded), which(base.server.embedded));
+        warnings.push(format!("another server: {new}, the baseline measured {base}"));
+    }
+    let keys: BTreeSet<&String> = new.server.facts.keys().chain(base.server.facts.keys()).collect();
+    for key in keys {
+        let fact = |report: &Report| report.server.facts.get(key).map_or_else(|| "nothing".to_owned(), plain);
+        if fact(new) != fact(base) {
+            let (new, base) = (fact(new), fact(base));
+            warnings.push(format!("the server's {key} is {new}, the baseline's server had {base}"));
+        }
+    }
+    let lengths: [(&str, fn(&Distribution) -> f64); 2] = [("mean", |l| l.mean), ("90th percentile", |l| l.p90)];
+    for (which, of) in lengths {
+        let length = |pass: &PassMetrics| pass.output_length.as_ref().map(of);
+        let both: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| length(n).zip(length(b))).collect();
+        let (new, base): (f64, f64) = both.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        if base > 0.0 && (new / base - 1.0).abs() > LENGTH_TOLERANCE {
+            let change = (new / base - 1.0) * 100.0;
+            warnings.push(format!(
+                "answers are {change:+.1} % as long at the {which}: throughputs in tokens differ for that"
+            ));
+            break;
+        }
+    }
+    let cached = |report: &Report| {
+        let shares: Option<Vec<f64>> = report.passes.iter().map(PassMetrics::cached_share).collect();
+        shares.filter(|shares| !shares.is_empty()).map(|shares| shares.iter().sum::<f64>() / shares.len() as f64)
+    };
+    if let (Some(new), Some(base)) = (cached(new), cached(base))
+        && (new - base).abs() > CACHE_TOLERANCE
+    {
+        let (new, base) = (new * 100.0, base * 100.0);
+        warnings
+            .push(format!("{new:.0} % of the prompt tokens came from the server's cache, {base:.0} % in the baseline"));
+    }
+    let started = |report: &Report| report.started_at.parse::<Timestamp>().ok();
+    if let (Some(new), Some(base)) = (started(new), started(base)) {
+        let days = new.duration_since(base).as_hours() / 24;
+        if days > OLD_DAYS {
+            warnings.push(format!("the baseline is {days} days old"));
+        }
+    }
+    warnings
+}
+
+/// The passes of both runs that had the same seed, and so the same prompts.
+pub(super) fn pairs<'a>(new: &'a Report, base: &'a Report) -> impl Iterator<Item = (&'a PassMetrics, &'a PassMetrics)> {
+    new.passes.iter().filter_map(|pass| Some((pass, base.passes.iter().find(|other| other.seed == pass.seed)?)))
+}
+
+const MIXED: &str = "mixed";
+
+fn token_source(passes: &[PassMetrics]) -> String {
+    let mut sources = passes.iter().filter_map(|pass| pass.token_source);
+    let Some(first) = sources.next() else { return "none".to_owned() };
+    name(&if sources.all(|source| source == first) { first } else { TokenSource::Mixed })
+}
+
+fn failed_share(passes: &[PassMetrics]) -> f64 {
+    passes.iter().map(PassMetrics::failed_share).sum::<f64>() / passes.len().max(1) as f64
+}
+
+/// The name that a value has in files.
+fn name(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).map_or_else(|_| String::new(), |value| plain(&value))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,208 @@
+//! From two reports to the change of every metric and its verdict.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Calibration,
+    comparable::{pairs, warnings, why_not},
+};
+use crate::{
+    baseline::{Baseline, Commit},
+    report::Report,
+    stats::{Metric, PairedChange, Threshold, Verdict, holm},
+};
+
+/// What a comparison goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// Changes up to this share are none.
+    pub noise_threshold: f64,
+    /// Chance of any wrong *regressed* or *improved* among all gated metrics of a run; and again among all others.
+    pub significance_level: f64,
+    /// Level of the intervals that are shown.
+    pub confidence_level: f64,
+    /// The metrics that decide.
+    pub gate: Vec<Metric>,
+}
+
+/// `comparison` of report.json.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What the run is compared with: `last run`, a baseline's name, or a commit.
+    pub baseline: String,
+    /// At which commit that ran.
+    pub baseline_commit: Option<Commit>,
+    /// When that started.
+    pub baseline_started_at: String,
+    /// Whether there can be a verdict.
+    pub comparable: bool,
+    /// Why not.
+    pub why_not: Vec<String>,
+    /// What may explain a verdict.
+    pub warnings: Vec<String>,
+    /// Passes that both runs made with the same seed: the unit of replication.
+    pub pairs: usize,
+    /// [`Terms::noise_threshold`].
+    pub noise_threshold: f64,
+    /// [`Terms::significance_level`].
+    pub significance_level: f64,
+    /// Level of the intervals.
+    pub confidence_level: f64,
+    /// How many gated metrics, of all benchmarks of the run, were compared together; each is corrected for the others.
+    pub compared_together: usize,
+    /// Every metric that both runs measured; empty where the runs are not comparable.
+    pub metrics: BTreeMap<String, MetricChange>,
+}
+
+/// The change of one metric. Changes are shares of the baseline: 0.05 is 5 % more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricChange {
+    /// The estimate.
+    pub change: f64,
+    /// Lower end of its interval; `null` for a single pass.
+    pub lower: Option<f64>,
+    /// Upper end of its interval; `null` for a single pass.
+    pub upper: Option<f64>,
+    /// Two-sided p-value of the hypothesis that the change lies within the threshold.
+    pub p_value: Option<f64>,
+    /// The same, corrected for all comparisons made together (Holm).
+    pub p_value_corrected: Option<f64>,
+    /// p-value of the hypothesis that the change lies beyond the threshold.
+    pub p_value_no_change: Option<f64>,
+    /// What can be said.
+    pub verdict: Verdict,
+    /// Whether it decides.
+    pub gated: bool,
+    /// The greater of the noise threshold and the noise floor.
+    pub threshold: f64,
+    /// How far identical runs lay apart when that was calibrated.
+    pub noise_floor: Option<f64>,
+    /// For an inconclusive verdict: the change that these passes would have found four times of five.
+    pub detectable_change: Option<f64>,
+    /// For an inconclusive verdict: how many passes would settle it, if change and noise stay what they are.
+    pub passes_needed: Option<usize>,
+}
+
+impl Comparison {
+    /// Of a run with its baseline. The verdicts are those of this benchmark alone until [`settle`].
+    pub fn of(new: &Report, baseline: &Baseline, calibration: Option<&Calibration>, terms: &Terms) -> Self {
+        let base = &baseline.report;
+        let why_not = why_not(new, base);
+        let mut warnings = warnings(new, base);
+        warnings.extend(baseline.note.clone());
+        let pairs = pairs(new, base).count();
+        let fewer = new.passes.len().max(base.passes.len()) - pairs;
+        if fewer > 0 && pairs > 0 && why_not.is_empty() {
+            warnings.push(format!("{fewer} passes have no partner of the same seed, and count for nothing"));
+        }
+        let floors = calibration.and_then(|calibration| match calibration.why_not(new) {
+            None => Some(&calibration.noise_floors),
+            Some(why) => {
+                warnings.push(format!("the noise floor that --calibrate found does not hold here: {why}"));
+                None
+            }
+        });
+        let change = |metric: Metric| {
+            let floor = floors.and_then(|floors| floors.get(&metric.to_string()).copied());
+            Some((metric.to_string(), metric_change(metric, new, base, floor, terms)?))
+        };
+        let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { BTreeMap::new() };
+        if why_not.is_empty() {
+            let missing = terms.gate.iter().filter(|metric| !metrics.contains_key(&metric.to_string()));
+            warnings.extend(missing.map(|metric| format!("the gated metric {metric} was not measured in both runs")));
+        }
+        let mut comparison = Self {
+            baseline: baseline.name.clone(),
+            baseline_commit: base.commit.clone(),
+            baseline_started_at: base.started_at.clone(),
+            comparable: why_not.is_empty(),
+            why_not,
+            warnings,
+            pairs,
+            noise_threshold: terms.noise_threshold,
+            significance_level: terms.significance_level,
+            confidence_level: terms.confidence_level,
+            compared_together: 0,
+            metrics,
+        };
+        settle(&mut [&mut comparison]);
+        comparison
+    }
+
+    /// The gated metrics that regressed.
+    pub fn regressions(&self) -> impl Iterator<Item = &str> {
+        let regressed = self.metrics.iter().filter(|(_, change)| change.gated && change.verdict == Verdict::Regressed);
+        regressed.map(|(name, _)| name.as_str())
+    }
+}
+
+fn metric_change(
+    metric: Metric,
+    new: &Report,
+    base: &Report,
+    noise_floor: Option<f64>,
+    terms: &Terms,
+) -> Option<MetricChange> {
+    let values: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| metric.of(b).zip(metric.of(n))).collect();
+    let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0));
+    let band = Threshold::new(threshold);
+    let change = match (PairedChange::of(&values), values.as_slice()) {
+        (Some(paired), _) => paired.change(),
+        (None, [(base, new)]) if *base > 0.0 && new.is_finite() => new / base - 1.0,
+        _ => return None,
+    };
+    let paired = PairedChange::of(&values);
+    let ends = paired.map(|paired| paired.interval(terms.confidence_level)).filter(|(_, upper)| upper.is_finite());
+    Some(MetricChange {
+        change,
+        lower: ends.map(|(lower, _)| lower),
+        upper: ends.map(|(_, upper)| upper),
+        p_value: paired.map(|paired| paired.p_beyond(band)),
+        p_value_corrected: None,
+        p_value_no_change: paired.map(|paired| paired.p_within(band)),
+        verdict: Verdict::Inconclusive,
+        gated: terms.gate.contains(&metric),
+        threshold,
+        noise_floor,
+        detectable_change: paired
+            .map(|paired| paired.detectable(band, terms.significance_level))
+            .filter(|change| change.is_finite()),
+        passes_needed: paired.and_then(|paired| paired.passes_needed(band, terms.significance_level)),
+    })
+}
+
+/// Corrects for all comparisons of a run, and gives each its verdict: the gated metrics of all benchmarks among themselves,
+/// since they decide, and all other metrics among themselves.
+pub fn settle(comparisons: &mut [&mut Comparison]) {
+    for gated in [true, false] {
+        let changes = |comparison: &Comparison| {
+            let names = comparison.metrics.iter().filter(|(_, change)| change.gated == gated);
+            names.filter_map(|(name, change)| Some((name.clone(), change.p_value?))).collect::<Vec<_>>()
+        };
+        let family: Vec<(usize, String, f64)> = comparisons
+            .iter()
+            .enumerate()
+            .flat_map(|(i, comparison)| changes(comparison).into_iter().map(move |(name, p)| (i, name, p)))
+            .collect();
+        let corrected = holm(&family.iter().map(|(.., p)| *p).collect::<Vec<_>>());
+        for ((i, name, _), p_corrected) in family.iter().zip(corrected) {
+            let Some(change) = comparisons[*i].metrics.get_mut(name) else { continue };
+            change.p_value_corrected = Some(p_corrected);
+        }
+        for comparison in comparisons.iter_mut() {
+            if gated {
+                comparison.compared_together = family.len();
+            }
+            let significance_level = comparison.significance_level;
+            for (name, change) in comparison.metrics.iter_mut().filter(|(_, change)| change.gated == gated) {
+                let (Some(beyond), Some(within)) = (change.p_value_corrected, change.p_value_no_change) else {
+                    continue;
+                };
+                let Ok(metric) = name.parse::<Metric>() else { continue };
+                change.verdict = Verdict::of(change.change, metric.better(), beyond, within, significance_level);
+            }
+        }
+    }
+}

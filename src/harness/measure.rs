@@ -1,0 +1,177 @@
+//! A benchmark measured, compared, printed and kept; and a run's verdicts.
+
+use std::io::{Write, stderr, stdout};
+
+use serde_json::json;
+
+use super::{
+    RunError,
+    baselines::{Baselines, Earlier},
+    run::{Output, Ready},
+    session::Session,
+};
+use crate::{
+    baseline::{BaselineError, Commit, write_whole},
+    compare::{Calibration, Comparison, settle},
+    config::{Benchmark, FailOn, OutputFormat, Plan},
+    report::{
+        Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_verdicts,
+    },
+    stats::Better,
+};
+
+/// Measures a benchmark, or takes a baseline's results for it; compares, prints its block and writes its files.
+pub fn measure(
+    session: &Session,
+    baselines: &Baselines,
+    benchmark: &Benchmark,
+    commit: Option<Commit>,
+    output: Output,
+) -> Result<Report, RunError> {
+    let name = &benchmark.name;
+    let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
+    let _lock = lock(baselines, output)?;
+    // What ends the run does so before anything is sent.
+    let earlier = baselines.earlier(name, &mut warn)?;
+    let mut report = match baselines.loaded(name, &mut warn)? {
+        Some(report) => report,
+        None => {
+            let ready = Ready::new(session, benchmark, output)?;
+            ready.warm_up()?;
+            let passes = benchmark.workload.sample_size;
+            ready.report(ready.run(0..passes, passes)?, commit)
+        }
+    };
+    let Earlier { baseline, calibration, .. } = &earlier;
+    report.comparison = baseline
+        .as_ref()
+        .map(|baseline| Comparison::of(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
+    // The results are on the screen before anything can go wrong with a file.
+    match session.plan.output_format {
+        OutputFormat::Criterion | OutputFormat::Github => {
+            print_block(&mut stdout().lock(), &report, output.style).map_err(RunError::Output)?;
+        }
+        OutputFormat::Bencher => {
+            stdout().write_all(bencher_lines(&report).as_bytes()).map_err(RunError::Output)?;
+        }
+        // These are one document each, when all benchmarks are done.
+        OutputFormat::Json | OutputFormat::Bmf => {}
+    }
+    baselines.keep(&report, &earlier)?;
+    Ok(report)
+}
+
+/// Runs a benchmark against itself and keeps how far the two runs lie apart.
+pub fn calibrate(
+    session: &Session,
+    baselines: &Baselines,
+    benchmark: &Benchmark,
+    commit: Option<Commit>,
+    output: Output,
+) -> Result<(), RunError> {
+    let passes = benchmark.workload.sample_size;
+    if passes < 2 {
+        let why = "one pass has no spread to find: --calibrate needs --sample-size 2 or more".to_owned();
+        return Err(RunError::Calibration(why));
+    }
+    let _lock = lock(baselines, output)?;
+    let ready = Ready::new(session, benchmark, output)?;
+    ready.warm_up()?;
+    let first = ready.report(ready.run(0..passes, 2 * passes)?, commit.clone());
+    let second = ready.report(ready.run(passes..2 * passes, 2 * passes)?, commit);
+    let calibration = Calibration::of(&first, second, session.plan.confidence_level);
+    let gate = &benchmark.workload.terms.gate;
+    print_calibration(&mut stdout().lock(), &calibration, gate, output.style).map_err(RunError::Output)?;
+    let path = baselines.keep_calibration(&calibration)?;
+    output.status(&format!("The noise floor of {} is kept in {}", benchmark.name, path.display()));
+    Ok(())
+}
+
+fn lock(baselines: &Baselines, output: Output) -> Result<crate::baseline::Lock, RunError> {
+    Ok(baselines.store.lock(|| output.status("Waiting for another run, which would disturb this one"))?)
+}
+
+/// Corrects the comparisons of all benchmarks for one another, prints the verdicts and what is printed at the end, and says
+/// whether the gate is passed.
+pub fn conclude(
+    plan: &Plan,
+    baselines: &Baselines,
+    reports: &mut [Report],
+    output: Output,
+) -> Result<Vec<String>, RunError> {
+    let mut comparisons: Vec<&mut Comparison> =
+        reports.iter_mut().filter_map(|report| report.comparison.as_mut()).collect();
+    settle(&mut comparisons);
+    for report in reports.iter() {
+        baselines.keep_verdicts(report)?;
+    }
+    let whole: Vec<&Report> = reports.iter().collect();
+    let for_people = matches!(plan.output_format, OutputFormat::Criterion | OutputFormat::Github);
+    match plan.output_format {
+        OutputFormat::Criterion | OutputFormat::Github | OutputFormat::Bencher => {}
+        OutputFormat::Json => {
+            for report in reports.iter() {
+                let line = serde_json::to_string(report).map_err(|e| RunError::Setup(e.to_string()))?;
+                writeln!(stdout(), "{line}").map_err(RunError::Output)?;
+            }
+        }
+        OutputFormat::Bmf => {
+            writeln!(stdout(), "{:#}", bencher_metric_format(reports)).map_err(RunError::Output)?;
+        }
+    }
+    if plan.output_format == OutputFormat::Github {
+        for (name, better) in [("github-bigger.json", Better::Higher), ("github-smaller.json", Better::Lower)] {
+            let path = baselines.store.root().join(name);
+            write_whole(&path, format!("{:#}\n", github_entries(reports, better)).as_bytes())?;
+            output.status(&format!("For github-action-benchmark: {}", path.display()));
+        }
+    }
+    if for_people {
+        print_verdicts(&mut stdout().lock(), &whole, output.style).map_err(RunError::Output)?;
+    } else if !output.quiet {
+        // stdout belongs to another program.
+        _ = print_verdicts(&mut stderr().lock(), &whole, output.style);
+    }
+    Ok(match plan.fail_on {
+        FailOn::Never => Vec::new(),
+        FailOn::Regression => reports.iter().flat_map(regressions).collect(),
+    })
+}
+
+/// The gated metrics that regressed.
+fn regressions(report: &Report) -> Vec<String> {
+    let regressed = report.comparison.iter().flat_map(Comparison::regressions);
+    regressed.map(|metric| format!("{} {metric}", report.id)).collect()
+}
+
+/// Lists the history of a metric.
+pub fn show_history(
+    plan: &Plan,
+    baselines: &Baselines,
+    selected: &[&Benchmark],
+    metric: Option<crate::stats::Metric>,
+    output: Output,
+) -> Result<(), RunError> {
+    let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
+    let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
+    if plan.output_format == OutputFormat::Json {
+        let names: Vec<&str> = selected.iter().map(|benchmark| benchmark.name.as_str()).collect();
+        for run in runs.iter().filter(|run| names.contains(&run.id.as_str())) {
+            writeln!(stdout(), "{}", json!(run)).map_err(RunError::Output)?;
+        }
+        return Ok(());
+    }
+    for benchmark in selected {
+        let terms = &benchmark.workload.terms;
+        let Some(metric) = metric.or(terms.gate.first().copied()) else { continue };
+        let runs: Vec<Report> = runs.iter().filter(|run| run.id == benchmark.name).cloned().collect();
+        if runs.is_empty() {
+            let path = baselines.history.path().display();
+            _ = writeln!(stderr(), "{}: no run of it is in the history {path}", benchmark.name);
+            continue;
+        }
+        crate::report::print_history(&mut stdout().lock(), &benchmark.name, &runs, metric, terms, output.style)
+            .map_err(RunError::Output)?;
+    }
+    Ok(())
+}

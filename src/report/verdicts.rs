@@ -1,0 +1,199 @@
+//! The comparison on the console: change lines in a benchmark's block, and the verdicts when all benchmarks are done.
+
+use std::io::{self, Write};
+
+use super::{
+    Report, Style,
+    console::{INDENT, WIDTH, wrapped},
+};
+use crate::{
+    compare::{Calibration, Comparison, MetricChange},
+    stats::{Metric, Verdict},
+};
+
+/// The lines `change: [lower estimate upper] (p = …)` of those gated metrics that belong to a line of the block, as
+/// criterion words them.
+pub(super) fn change_lines<'a>(
+    comparison: &'a Comparison,
+    belongs: &'a dyn Fn(Metric) -> bool,
+) -> impl Iterator<Item = String> + 'a {
+    compared(comparison).filter(|(metric, change)| change.gated && belongs(*metric)).map(|(metric, change)| {
+        let point = match metric {
+            Metric::Latency(_, point) => format!("{} ", point.name()),
+            _ => String::new(),
+        };
+        match (change.lower, change.upper, change.p_value) {
+            (Some(lower), Some(upper), Some(p)) => {
+                let (lower, estimate, upper) = (percent(lower), percent(change.change), percent(upper));
+                format!("change: {point}[{lower} {estimate} {upper}] (p = {p:.2})")
+            }
+            _ => format!("change: {point}{}", percent(change.change)),
+        }
+    })
+}
+
+/// Prints the verdicts of a run's benchmarks.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print_verdicts(out: &mut impl Write, reports: &[&Report], style: Style) -> io::Result<()> {
+    for report in reports {
+        let Some(comparison) = &report.comparison else { continue };
+        let mut lines = vec![against(comparison)];
+        if !comparison.comparable {
+            lines.push(paint("not comparable", "\x1b[33m", style));
+            lines.extend(comparison.why_not.iter().flat_map(|why| wrapped(why, WIDTH - INDENT)));
+        }
+        for (metric, change) in compared(comparison).filter(|(_, change)| change.gated) {
+            lines.push(verdict_line(metric, change, style));
+            let explanation = explanation(change, comparison);
+            lines.extend(
+                explanation.iter().flat_map(|line| wrapped(line, WIDTH - INDENT - 2)).map(|l| format!("  {l}")),
+            );
+        }
+        let verdicts = [Verdict::Regressed, Verdict::Improved, Verdict::NoChange, Verdict::Inconclusive];
+        for verdict in verdicts.into_iter().filter(|verdict| style.verbose || is_change(*verdict)) {
+            let others = families(comparison, verdict);
+            if !others.is_empty() {
+                lines.extend(wrapped(&format!("not gated, {verdict}: {}", others.join(", ")), WIDTH - INDENT));
+            }
+        }
+        if comparison.comparable {
+            lines.extend(wrapped(&basis(comparison), WIDTH - INDENT));
+        }
+        let warnings = comparison.warnings.iter().map(|warning| format!("warning: {warning}"));
+        lines.extend(warnings.flat_map(|warning| wrapped(&warning, WIDTH - INDENT)));
+        super::console::write_block(out, &report.id, &lines, style)?;
+    }
+    Ok(())
+}
+
+/// Prints how far identical runs lay apart: the gated metrics, or all of them for a verbose style.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print_calibration(
+    out: &mut impl Write,
+    calibration: &Calibration,
+    gate: &[Metric],
+    style: Style,
+) -> io::Result<()> {
+    let mut lines = vec!["identical runs may lie this far apart here:".to_owned()];
+    for metric in Metric::all().filter(|metric| style.verbose || gate.contains(metric)) {
+        if let Some(floor) = calibration.noise_floors.get(&metric.to_string()) {
+            lines.push(format!("{metric:<20} {}", share(*floor)));
+        }
+    }
+    let (pairs, level) = (calibration.pairs, calibration.confidence_level * 100.0);
+    let basis = format!("{pairs} pairs of passes: the far end of the {level} % interval of their difference");
+    lines.extend(wrapped(&basis, WIDTH - INDENT));
+    super::console::write_block(out, &calibration.run.id, &lines, style)
+}
+
+/// The change as a signed percentage.
+pub(super) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent.abs() {
+        p if p < 10.0 => format!("{percent:+.2}%"),
+        p if p < 1000.0 => format!("{percent:+.1}%"),
+        _ => format!("{percent:+.0}%"),
+    }
+}
+
+/// A share that has no direction.
+fn share(share: f64) -> String {
+    percent(share).trim_start_matches('+').to_owned()
+}
+
+fn compared(comparison: &Comparison) -> impl Iterator<Item = (Metric, &MetricChange)> {
+    Metric::all().filter_map(|metric| Some((metric, comparison.metrics.get(&metric.to_string())?)))
+}
+
+fn is_change(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Regressed | Verdict::Improved)
+}
+
+/// The metrics that do not decide and have that verdict, the points of one latency together: `tpot +9.13% to +9.26%`.
+fn families(comparison: &Comparison, verdict: Verdict) -> Vec<String> {
+    let mut families: Vec<(String, f64, f64)> = Vec::new();
+    for (metric, change) in compared(comparison).filter(|(_, change)| !change.gated && change.verdict == verdict) {
+        let name = match metric {
+            Metric::Latency(latency, _) => latency.name().to_owned(),
+            rate => rate.to_string(),
+        };
+        match families.last_mut().filter(|(last, ..)| *last == name) {
+            Some((_, least, most)) => (*least, *most) = (least.min(change.change), most.max(change.change)),
+            None => families.push((name, change.change, change.change)),
+        }
+    }
+    let text = |(name, least, most): (String, f64, f64)| match percent(least) == percent(most) {
+        true => format!("{name} {}", percent(least)),
+        false => format!("{name} {} to {}", percent(least), percent(most)),
+    };
+    families.into_iter().map(text).collect()
+}
+
+fn against(comparison: &Comparison) -> String {
+    let when = comparison.baseline_started_at.get(..16).unwrap_or(&comparison.baseline_started_at).replace('T', " ");
+    let commit = comparison.baseline_commit.as_ref().map_or_else(String::new, |commit| {
+        let dirty = if commit.dirty { " and changes" } else { "" };
+        format!(", {}{dirty}", commit.sha.get(..8).unwrap_or(&commit.sha))
+    });
+    format!("against {}{commit}, {when}", comparison.baseline)
+}
+
+fn verdict_line(metric: Metric, change: &MetricChange, style: Style) -> String {
+    let color = match change.verdict {
+        Verdict::Regressed => "\x1b[31m",
+        Verdict::Improved => "\x1b[32m",
+        Verdict::NoChange => "",
+        Verdict::Inconclusive => "\x1b[33m",
+    };
+    let verdict = paint(&format!("{:<13}", change.verdict), color, style);
+    format!("{metric:<20} {verdict} {}", percent(change.change))
+}
+
+/// What an inconclusive verdict leaves open.
+fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
+    if change.verdict != Verdict::Inconclusive {
+        return Vec::new();
+    }
+    let Some(detectable) = change.detectable_change else {
+        return vec!["one pass cannot tell: --sample-size 3 can".to_owned()];
+    };
+    let alone = change.p_value.is_some_and(|p| p < comparison.significance_level);
+    let mut lines = Vec::new();
+    if alone {
+        let together = comparison.compared_together;
+        lines.push(format!("a change by itself, but not among {together} comparisons (Holm)"));
+    }
+    let passes = match change.passes_needed {
+        Some(n) if n <= comparison.pairs => "one more pass may settle it".to_owned(),
+        Some(n) => format!("{n} would settle it"),
+        None => "1,000 would not settle it".to_owned(),
+    };
+    lines.push(format!("{} passes can find {}; {passes}", comparison.pairs, share(detectable)));
+    lines
+}
+
+/// What the verdicts rest on.
+fn basis(comparison: &Comparison) -> String {
+    let mut text =
+        format!("{} pairs of passes; changes up to {} are noise", comparison.pairs, share(comparison.noise_threshold));
+    let floors = compared(comparison).filter(|(_, change)| change.gated).filter_map(|(metric, change)| {
+        let floor = change.noise_floor.filter(|floor| *floor > comparison.noise_threshold)?;
+        Some(format!("{} for {metric}", share(floor)))
+    });
+    let floors: Vec<String> = floors.collect();
+    if !floors.is_empty() {
+        text += &format!(", by calibration {}", floors.join(", "));
+    }
+    if comparison.compared_together > 1 {
+        text += &format!("; corrected for {} comparisons (Holm)", comparison.compared_together);
+    }
+    text
+}
+
+fn paint(text: &str, color: &str, style: Style) -> String {
+    if style.color && !color.is_empty() { format!("{color}{text}\x1b[0m") } else { text.to_owned() }
+}
