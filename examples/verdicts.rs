@@ -130,12 +130,7 @@ fn counts(verdicts: &BTreeMap<String, usize>) -> String {
 }
 
 /// Runs the bench target; gives its reports.
-fn run(
-    arguments: &Arguments,
-    target: &std::path::Path,
-    flags: &str,
-    baseline: &[&str],
-) -> Result<Vec<Report>, String> {
+fn run(arguments: &Arguments, target: &std::path::Path, flags: &str, baseline: &[&str]) -> Result<Vec<Report>, String> {
     let output = Command::new(std::env::current_exe().map_err(|e| e.to_string())?)
         .args(["--bench", "--quiet", "--output-format", "json"])
         .args(baseline)

@@ -94,8 +94,8 @@ pub fn print_calibration(
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent.abs() {
-        p if p < 10.0 => format!("{percent:+.2}%"),
-        p if p < 1000.0 => format!("{percent:+.1}%"),
+        p if p < 9.995 => format!("{percent:+.2}%"),
+        p if p < 999.95 => format!("{percent:+.1}%"),
         _ => format!("{percent:+.0}%"),
     }
 }

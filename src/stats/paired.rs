@@ -1,5 +1,7 @@
 //! The change between two runs whose passes sent the same prompts.
 
+use statrs::function::{erf::erfc, gamma::ln_gamma};
+
 use super::estimate::{MeanOfLogs, t_above, t_quantile};
 
 /// The power at which [`PairedChange::detectable`] speaks of detecting.
@@ -70,9 +72,10 @@ impl PairedChange {
         (2.0 * not_above.max(not_below)).min(1.0)
     }
 
-    /// The change that would be found beyond the threshold four times of five, with so many passes and such noise.
+    /// The change that would be found beyond the threshold four times of five, with so many passes and such noise: the power
+    /// of the one-sample t test, by the noncentral t distribution.
     pub fn detectable(&self, threshold: Threshold, significance_level: f64) -> f64 {
-        let reach = self.quantile(1.0 - significance_level / 2.0) + self.quantile(POWER);
+        let reach = noncentrality(self.degrees_of_freedom, self.quantile(1.0 - significance_level / 2.0));
         (threshold.above + reach * self.standard_error).exp_m1()
     }
 
@@ -101,4 +104,37 @@ impl PairedChange {
             t => t_above(t, self.degrees_of_freedom),
         }
     }
+}
+
+/// The noncentrality at which a t statistic exceeds a critical value with the power of [`POWER`].
+///
+/// t is (Z + δ) / S, with Z standard normal and S² a chi-square over its degrees of freedom ν. Given S = s, the power is
+/// Φ(δ − s·critical), which is integrated over the density of S by Simpson's rule.
+fn noncentrality(degrees_of_freedom: f64, critical: f64) -> f64 {
+    const STEPS: usize = 400;
+    let nu = degrees_of_freedom;
+    let ln_constant = std::f64::consts::LN_2 + nu / 2.0 * (nu / 2.0).ln() - ln_gamma(nu / 2.0);
+    let density = |s: f64| match s {
+        0.0 if nu == 1.0 => ln_constant.exp(),
+        0.0 => 0.0,
+        s => (ln_constant + (nu - 1.0) * s.ln() - nu * s * s / 2.0).exp(),
+    };
+    // Beyond this, less than 1e-10 of the distribution is left.
+    let most = 1.0 + 6.5 / nu.sqrt();
+    let step = most / STEPS as f64;
+    let weighted = |i: usize| {
+        let weight = if i == 0 || i == STEPS { 1.0 } else { 2.0 + 2.0 * (i % 2) as f64 };
+        let s = i as f64 * step;
+        (s, weight * density(s) * step / 3.0)
+    };
+    let weights: Vec<(f64, f64)> = (0..=STEPS).map(weighted).collect();
+    let normal_below = |x: f64| 0.5 * erfc(-x / std::f64::consts::SQRT_2);
+    let power = |delta: f64| weights.iter().map(|(s, weight)| weight * normal_below(delta - s * critical)).sum::<f64>();
+    let (mut low, mut high) = (0.0, critical * most + 10.0);
+    // To twelve digits.
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if power(middle) < POWER { low = middle } else { high = middle }
+    }
+    high
 }

@@ -2,6 +2,8 @@
 //!
 //! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
 
+mod comparison;
+mod history;
 mod package;
 mod wrong_input;
 
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         Trial::test("a_misspelt_variable_is_an_error", misspelt_variable),
         Trial::test("a_refused_field_names_its_setting", refused_field),
     ];
+    trials.extend(comparison::trials());
+    trials.extend(history::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -85,13 +89,17 @@ fn measures_into_files() -> Result<(), Failed> {
     let outcome = package.run(&flags, &[]);
     outcome.expect(0)?;
 
-    // The console: a block a benchmark, within 80 columns.
+    // The console: a block a benchmark and one for its verdict, within 80 columns.
     let blocks: Vec<&str> = outcome.stdout.split("\n\n").filter(|block| !block.is_empty()).collect();
-    assert_eq!(blocks.len(), 2, "{}", outcome.stdout);
+    assert_eq!(blocks.len(), 4, "{}", outcome.stdout);
     for (block, name) in blocks.iter().zip(["sharegpt/c1 ", "sharegpt/c4 "]) {
         assert!(block.starts_with(name), "{block}");
-        let labels: Vec<&str> =
-            block.lines().filter_map(|line| line.get(24..)?.split_once(':')).map(|(label, _)| label).collect();
+        let labels: Vec<&str> = block
+            .lines()
+            .filter_map(|line| line.get(24..)?.split_once(':'))
+            .map(|(label, _)| label)
+            .filter(|label| !label.ends_with("change"))
+            .collect();
         assert_eq!(labels[..6], ["rpm", "output", "total", "ttft", "tpot", "itl"], "{block}");
         assert!(block.contains("2 passes of 12 prompts: 24 completed, 0 failed"), "{block}");
         assert!(block.contains("216 output tokens, as asked for (server's count)"), "{block}");

@@ -1,0 +1,550 @@
+//! Baselines, verdicts, the gate, and the files that other programs read.
+//!
+//! What is compared here are edited reports, so that a verdict depends on no clock.
+
+use std::{collections::BTreeMap, path::Path};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use super::package::{Outcome, Package, engine, fixture, live};
+
+const BENCHMARK: &str = "sharegpt/c2";
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        Trial::test("compare/verdicts_exit_codes_and_the_gate", verdicts),
+        Trial::test("compare/a_plain_run_compares_with_the_last_one", last_run),
+        Trial::test("compare/baselines_are_criterions", baselines),
+        Trial::test("compare/a_broken_baseline_is_named_and_nothing_is_written", broken),
+        Trial::test("compare/one_pass_gives_no_verdict", one_pass),
+        Trial::test("compare/calibration_is_a_floor", calibration),
+        Trial::test("compare/the_correction_spans_all_benchmarks", correction),
+        Trial::test("compare/output_formats", output_formats),
+        Trial::test("compare/criterions_files_hold_no_orphan_and_no_nan", criterion_files),
+    ];
+    trials.extend(
+        NOT_COMPARABLE
+            .iter()
+            .map(|case| Trial::test(format!("compare/not_comparable/{}", case.name), || not_comparable(case))),
+    );
+    trials.extend(WARNINGS.iter().map(|case| Trial::test(format!("compare/warning/{}", case.name), || warning(case))));
+    trials
+}
+
+/// A package with a measured run in the baselines `a` and `b`.
+fn measured(flags: &[&str]) -> Result<Package, Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [
+        live(&url, &dataset, &tokenizer),
+        vec!["--concurrency", "2", "--stream", "true", "--sample-size", "3", "--save-baseline", "a"],
+        flags.to_vec(),
+    ]
+    .concat();
+    // `--sample-size` stands in `live` too.
+    let flags: Vec<&str> = without(&flags, "--sample-size", "2");
+    package.run(&flags, &[]).expect(0)?;
+    package.edit("a", "b", |_| {});
+    Ok(package)
+}
+
+/// Flags without one of them and its value.
+fn without<'a>(flags: &[&'a str], flag: &str, value: &str) -> Vec<&'a str> {
+    let at = flags.windows(2).position(|pair| pair == [flag, value]);
+    let skipped = |i: &usize| at.is_some_and(|at| *i == at || *i == at + 1);
+    flags.iter().enumerate().filter(|(i, _)| !skipped(i)).map(|(_, flag)| *flag).collect()
+}
+
+impl Package {
+    fn slot(&self, slot: &str) -> std::path::PathBuf {
+        self.path("target/tachometer").join(BENCHMARK).join(slot).join("report.json")
+    }
+
+    /// Copies a baseline, with changes.
+    fn edit(&self, from: &str, to: &str, change: impl FnOnce(&mut Value)) {
+        let mut report: Value = serde_json::from_str(&std::fs::read_to_string(self.slot(from)).unwrap()).unwrap();
+        change(&mut report);
+        std::fs::create_dir_all(self.slot(to).parent().unwrap()).unwrap();
+        std::fs::write(self.slot(to), serde_json::to_string_pretty(&report).unwrap()).unwrap();
+    }
+
+    /// Compares baseline `b` with `a`; nothing is measured.
+    fn compare(&self, flags: &[&str]) -> Outcome {
+        let compare = ["--bench", "--load-baseline", "b", "--baseline", "a", "--stream", "true", "--concurrency", "2"];
+        self.run(&[&compare, flags].concat(), &[])
+    }
+
+    /// Every file below the target directory, with what is in it.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                match entry.path() {
+                    path if path.is_dir() => walk(&path, files),
+                    path => _ = files.insert(path.display().to_string(), std::fs::read(&path).unwrap()),
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        walk(&self.path("target"), &mut files);
+        files.retain(|path, _| !path.ends_with(".lock"));
+        files
+    }
+}
+
+/// Multiplies a number of each pass.
+fn scale(report: &mut Value, path: &[&str], factors: &[f64]) {
+    for (pass, factor) in report["passes"].as_array_mut().unwrap().iter_mut().zip(factors.iter().cycle()) {
+        let number = path.iter().fold(pass, |value, key| &mut value[*key]);
+        *number = (number.as_f64().unwrap() * factor).into();
+    }
+}
+
+fn verdicts() -> Result<(), Failed> {
+    let package = measured(&[])?;
+    let throughput = ["output_tokens_per_s"];
+    let ttft = ["ttft_s", "p50"];
+    let e2e = ["e2e_s", "p90"];
+    let gate = ["--fail-on", "regression"];
+    // What changed, by how much in each pass, the flags, the exit code, the verdict line.
+    let table: &[(&[&str], [f64; 3], &[&str], i32, &str)] = &[
+        (&throughput, [1.0; 3], &gate, 0, "output_tokens_per_s  no change     +0.00%"),
+        (&throughput, [0.9, 0.9, 0.9], &gate, 3, "output_tokens_per_s  regressed     -10.0%"),
+        (&throughput, [0.9, 0.91, 0.89], &[], 0, "output_tokens_per_s  regressed     -10.0%"),
+        (&throughput, [0.9, 0.9, 0.9], &["--fail-on", "never"], 0, "output_tokens_per_s  regressed     -10.0%"),
+        (&throughput, [1.1, 1.1, 1.1], &gate, 0, "output_tokens_per_s  improved      +10.0%"),
+        (&throughput, [0.8, 1.0, 1.1], &gate, 0, "output_tokens_per_s  inconclusive  -4.18%"),
+        // Latencies are better the other way round.
+        (&ttft, [1.2, 1.2, 1.2], &gate, 3, "ttft_p50             regressed     +20.0%"),
+        (&ttft, [0.8, 0.8, 0.8], &gate, 0, "ttft_p50             improved      -20.0%"),
+        // Within a wider threshold it is no change.
+        (
+            &throughput,
+            [0.9, 0.9, 0.9],
+            &["--fail-on", "regression", "--noise-threshold", "0.2"],
+            0,
+            "no change     -10.0%",
+        ),
+        // What is not in the gate does not decide.
+        (&e2e, [1.5, 1.5, 1.5], &gate, 0, "not gated, regressed: e2e +50.0%"),
+        (
+            &e2e,
+            [1.5, 1.5, 1.5],
+            &["--fail-on", "regression", "--gate", "e2e_p90"],
+            3,
+            "e2e_p90              regressed     +50.0%",
+        ),
+    ];
+    for (path, factors, flags, code, line) in table {
+        package.edit("a", "b", |report| scale(report, path, factors));
+        let before = package.files();
+        let outcome = package.compare(flags);
+        outcome.expect(*code)?;
+        assert!(outcome.stdout.contains(line), "{line:?} is missing in\n{}", outcome.stdout);
+        assert!(outcome.stdout.lines().all(|line| line.chars().count() <= 80), "{}", outcome.stdout);
+        assert_eq!(outcome.stderr.contains("error: regressed: sharegpt/c2"), *code == 3, "{}", outcome.stderr);
+        assert_eq!(package.files(), before, "a comparison of two baselines measures and writes nothing");
+    }
+    // What an inconclusive one leaves open.
+    package.edit("a", "b", |report| scale(report, &throughput, &[0.8, 1.0, 1.1]));
+    let outcome = package.compare(&[]);
+    assert!(outcome.stdout.contains("3 passes can find "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("would settle it"), "{}", outcome.stdout);
+    Ok(())
+}
+
+struct Edited {
+    name: &'static str,
+    edit: fn(&mut Value),
+    expected: &'static str,
+}
+
+const NOT_COMPARABLE: &[Edited] = &[
+    Edited {
+        name: "workload",
+        edit: |report| report["workload"]["digest"] = "sha256:0".into(),
+        expected: "another workload: sha256:0,",
+    },
+    Edited {
+        name: "api",
+        edit: |report| report["workload"]["api"] = "completions".into(),
+        expected: "another api: completions, the baseline has chat",
+    },
+    Edited {
+        name: "stream",
+        edit: |report| report["workload"]["stream"] = false.into(),
+        expected: "another stream mode: false, the baseline has true",
+    },
+    Edited {
+        name: "model",
+        edit: |report| report["server"]["model"] = "other".into(),
+        expected: "another model: other, the baseline has tachometer-engine",
+    },
+    Edited {
+        name: "load",
+        edit: |report| report["load"]["concurrency"] = 3.into(),
+        expected: "another load: closed loop with 3 clients, the baseline has closed loop with 2 clients",
+    },
+    Edited {
+        name: "token_source",
+        edit: |report| report["passes"][1]["token_source"] = "client".into(),
+        expected: "another token source: mixed, the baseline has usage",
+    },
+    Edited {
+        name: "prompts_of_a_later_pass",
+        edit: |report| report["passes"][1]["digest"] = "sha256:1".into(),
+        expected: "other prompts in the pass with seed 1",
+    },
+    Edited {
+        name: "failures",
+        edit: |report| report["passes"][0]["failed"] = 1.into(),
+        expected: "2.6 % of the requests of this run failed; up to 1 % may",
+    },
+];
+
+fn not_comparable(case: &Edited) -> Result<(), Failed> {
+    let package = measured(&[])?;
+    package.edit("a", "b", |report| {
+        // Far worse, and yet no regression: it cannot be told.
+        scale(report, &["output_tokens_per_s"], &[0.1]);
+        (case.edit)(report);
+    });
+    let outcome = package.compare(&["--fail-on", "regression"]);
+    outcome.expect(0)?;
+    let printed = unwrapped(&outcome.stdout);
+    assert!(printed.contains("not comparable"), "{}", outcome.stdout);
+    assert!(printed.contains(case.expected), "{:?} is missing in\n{printed}", case.expected);
+    assert!(!printed.contains("regressed"), "{}", outcome.stdout);
+    let outcome = package.compare(&["--output-format", "json"]);
+    let report: Value = serde_json::from_str(outcome.stdout.trim())?;
+    assert_eq!((&report["comparison"]["comparable"], &report["comparison"]["metrics"]), (&false.into(), &json!({})));
+    Ok(())
+}
+
+const WARNINGS: &[Edited] = &[
+    Edited {
+        name: "host",
+        edit: |report| report["host"]["cores"] = 96.into(),
+        expected: "warning: another host: linux with 96 cores of",
+    },
+    Edited {
+        name: "server_version",
+        edit: |report| report["server"]["version"] = "9.9".into(),
+        expected: "warning: the server's version is 9.9, the baseline's server had 0.1.0",
+    },
+    Edited {
+        name: "output_length",
+        edit: |report| scale(report, &["output_length", "mean"], &[0.9]),
+        expected: "warning: answers are -10.0 % as long at the mean",
+    },
+    Edited {
+        name: "cached_share",
+        edit: |report| {
+            for pass in report["passes"].as_array_mut().unwrap() {
+                pass["cached_tokens"] = pass["prompt_tokens"].clone();
+            }
+        },
+        expected: "warning: 100 % of the prompt tokens came from the server's cache, 0 % in the baseline",
+    },
+    Edited {
+        name: "old_baseline",
+        edit: |report| report["started_at"] = "2999-01-01T00:00:00.000Z".into(),
+        expected: "days old",
+    },
+    Edited {
+        name: "missing_partner",
+        edit: |report| report["passes"][2]["seed"] = 77.into(),
+        expected: "warning: 1 passes have no partner of the same seed",
+    },
+];
+
+fn warning(case: &Edited) -> Result<(), Failed> {
+    let package = measured(&[])?;
+    package.edit("a", "a", |report| {
+        for pass in report["passes"].as_array_mut().unwrap() {
+            pass["cached_tokens"] = 0.into();
+        }
+    });
+    package.edit("a", "b", case.edit);
+    let outcome = package.compare(&[]);
+    outcome.expect(0)?;
+    let printed = unwrapped(&outcome.stdout);
+    assert!(printed.contains(case.expected), "{:?} is missing in\n{printed}", case.expected);
+    // It stands beside a verdict, and takes none away.
+    assert!(printed.contains("no change"), "{printed}");
+    Ok(())
+}
+
+/// The block's text, without its line breaks.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn last_run() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2", "--stream", "true"]].concat();
+    let first = package.run(&flags, &[]);
+    first.expect(0)?;
+    assert!(!first.stdout.contains("change:") && !first.stdout.contains("against"), "{}", first.stdout);
+    assert_eq!(package.report(BENCHMARK)["comparison"], Value::Null);
+    let second = package.run(&flags, &[]);
+    second.expect(0)?;
+    assert!(second.stdout.contains("change: ["), "{}", second.stdout);
+    assert!(second.stdout.contains("against last run, 20"), "{}", second.stdout);
+    let comparison = &package.report(BENCHMARK)["comparison"];
+    assert_eq!((&comparison["baseline"], &comparison["pairs"]), (&"last run".into(), &2.into()));
+    let change = &comparison["metrics"]["output_tokens_per_s"];
+    for key in ["change", "lower", "upper", "p_value", "p_value_corrected", "threshold"] {
+        assert!(change[key].is_number(), "{key}: {change}");
+    }
+    assert_eq!(change["gated"], true);
+    // Discarded: compared, and no file is touched.
+    let before = package.files();
+    let discarded = package.run(&[&flags[..], &["--discard-baseline"]].concat(), &[]);
+    discarded.expect(0)?;
+    assert!(discarded.stdout.contains("against last run"), "{}", discarded.stdout);
+    assert_eq!(package.files(), before);
+    Ok(())
+}
+
+fn baselines() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let measure = |flags: &[&str]| {
+        let all = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2"], flags.to_vec()].concat();
+        package.run(&all, &[])
+    };
+    let missing = measure(&["--baseline", "main"]);
+    missing.expect(101)?;
+    let message = "error: sharegpt/c2: there is no baseline `main` of sharegpt/c2: make one with --save-baseline main";
+    assert!(missing.stderr.contains(message), "{}", missing.stderr);
+    assert!(engine.take_truths().is_empty(), "it ended before anything was sent");
+
+    let lenient = measure(&["--baseline-lenient", "main"]);
+    lenient.expect(0)?;
+    assert!(!lenient.stdout.contains("against"), "{}", lenient.stdout);
+    measure(&["--save-baseline", "main"]).expect(0)?;
+    let saved = std::fs::read(package.slot("main"))?;
+    for flag in ["--baseline", "--baseline-lenient"] {
+        let outcome = measure(&[flag, "main"]);
+        outcome.expect(0)?;
+        assert!(outcome.stdout.contains("against main, 20"), "{}", outcome.stdout);
+        assert_eq!(std::fs::read(package.slot("main"))?, saved, "{flag} writes no baseline");
+    }
+    let outcome = measure(&["--save-baseline", "main"]);
+    assert!(outcome.stdout.contains("against main, 20"), "{}", outcome.stdout);
+    assert_ne!(std::fs::read(package.slot("main"))?, saved);
+    Ok(())
+}
+
+fn broken() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let breaks: [(&str, fn(&str) -> String, &str); 4] = [
+        ("torn", |text| text[..text.len() / 2].to_owned(), "it is no report"),
+        ("empty", |_| String::new(), "it is no report"),
+        ("older", |text| text.replace("\"schema_version\": 1", "\"schema_version\": 0"), "its schema_version is 0"),
+        ("newer", |text| text.replace("\"schema_version\": 1", "\"schema_version\": 99"), "its schema_version is 99"),
+    ];
+    for (name, break_it, why) in breaks {
+        let package = measured(&[])?;
+        for slot in ["a", "new"] {
+            let whole = std::fs::read_to_string(package.slot(slot))?;
+            std::fs::write(package.slot(slot), break_it(&whole))?;
+            let before = package.files();
+            engine.take_truths();
+            let flags: &[&str] = if slot == "a" { &["--baseline", "a"] } else { &[] };
+            let all = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2"], flags.to_vec()].concat();
+            let outcome = package.run(&all, &[]);
+            outcome.expect(101)?;
+            let path = package.slot(slot).display().to_string();
+            assert!(outcome.stderr.contains(&path) && outcome.stderr.contains(why), "{name}: {}", outcome.stderr);
+            assert_eq!(package.files(), before, "{name}: a file was written");
+            assert!(engine.take_truths().is_empty(), "{name}: it was measured in vain");
+            std::fs::write(package.slot(slot), whole)?;
+        }
+    }
+    Ok(())
+}
+
+fn one_pass() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "4", "--stream", "true"]].concat();
+    let flags = without(&without(&flags, "--sample-size", "2"), "--num-prompts", "12");
+    let flags = [&flags[..], &["--sample-size", "1", "--num-prompts", "200"]].concat();
+    package.run(&flags, &[]).expect(0)?;
+    let outcome = package.run(&[&flags[..], &["--fail-on", "regression"]].concat(), &[]);
+    outcome.expect(0)?;
+    assert!(outcome.stdout.contains("one pass cannot tell: --sample-size 3 can"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("one pass: intervals by batch means, within this run"), "{}", outcome.stdout);
+    let report = package.report("sharegpt/c4");
+    let estimate = &report["estimates"]["output_tokens_per_s"];
+    assert_eq!(estimate["replication"], "batch");
+    let number = |key: &str| estimate[key].as_f64().unwrap();
+    assert!(number("lower") < number("point") && number("point") < number("upper"), "{estimate}");
+    assert_eq!(number("point"), report["passes"][0]["output_tokens_per_s"].as_f64().unwrap());
+    // 20 requests a batch are too few for a 99th percentile.
+    assert_eq!(report["estimates"]["ttft_p99"]["lower"], Value::Null);
+    assert!(report["estimates"]["ttft_p50"]["lower"].is_number());
+    Ok(())
+}
+
+fn calibration() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2", "--stream", "true"]].concat();
+    let outcome = package.run(&[&flags[..], &["--calibrate"]].concat(), &[]);
+    outcome.expect(0)?;
+    assert!(outcome.stdout.contains("identical runs may lie this far apart here:"), "{}", outcome.stdout);
+    let path = package.path("target/tachometer/sharegpt/c2/calibration.json");
+    let mut found: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    assert_eq!((&found["pairs"], &found["noise_floors"]["rpm"].is_number()), (&2.into(), &true));
+    assert!(!package.slot("new").exists(), "a calibration is no run to compare with");
+    assert!(!package.path("target/tachometer/history.jsonl").exists());
+
+    // With a floor of 15 %, a change of 10 % is none.
+    found["noise_floors"]["output_tokens_per_s"] = 0.15.into();
+    std::fs::write(&path, found.to_string())?;
+    package.run(&[&flags[..], &["--save-baseline", "a"]].concat(), &[]).expect(0)?;
+    package.edit("a", "b", |report| scale(report, &["output_tokens_per_s"], &[0.9]));
+    let outcome = package.compare(&["--fail-on", "regression"]);
+    outcome.expect(0)?;
+    let printed = unwrapped(&outcome.stdout);
+    assert!(printed.contains("output_tokens_per_s no change -10.0%"), "{printed}");
+    assert!(printed.contains("by calibration 15.0% for output_tokens_per_s"), "{printed}");
+    package.edit("a", "b", |report| scale(report, &["output_tokens_per_s"], &[0.8]));
+    package.compare(&["--fail-on", "regression"]).expect(3)?;
+
+    // What was found elsewhere holds nothing here.
+    found["run"]["host"]["cores"] = 96.into();
+    std::fs::write(&path, found.to_string())?;
+    package.edit("a", "b", |report| scale(report, &["output_tokens_per_s"], &[0.9]));
+    let outcome = package.compare(&["--fail-on", "regression"]);
+    outcome.expect(3)?;
+    assert!(
+        unwrapped(&outcome.stdout).contains("does not hold here: it was found on another host"),
+        "{}",
+        outcome.stdout
+    );
+    std::fs::write(&path, "{")?;
+    let outcome = package.compare(&[]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("calibration.json"), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// A change that is one by itself is none among many benchmarks.
+fn correction() -> Result<(), Failed> {
+    let package = measured(&[])?;
+    // p is 0.03: below 0.05, and not below a half of it.
+    package.edit("a", "b", |report| scale(report, &["output_tokens_per_s"], &[0.97, 0.963, 0.953]));
+    let alone = package.compare(&["--gate", "output_tokens_per_s"]);
+    assert!(alone.stdout.contains("output_tokens_per_s  regressed"), "{}", alone.stdout);
+    for slot in ["a", "b"] {
+        let other = package.path("target/tachometer/sharegpt/c9").join(slot).join("report.json");
+        std::fs::create_dir_all(other.parent().unwrap())?;
+        let text = std::fs::read_to_string(package.slot("a"))?;
+        std::fs::write(other, text.replace("sharegpt/c2", "sharegpt/c9"))?;
+    }
+    let flags = ["--bench", "--load-baseline", "b", "--baseline", "a", "--stream", "true", "--concurrency", "2,9"];
+    let together =
+        package.run(&[&flags[..], &["--gate", "output_tokens_per_s", "--fail-on", "regression"]].concat(), &[]);
+    together.expect(0)?;
+    let printed = unwrapped(&together.stdout);
+    assert!(printed.contains("a change by itself, but not among 2 comparisons (Holm)"), "{printed}");
+    Ok(())
+}
+
+fn output_formats() -> Result<(), Failed> {
+    let package = measured(&[])?;
+    let json = package.compare(&["--output-format", "json"]);
+    json.expect(0)?;
+    let report: Value = serde_json::from_str(json.stdout.trim())?;
+    assert_eq!((&report["id"], &report["comparison"]["baseline"]), (&BENCHMARK.into(), &"a".into()));
+    assert!(json.stderr.contains("against a, 20"), "the verdicts go to stderr: {}", json.stderr);
+    let seconds = report["estimates"]["ttft_p50"]["point"].as_f64().unwrap();
+
+    let bencher = package.compare(&["--output-format", "bencher"]);
+    bencher.expect(0)?;
+    let lines: Vec<&str> = bencher.stdout.lines().collect();
+    // A median gap can be 0 where tokens came together, and then has no line.
+    assert!((20..=25).contains(&lines.len()), "{}", bencher.stdout);
+    let line = lines.iter().find(|line| line.starts_with("test sharegpt/c2/ttft_p50 ... bench: ")).unwrap();
+    let ns: f64 = line.split_whitespace().nth(4).unwrap().replace(',', "").parse()?;
+    assert!((ns - seconds * 1e9).abs() <= 1.0 && line.contains(" ns/iter (+/- "), "{line}");
+
+    let bmf = package.compare(&["--output-format", "bmf"]);
+    bmf.expect(0)?;
+    let measures: Value = serde_json::from_str(&bmf.stdout)?;
+    let ttft = &measures[BENCHMARK]["ttft_p50"];
+    assert!((ttft["value"].as_f64().unwrap() / seconds - 1e9).abs() < 1.0, "{ttft}");
+    assert!(ttft["lower_value"].as_f64() < ttft["value"].as_f64(), "{ttft}");
+
+    package.compare(&["--output-format", "github"]).expect(0)?;
+    for (name, direction, other) in
+        [("github-bigger.json", "rpm", "ttft_p50"), ("github-smaller.json", "ttft_p50", "rpm")]
+    {
+        let path = package.path("target/tachometer").join(name);
+        let entries: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        let find =
+            |metric: &str| entries.iter().find(|entry| entry["name"] == format!("{BENCHMARK}/{metric}").as_str());
+        let entry = find(direction).unwrap();
+        assert!(entry["value"].is_number() && entry["unit"].is_string() && entry["range"].is_string(), "{entry}");
+        assert!(find(other).is_none(), "{name}");
+    }
+    Ok(())
+}
+
+fn criterion_files() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2"]].concat();
+    let folder = package.path("target/criterion/sharegpt_c2");
+    package.run(&[&flags[..], &["--stream", "true", "--save-baseline", "kept"]].concat(), &[]).expect(0)?;
+    package.run(&[&flags[..], &["--stream", "true"]].concat(), &[]).expect(0)?;
+    for slot in ["new", "base", "kept"] {
+        for file in ["benchmark.json", "estimates.json", "sample.json", "tukey.json"] {
+            let path = folder.join("ttft_p50").join(slot).join(file);
+            let value: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+            assert!(!no_number(&value, &["value_str", "throughput", "slope"]), "{}: {value}", path.display());
+        }
+    }
+    let read =
+        |path: &str| -> Value { serde_json::from_str(&std::fs::read_to_string(folder.join(path)).unwrap()).unwrap() };
+    assert_eq!(read("ttft_p50/new/benchmark.json")["full_id"], "sharegpt/c2/ttft_p50");
+    assert_eq!(read("pass/new/benchmark.json")["throughput"], json!({"Elements": 108}));
+    assert!(read("ttft_p50/change/estimates.json")["mean"]["point_estimate"].is_number());
+    let seconds = package.report(BENCHMARK)["passes"][1]["ttft_s"]["p50"].as_f64().unwrap();
+    let times = read("ttft_p50/new/sample.json")["times"][1].as_f64().unwrap();
+    assert!((times / seconds - 1e9).abs() < 1.0);
+
+    // One pass without streaming: no spread, and no first tokens.
+    let plain = without(&flags, "--sample-size", "2");
+    package.run(&[&plain[..], &["--stream", "false", "--sample-size", "1"]].concat(), &[]).expect(0)?;
+    assert!(!folder.join("ttft_p50/new").exists(), "an orphan of the run before");
+    assert!(folder.join("ttft_p50/base/estimates.json").exists() && folder.join("ttft_p50/kept").exists());
+    assert!(!folder.join("pass/change").exists(), "the runs are not comparable");
+    assert_eq!(read("pass/new/estimates.json")["std_dev"]["point_estimate"], 0.0);
+    assert!(!no_number(&read("pass/new/estimates.json"), &["slope"]));
+    Ok(())
+}
+
+/// Whether a value is null where criterion has a number.
+fn no_number(value: &Value, nullable: &[&str]) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(|value| no_number(value, nullable)),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| !nullable.contains(&key.as_str()) && no_number(value, nullable))
+        }
+        _ => false,
+    }
+}
