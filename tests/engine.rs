@@ -11,7 +11,7 @@ use tachometer::{
     dataset::{Prompt, Tokenizer, WordList},
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
-    load::{Pass, PassRecords, Progress, run_closed_loop},
+    load::{Arrival, Load, Pass, PassRecords, Progress, RequestRate, arrivals_ns, run_pass},
     metrics::count_output_tokens,
 };
 
@@ -35,6 +35,16 @@ fn run(
     prompts: Vec<Prompt>,
     concurrency: usize,
 ) -> (PassRecords, HashMap<String, RequestTruth>) {
+    run_load(engine, sampling, prompts, Load::Closed { concurrency }, 1)
+}
+
+fn run_load(
+    engine: &Engine,
+    sampling: Sampling,
+    prompts: Vec<Prompt>,
+    load: Load,
+    threads: usize,
+) -> (PassRecords, HashMap<String, RequestTruth>) {
     let target = Target {
         url: ServerUrl::parse(&engine.url()).unwrap(),
         connect_timeout: Duration::from_secs(10),
@@ -49,11 +59,11 @@ fn run(
         sampling: Arc::new(sampling),
         progress: Arc::new(Progress::new("", prompts.len(), true)),
         prompts: prompts.into(),
-        concurrency,
-        threads: 1,
+        load,
+        threads,
         request_id_prefix: "r".into(),
     };
-    let mut result = run_closed_loop(&pass).unwrap();
+    let mut result = run_pass(&pass).unwrap();
     count_output_tokens(&mut result.records, &tokenizer()).unwrap();
     let truths = engine.take_truths().into_iter().map(|truth| (truth.request_id.clone(), truth)).collect();
     (result, truths)
@@ -161,4 +171,47 @@ fn prefill_takes_its_time() {
     let truth = truths.values().next().unwrap();
     assert!(truth.token_ns[0] - truth.admitted_ns >= 50_000_000);
     assert!(truth.token_ns[1] > truth.token_ns[0]);
+}
+
+fn open_loop(rate: f64, arrival: Arrival, n: usize, max_in_flight: Option<usize>) -> Load {
+    let arrivals_ns = arrivals_ns(RequestRate(rate), arrival, 1.0, n, 5).into();
+    Load::Open { arrivals_ns, connections: 2, max_in_flight }
+}
+
+#[test]
+fn an_open_loop_sends_each_request_at_its_time_and_leaves_none_out() {
+    let engine = engine("instance_num=64,decode_step_ms=1");
+    for threads in [1, 2] {
+        let load = open_loop(400.0, Arrival::Poisson, 60, None);
+        let (result, truths) = run_load(&engine, streaming(), prompts(60, 10, 30), load, threads);
+        assert_eq!((result.records.len(), truths.len()), (60, 60));
+        let expected = arrivals_ns(RequestRate(400.0), Arrival::Poisson, 1.0, 60, 5);
+        let start_ns = result.records[0].intended_ns.unwrap();
+        for (record, arrival_ns) in result.records.iter().zip(expected) {
+            assert_eq!(record.outcome, Ok(()));
+            assert_eq!(record.intended_ns, Some(start_ns + arrival_ns));
+            // Never before its time; how late it was is reported, and no matter of this test.
+            assert!(record.send_lag_s().is_some(), "request {} was sent too early", record.index);
+            assert!(record.e2e_intended_s() >= record.e2e_s());
+        }
+        // It took more connections than were opened at first, and says so.
+        assert!(result.connections.opened > 2 && result.connections.reopened == result.connections.opened - 2);
+    }
+}
+
+#[test]
+fn what_is_held_back_waits_in_order_and_the_wait_is_told() {
+    let engine = engine("instance_num=64,decode_step_ms=2");
+    let load = open_loop(f64::INFINITY, Arrival::Constant, 12, Some(3));
+    let (result, truths) = run_load(&engine, streaming(), prompts(12, 10, 20), load, 2);
+    for a in truths.values() {
+        let at_once = truths.values().filter(|b| b.received_ns <= a.received_ns && a.received_ns < b.ended_ns).count();
+        assert!(at_once <= 3, "{at_once} were in flight at once");
+    }
+    // All were meant for the same moment; the last three waited for three rounds of 20 steps of 2 ms.
+    let start_ns = result.records[0].intended_ns;
+    assert!(result.records.iter().all(|record| record.intended_ns == start_ns));
+    let lags: Vec<f64> = result.records.iter().map(|record| record.send_lag_s().unwrap()).collect();
+    assert_eq!(lags.iter().filter(|lag| **lag > 3.0 * 0.040).count(), 3, "{lags:?}");
+    assert!(result.records.iter().all(|r| r.ttft_intended_s().unwrap() >= r.ttft_s().unwrap()));
 }

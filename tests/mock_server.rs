@@ -19,7 +19,9 @@ use support::{
     playback::{Cut, play, serve_get},
 };
 use tachometer::{
-    client::{Api, Client, Headers, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target},
+    client::{
+        Api, Client, Headers, Lateness, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target,
+    },
     dataset::{Prompt, Tokenizer},
     fixtures,
     metrics::count_output_tokens,
@@ -67,7 +69,7 @@ fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let target = Arc::new(target(&listener, patience)?);
         let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
-        let mut client = Client::new(target, Arc::new(writer), sampling.stream, 0);
+        let mut client = Client::new(target, Arc::new(writer), sampling.stream, 0, Lateness::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 16 };
         let answered = async {
             let record = client.complete(0, &prompt, 16, "test").await;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a two-layer Qwen3 model with random weights and the real Qwen3 tokenizer, for fast runs on a real server.
 
-usage: make_model.py TOKENIZER_DIR OUT.gguf
+usage: make_model.py TOKENIZER_DIR OUT.gguf [FEED_FORWARD]      (a greater FEED_FORWARD, a multiple of 32, makes it slower)
 """
 import json
 import sys
@@ -9,11 +9,12 @@ import sys
 import gguf
 import numpy
 
-HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_SIZE, FEED_FORWARD, VOCABULARY = 64, 2, 2, 1, 32, 128, 151936
+HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_SIZE, VOCABULARY = 64, 2, 2, 1, 32, 151936
 
 
 def main():
     folder, out = sys.argv[1:3]
+    feed_forward = int(sys.argv[3]) if len(sys.argv) > 3 else 128
     with open(f"{folder}/tokenizer.json", encoding="utf-8") as f:
         tokenizer = json.load(f)
     with open(f"{folder}/tokenizer_config.json", encoding="utf-8") as f:
@@ -31,7 +32,7 @@ def main():
     model.add_context_length(8192)
     model.add_embedding_length(HIDDEN)
     model.add_block_count(LAYERS)
-    model.add_feed_forward_length(FEED_FORWARD)
+    model.add_feed_forward_length(feed_forward)
     model.add_head_count(HEADS)
     model.add_head_count_kv(KV_HEADS)
     model.add_key_length(HEAD_SIZE)
@@ -72,9 +73,9 @@ def main():
         noise(f"{block}.attn_k.weight", KV_HEADS * HEAD_SIZE, HIDDEN)
         noise(f"{block}.attn_v.weight", KV_HEADS * HEAD_SIZE, HIDDEN)
         noise(f"{block}.attn_output.weight", HIDDEN, HEADS * HEAD_SIZE)
-        noise(f"{block}.ffn_gate.weight", FEED_FORWARD, HIDDEN)
-        noise(f"{block}.ffn_up.weight", FEED_FORWARD, HIDDEN)
-        noise(f"{block}.ffn_down.weight", HIDDEN, FEED_FORWARD)
+        noise(f"{block}.ffn_gate.weight", feed_forward, HIDDEN)
+        noise(f"{block}.ffn_up.weight", feed_forward, HIDDEN)
+        noise(f"{block}.ffn_down.weight", HIDDEN, feed_forward)
     model.write_header_to_file()
     model.write_kv_data_to_file()
     model.write_tensors_to_file()

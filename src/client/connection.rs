@@ -11,6 +11,8 @@ use super::{
     Target,
     clock::now_ns,
     failure::{Failure, FailureClass},
+    lateness::Lateness,
+    stamp::{Arrival, Stamps},
 };
 
 /// Bytes that one read can take in. A larger piece arrives in several reads.
@@ -22,8 +24,10 @@ pub struct Connection {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// When the last read returned, in nanoseconds of the monotonic clock.
+    /// When the bytes of the last read arrived, in nanoseconds of the monotonic clock.
     read_at_ns: u64,
+    /// How much later than the kernel its reads took them.
+    lateness: Lateness,
     /// Requests sent on it so far.
     requests: u32,
     /// After how many requests the server closes it, where it said so.
@@ -37,7 +41,8 @@ pub struct Connection {
 }
 
 enum Io {
-    Tcp(TcpStream),
+    /// Without stamps where the kernel gives none.
+    Tcp(TcpStream, Option<Stamps>),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
@@ -46,7 +51,7 @@ impl Io {
     /// The socket below whatever is spoken on it.
     fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Tcp(tcp) => tcp,
+            Self::Tcp(tcp, _) => tcp,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.get_ref().0,
         }
@@ -58,7 +63,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`FailureClass::Connect`].
-    pub async fn open(target: &Target) -> Result<Self, Failure> {
+    pub async fn open(target: &Target, lateness: Lateness) -> Result<Self, Failure> {
         let connect = Self::open_io(target);
         let io = match tokio::time::timeout(target.connect_timeout, connect).await {
             Ok(opened) => opened?,
@@ -74,6 +79,7 @@ impl Connection {
             start: 0,
             end: 0,
             read_at_ns: 0,
+            lateness,
             requests: 0,
             max_requests: None,
             idle_deadline_ns: None,
@@ -101,7 +107,8 @@ impl Connection {
                         let tls = tls.connect(&target.url.host, tcp).await.map_err(|e| failed(&e))?;
                         return Ok(Io::Tls(Box::new(tls)));
                     }
-                    return Ok(Io::Tcp(tcp));
+                    let stamps = Stamps::of(&tcp);
+                    return Ok(Io::Tcp(tcp, stamps));
                 }
                 Err(e) => last = e,
             }
@@ -147,7 +154,7 @@ impl Connection {
         self.requests += 1;
         let sent_ns = now_ns();
         let result = match &mut self.io {
-            Io::Tcp(tcp) => tcp.write_all(request).await,
+            Io::Tcp(tcp, _) => tcp.write_all(request).await,
             #[cfg(feature = "tls")]
             Io::Tls(tls) => match tls.write_all(request).await {
                 Ok(()) => tls.flush().await,
@@ -169,19 +176,26 @@ impl Connection {
             }
         }
         let into = &mut self.buffer[self.end..];
-        let n = match &mut self.io {
-            Io::Tcp(tcp) => tcp.read(into).await,
+        let read = match &mut self.io {
+            Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into).await,
+            Io::Tcp(tcp, None) => tcp.read(into).await.map(Arrival::now),
             #[cfg(feature = "tls")]
-            Io::Tls(tls) => tls.read(into).await,
+            Io::Tls(tls) => tls.read(into).await.map(Arrival::now),
         };
-        self.read_at_ns = now_ns();
-        let n = n.inspect_err(|_| self.closed = true)?;
-        self.closed |= n == 0;
-        self.end += n;
-        Ok(n)
+        let Arrival { bytes, at_ns, late_ns } = read.inspect_err(|_| {
+            self.closed = true;
+            self.read_at_ns = now_ns();
+        })?;
+        self.read_at_ns = at_ns;
+        if bytes > 0 {
+            self.lateness.record(late_ns);
+        }
+        self.closed |= bytes == 0;
+        self.end += bytes;
+        Ok(bytes)
     }
 
-    /// When the last read returned.
+    /// When the bytes of the last read arrived.
     pub fn read_at_ns(&self) -> u64 {
         self.read_at_ns
     }

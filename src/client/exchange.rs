@@ -14,6 +14,7 @@ use super::{
     connection::Connection,
     failure::Failure,
     http1::{self, Framing},
+    lateness::Lateness,
     record::Record,
     request::RequestWriter,
     response::{End, ResponseReader},
@@ -67,6 +68,7 @@ pub struct Client {
     request: Vec<u8>,
     reader: ResponseReader,
     stats: ConnectionStats,
+    lateness: Lateness,
 }
 
 /// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
@@ -77,9 +79,17 @@ const STALE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(20);
 
 impl Client {
-    /// The client of that number (from 0), without a connection yet.
-    pub fn new(target: Arc<Target>, writer: Arc<RequestWriter>, streaming: bool, number: usize) -> Self {
+    /// The client of that number (from 0), without a connection yet. The clients of a thread share what is measured of their
+    /// lateness.
+    pub fn new(
+        target: Arc<Target>,
+        writer: Arc<RequestWriter>,
+        streaming: bool,
+        number: usize,
+        lateness: Lateness,
+    ) -> Self {
         Self {
+            lateness,
             target,
             writer,
             number,
@@ -104,7 +114,7 @@ impl Client {
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
-        self.connection = Some(Connection::open(&self.target).await?);
+        self.connection = Some(Connection::open(&self.target, self.lateness.clone()).await?);
         self.stats.opened += 1;
         self.stats.reopened += u32::from(reopening);
         self.stats.connect_ns += now_ns() - started_ns;

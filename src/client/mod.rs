@@ -10,22 +10,27 @@ mod event;
 mod exchange;
 mod failure;
 mod http1;
+mod lateness;
 mod record;
 mod request;
 mod response;
 mod server_info;
 mod server_url;
 mod sse;
+mod stamp;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use event::{Answer, Event, Usage, error_message};
 pub use exchange::{Client, ConnectionStats, Target};
 pub use failure::{Failure, FailureClass};
+pub(crate) use lateness::histogram;
+pub use lateness::{Lateness, ReadLateness};
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Api, Headers, RequestWriter, Sampling};
 pub use server_info::{ServerError, ServerInfo, model_ids};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};
+pub use stamp::StampSource;
 #[cfg(feature = "tls")]
 pub use tls::Tls;

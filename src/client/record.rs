@@ -9,6 +9,8 @@ pub struct Record {
     pub index: usize,
     /// Completed, or why not.
     pub outcome: Result<(), Failure>,
+    /// When the schedule wanted it sent; `None` in a closed loop.
+    pub intended_ns: Option<u64>,
     /// When the request was handed to an open connection; `None` where there was none.
     pub sent_ns: Option<u64>,
     /// When the read returned that completed the response's head.
@@ -75,6 +77,7 @@ impl Record {
         Self {
             index,
             outcome: Ok(()),
+            intended_ns: None,
             sent_ns: None,
             headers_ns: None,
             first_token_ns: None,
@@ -120,7 +123,26 @@ impl Record {
         self.since_send_s(self.end_ns)
     }
 
-    fn since_send_s(&self, at_ns: u64) -> Option<f64> {
-        Some(at_ns.checked_sub(self.sent_ns?)? as f64 * 1e-9)
+    /// How late it was sent, in seconds: only where it had an intended time.
+    pub fn send_lag_s(&self) -> Option<f64> {
+        since_s(self.intended_ns?, self.sent_ns?)
     }
+
+    /// Time to first token from the intended send, in seconds.
+    pub fn ttft_intended_s(&self) -> Option<f64> {
+        since_s(self.intended_ns?, self.first_token_ns?)
+    }
+
+    /// End-to-end latency from the intended send, in seconds.
+    pub fn e2e_intended_s(&self) -> Option<f64> {
+        since_s(self.intended_ns?, self.end_ns)
+    }
+
+    fn since_send_s(&self, at_ns: u64) -> Option<f64> {
+        since_s(self.sent_ns?, at_ns)
+    }
+}
+
+fn since_s(start_ns: u64, end_ns: u64) -> Option<f64> {
+    Some(end_ns.checked_sub(start_ns)? as f64 * 1e-9)
 }

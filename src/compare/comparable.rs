@@ -98,6 +98,13 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
         warnings
             .push(format!("{new:.0} % of the prompt tokens came from the server's cache, {base:.0} % in the baseline"));
     }
+    for (whose, report) in [("this run", new), ("the baseline", base)] {
+        let bound = report.passes.iter().filter(|pass| pass.client.bound == Some(true)).count();
+        if bound > 0 {
+            warnings
+                .push(format!("{bound} passes of {whose} were client-bound: its numbers are partly the client's own"));
+        }
+    }
     let started = |report: &Report| report.started_at.parse::<Timestamp>().ok();
     if let (Some(new), Some(base)) = (started(new), started(base)) {
         let days = new.duration_since(base).as_hours() / 24;

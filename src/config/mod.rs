@@ -6,6 +6,7 @@
 mod cli;
 mod error;
 mod file;
+mod load;
 mod plan;
 mod settings;
 

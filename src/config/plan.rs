@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Cli, ConfigError, ConfigFile, CsvFormat, FailOn, OutputFormat, Settings, error::nearest};
+use super::{
+    Cli, ConfigError, ConfigFile, CsvFormat, FailOn, OutputFormat, Settings, error::nearest, load::load_points,
+};
 use crate::{
     client::{Headers, Sampling, ServerUrl},
     compare::Terms,
     dataset::Policy,
     engine::EngineConfig,
+    load::LoadPoint,
     stats::{Latency, Metric, Point},
 };
 
@@ -61,8 +64,8 @@ pub struct Benchmark {
     pub name: String,
     /// What is sent.
     pub workload: Workload,
-    /// How many clients send at once.
-    pub concurrency: usize,
+    /// How it is sent.
+    pub load: LoadPoint,
 }
 
 /// What is sent, and how often.
@@ -82,7 +85,7 @@ pub struct Workload {
     pub num_prompts: usize,
     /// Passes.
     pub sample_size: usize,
-    /// Requests before the first pass; `None` leaves it to the concurrency.
+    /// Requests before the first pass; `None` leaves it to the load.
     pub warmup: Option<usize>,
     /// The model that was named.
     pub model: Option<String>,
@@ -123,9 +126,9 @@ impl std::fmt::Display for DatasetSpec {
 }
 
 impl Workload {
-    /// Requests before the first pass at a concurrency: enough to open every path once, no more.
-    pub fn warmup_at(&self, concurrency: usize) -> usize {
-        self.warmup.unwrap_or(concurrency.min(16))
+    /// Requests before the first pass at a load: enough to open every path once, no more.
+    pub fn warmup_at(&self, load: &LoadPoint) -> usize {
+        self.warmup.unwrap_or(load.connections(self.num_prompts).min(16))
     }
 }
 
@@ -149,22 +152,15 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
     for (name, settings) in named {
         let name = if name.is_empty() { default_name(&settings)? } else { name };
         let workload = workload(name, &settings, live, tiny)?;
-        let default: &[usize] = if live { &[64] } else { &[8, 64] };
-        let concurrencies = settings.concurrency.as_deref().unwrap_or(default);
-        if concurrencies.is_empty() {
-            return Err(ConfigError::value("--concurrency", "the list is empty"));
-        }
-        for &concurrency in concurrencies {
-            if concurrency == 0 {
-                return Err(ConfigError::value("--concurrency", "0 clients would send nothing: use 1 or more"));
-            }
+        for load in load_points(&settings, live)? {
             let benchmark = Benchmark {
-                name: format!("{}/c{concurrency}", workload.name),
+                name: format!("{}/{}", workload.name, load.name()),
                 workload: workload.clone(),
-                concurrency: if tiny { concurrency.min(TINY_CONCURRENCY) } else { concurrency },
+                load: if tiny { load.tiny() } else { load },
             };
             if benchmarks.iter().any(|other: &Benchmark| other.name == benchmark.name) {
-                return Err(ConfigError::value("--concurrency", format!("{concurrency} is given twice")));
+                let flag = if benchmark.load.concurrency().is_some() { "--concurrency" } else { "--request-rate" };
+                return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
             }
             benchmarks.push(benchmark);
         }
@@ -185,7 +181,6 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
     })
 }
 
-const TINY_CONCURRENCY: usize = 4;
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
@@ -439,8 +434,8 @@ mod tests {
         let file = "server = \"h:1\"\nmodel = \"m\"\nconcurrency = [64]\nnum_prompts = 9999\n";
         let plan = planned(&[], file, true).unwrap();
         assert!(matches!(plan.server, ServerSpec::Embedded(_)));
-        let Benchmark { name, workload, concurrency } = &plan.benchmarks[0];
-        assert_eq!((name.as_str(), *concurrency, workload.num_prompts), ("sharegpt/c64", 4, 6));
+        let Benchmark { name, workload, load } = &plan.benchmarks[0];
+        assert_eq!((name.as_str(), load.concurrency(), workload.num_prompts), ("sharegpt/c64", Some(4), 6));
         assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &DatasetSpec::Fixture, &None));
     }
 
@@ -449,7 +444,7 @@ mod tests {
         let live = |more: &[&'static str]| [&LIVE[..], more].concat();
         let table: &[(Vec<&str>, &str, &str)] = &[
             (vec!["--concurrency", "0"], "", "--concurrency: 0 clients"),
-            (vec!["--concurrency", "4,4"], "", "4 is given twice"),
+            (vec!["--concurrency", "4,4"], "", "sharegpt/c4 is given twice"),
             (vec!["--num-prompts", "0"], "", "--num-prompts: 0 would measure nothing"),
             (vec!["--top-p", "2"], "", "--top-p: 2 is not between 0 and 1"),
             (vec!["--timeout", "0"], "", "--timeout: 0 is not a number of seconds above 0"),

@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{client::Api, dataset::Policy, engine::EngineConfig, stats::Metric};
+use crate::{
+    client::Api,
+    dataset::Policy,
+    engine::EngineConfig,
+    load::{Arrival, RequestRate},
+    stats::Metric,
+};
 
 /// A JSON object given as text on the command line, or as a table or text in the file.
 pub type JsonObject = Map<String, Value>;
@@ -145,6 +151,19 @@ settings! {
     #[arg(long, env = "TACHOMETER_CONCURRENCY", value_name = "N,…", help_heading = "Load", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]
     concurrency: Vec<usize>,
+    /// Open loop: requests sent per second, whatever has become of the others, or inf for all at once; a list makes one benchmark each
+    #[arg(long, env = "TACHOMETER_REQUEST_RATE", value_name = "RATE,…", help_heading = "Load", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    request_rate: Vec<RequestRate>,
+    /// Gaps between the arrivals of an open loop: constant, poisson or gamma [default: poisson]
+    #[arg(long, env = "TACHOMETER_ARRIVAL", value_name = "DISTRIBUTION", help_heading = "Load", hide_possible_values = true)]
+    arrival: Arrival,
+    /// Shape of --arrival gamma: 1 is poisson, less is burstier [default: 1]
+    #[arg(long, env = "TACHOMETER_BURSTINESS", value_name = "SHAPE", help_heading = "Load")]
+    burstiness: f64,
+    /// Open loop: a request that would be one more than this in flight waits, and its wait is reported [default: no limit]
+    #[arg(long, env = "TACHOMETER_MAX_IN_FLIGHT", value_name = "N", help_heading = "Load")]
+    max_in_flight: usize,
     /// Requests sent before the first pass, on prompts that are not measured [default: 16, at most the concurrency]
     #[arg(long, env = "TACHOMETER_WARMUP", value_name = "N", help_heading = "Load")]
     warmup: usize,

@@ -7,6 +7,7 @@
 mod charsmap;
 mod dump;
 mod error;
+mod index;
 mod json_array;
 mod python_random;
 mod sampler;

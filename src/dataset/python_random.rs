@@ -38,6 +38,12 @@ impl PythonRandom {
         }
     }
 
+    /// `random()`: from 0 to less than 1, with 53 bits.
+    pub fn random(&mut self) -> f64 {
+        let (high, low) = (self.0.next_u32() >> 5, self.0.next_u32() >> 6);
+        (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
+    }
+
     /// `_randbelow(n)`: a number from 0 to n − 1, n at least 1.
     pub fn below(&mut self, n: usize) -> usize {
         let bits = usize::BITS - n.leading_zeros();

@@ -1,10 +1,15 @@
 //! Which conversations a seed chooses, exactly as the Python serving benchmarks choose them.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use rayon::prelude::*;
 
-use super::{DatasetError, Prompt, PythonRandom, ShareGpt, Tokenizer, sharegpt::Place};
+use super::{
+    DatasetError, Prompt, PythonRandom, ShareGpt, Tokenizer,
+    index::{Index, Key},
+    sharegpt::Place,
+};
+use crate::baseline::write_whole;
 
 /// How prompts are drawn from the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -84,10 +89,10 @@ pub struct Sampler {
 
 /// A conversation with its token counts; under shuffle-then-filter they are counted when it is drawn.
 #[derive(Clone, Copy)]
-struct Sized {
-    place: Place,
-    prompt_tokens: u32,
-    output_tokens: u32,
+pub(super) struct Sized {
+    pub place: Place,
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
 }
 
 /// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
@@ -125,6 +130,34 @@ impl Sampler {
         Ok(sampler)
     }
 
+    /// As [`Sampler::new`], with an index in a folder: the scan is left out where one of the same dataset, tokenizer and policy
+    /// is there, and otherwise leaves one for the next time. An index that can't be written is none.
+    ///
+    /// # Errors
+    /// As [`Sampler::new`].
+    pub fn with_index(
+        dataset: ShareGpt,
+        tokenizer: Arc<Tokenizer>,
+        policy: Policy,
+        folder: &Path,
+    ) -> Result<Self, DatasetError> {
+        let limits = Limits::default();
+        let key = |dataset: &ShareGpt| Ok(Key::of(dataset.digest()?, tokenizer.digest(), policy, limits));
+        let before = key(&dataset)?;
+        let path = before.path(folder);
+        if let Some(Index { conversations, rows }) = Index::read(&path, before) {
+            return Ok(Self { dataset, tokenizer, policy, limits, conversations, rows });
+        }
+        let mut sampler = Self::new(dataset, tokenizer.clone(), policy)?;
+        // What changed meanwhile has been scanned in part before and in part after.
+        if key(&sampler.dataset)? == before {
+            let index = Index { conversations: sampler.conversations, rows: std::mem::take(&mut sampler.rows) };
+            _ = write_whole(&path, &index.to_bytes(before));
+            sampler.rows = index.rows;
+        }
+        Ok(sampler)
+    }
+
     fn admit(&mut self, batch: &mut Vec<(Place, String, String)>) -> Result<(), DatasetError> {
         let sized: Result<Vec<Sized>, DatasetError> =
             batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
@@ -134,6 +167,8 @@ impl Sampler {
         Ok(())
     }
 
+    /// Counts the tokens of a conversation; an answer whose prompt is already out of the limits counts as none, and does not
+    /// fit either.
     fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Sized, DatasetError> {
         let count = |text| {
             let tokens = self.tokenizer.count(text, self.policy.counts_specials());
@@ -143,7 +178,9 @@ impl Sampler {
                 why,
             })
         };
-        Ok(Sized { place, prompt_tokens: count(prompt)?, output_tokens: count(answer)? })
+        let prompt_tokens = count(prompt)?;
+        let may_fit = (self.limits.min_tokens..=self.limits.max_prompt).contains(&(prompt_tokens as usize));
+        Ok(Sized { place, prompt_tokens, output_tokens: if may_fit { count(answer)? } else { 0 } })
     }
 
     fn fits(&self, row: &Sized) -> bool {

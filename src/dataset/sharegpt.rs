@@ -15,6 +15,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{
     DatasetError,
     json_array::{ArrayError, JsonArray},
@@ -68,6 +70,21 @@ impl ShareGpt {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Embedded(name, _) => (*name).to_owned(),
+        }
+    }
+
+    /// SHA-256 of its bytes.
+    pub(super) fn digest(&self) -> Result<[u8; 32], DatasetError> {
+        let mut source = self.open()?;
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => return Ok(digest.finalize().into()),
+                Ok(n) => digest.update(&buffer[..n]),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(DatasetError::Read { path: self.name(), source }),
+            }
         }
     }
 

@@ -2,10 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::DatasetError;
 
 /// A Hugging Face `tokenizer.json`, or a SentencePiece `tokenizer.model` (feature `sentencepiece`).
-pub struct Tokenizer(Kind);
+pub struct Tokenizer {
+    kind: Kind,
+    /// Of all that its counts depend on.
+    digest: [u8; 32],
+}
 
 enum Kind {
     HuggingFace(Box<tokenizers::Tokenizer>),
@@ -75,17 +81,24 @@ impl Tokenizer {
     /// What the parser said.
     pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
         let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| format!("not a tokenizer.json: {e}"))?;
-        Ok(Self(Kind::HuggingFace(Box::new(tokenizer))))
+        Ok(Self { kind: Kind::HuggingFace(Box::new(tokenizer)), digest: Sha256::digest(bytes).into() })
     }
 
     #[cfg(feature = "sentencepiece")]
     fn from_sentencepiece(bytes: &[u8], adds_bos: bool) -> Result<Self, String> {
-        SentencePiece::parse(bytes, adds_bos).map(|model| Self(Kind::SentencePiece(Box::new(model))))
+        let model = SentencePiece::parse(bytes, adds_bos)?;
+        let digest = Sha256::new_with_prefix(bytes).chain_update([u8::from(adds_bos)]).finalize().into();
+        Ok(Self { kind: Kind::SentencePiece(Box::new(model)), digest })
     }
 
     #[cfg(not(feature = "sentencepiece"))]
     fn from_sentencepiece(_: &[u8], _: bool) -> Result<Self, String> {
         Err("this build of tachometer lacks the feature `sentencepiece`".to_owned())
+    }
+
+    /// Of everything that its counts depend on.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     fn locate(given: &Path) -> Result<PathBuf, DatasetError> {
@@ -110,7 +123,7 @@ impl Tokenizer {
     /// # Errors
     /// What the tokenizer said.
     pub fn count(&self, text: &str, specials: bool) -> Result<usize, String> {
-        match &self.0 {
+        match &self.kind {
             Kind::HuggingFace(t) => t.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(model) => Ok(model.count(text)? + usize::from(specials && model.adds_bos)),

@@ -2,8 +2,6 @@
 
 use std::io::{Write, stderr, stdout};
 
-use serde_json::json;
-
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
@@ -15,9 +13,10 @@ use crate::{
     compare::{Calibration, Comparison, settle},
     config::{Benchmark, FailOn, OutputFormat, Plan},
     report::{
-        Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_verdicts,
+        Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_history,
+        print_verdicts,
     },
-    stats::Better,
+    stats::{Better, Metric},
 };
 
 /// Measures a benchmark, or takes a baseline's results for it; compares, prints its block and writes its files.
@@ -110,10 +109,7 @@ pub fn conclude(
     match plan.output_format {
         OutputFormat::Criterion | OutputFormat::Github | OutputFormat::Bencher => {}
         OutputFormat::Json => {
-            for report in reports.iter() {
-                let line = serde_json::to_string(report).map_err(|e| RunError::Setup(e.to_string()))?;
-                writeln!(stdout(), "{line}").map_err(RunError::Output)?;
-            }
+            json_lines(reports)?;
         }
         OutputFormat::Bmf => {
             writeln!(stdout(), "{:#}", bencher_metric_format(reports)).map_err(RunError::Output)?;
@@ -144,34 +140,46 @@ fn regressions(report: &Report) -> Vec<String> {
     regressed.map(|metric| format!("{} {metric}", report.id)).collect()
 }
 
-/// Lists the history of a metric.
+/// Lists the history of a metric: of every benchmark that was ever run and is selected.
 pub fn show_history(
     plan: &Plan,
     baselines: &Baselines,
-    selected: &[&Benchmark],
-    metric: Option<crate::stats::Metric>,
+    selects: &dyn Fn(&str) -> bool,
+    metric: Option<Metric>,
     output: Output,
 ) -> Result<(), RunError> {
     let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
     let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
-    if plan.output_format == OutputFormat::Json {
-        let names: Vec<&str> = selected.iter().map(|benchmark| benchmark.name.as_str()).collect();
-        for run in runs.iter().filter(|run| names.contains(&run.id.as_str())) {
-            writeln!(stdout(), "{}", json!(run)).map_err(RunError::Output)?;
-        }
-        return Ok(());
+    let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
+    if runs.is_empty() {
+        let path = baselines.history.path().display();
+        output.status(&format!("The history {path} has no run of what was selected: measure one first"));
     }
-    for benchmark in selected {
-        let terms = &benchmark.workload.terms;
-        let Some(metric) = metric.or(terms.gate.first().copied()) else { continue };
-        let runs: Vec<Report> = runs.iter().filter(|run| run.id == benchmark.name).cloned().collect();
-        if runs.is_empty() {
-            let path = baselines.history.path().display();
-            _ = writeln!(stderr(), "{}: no run of it is in the history {path}", benchmark.name);
-            continue;
+    if plan.output_format == OutputFormat::Json {
+        return json_lines(&runs);
+    }
+    let mut ids: Vec<&str> = Vec::new();
+    for run in &runs {
+        if !ids.contains(&run.id.as_str()) {
+            ids.push(&run.id);
         }
-        crate::report::print_history(&mut stdout().lock(), &benchmark.name, &runs, metric, terms, output.style)
-            .map_err(RunError::Output)?;
+    }
+    for id in ids {
+        // A benchmark that is not configured any more is judged as the others are.
+        let configured = plan.benchmarks.iter().find(|benchmark| benchmark.name == id);
+        let Some(benchmark) = configured.or(plan.benchmarks.first()) else { continue };
+        let terms = &benchmark.workload.terms;
+        let metric = metric.or(terms.gate.first().copied()).unwrap_or(Metric::OutputTokensPerS);
+        let runs: Vec<Report> = runs.iter().filter(|run| run.id == id).cloned().collect();
+        print_history(&mut stdout().lock(), id, &runs, metric, terms, output.style).map_err(RunError::Output)?;
+    }
+    Ok(())
+}
+
+fn json_lines(reports: &[Report]) -> Result<(), RunError> {
+    for report in reports {
+        let line = serde_json::to_string(report).map_err(|e| RunError::Setup(e.to_string()))?;
+        writeln!(stdout(), "{line}").map_err(RunError::Output)?;
     }
     Ok(())
 }

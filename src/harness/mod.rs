@@ -96,7 +96,7 @@ fn run(cli: &Cli) -> Result<(), RunError> {
     }
     let baselines = Baselines::new(cli, &plan);
     if let Some(metric) = cli.show_history {
-        return show_history(&plan, &baselines, &selected, metric, output);
+        return show_history(&plan, &baselines, &|name| cli.selects(name), metric, output);
     }
     let commit = baselines.commit();
     if cli.calibrate {

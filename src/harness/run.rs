@@ -16,9 +16,9 @@ use crate::{
     client::{Record, RequestWriter},
     config::Benchmark,
     dataset::{Digest, Workload},
-    load::{Pass, PassRecords, Progress, run_closed_loop},
-    metrics::{PassMetrics, count_output_tokens},
-    report::{LoadReport, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
+    load::{Load, LoadPoint, Pass, PassRecords, Progress, arrivals_ns, run_pass},
+    metrics::{PassMetrics, Steady, count_output_tokens},
+    report::{Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
     stats::{Estimate, estimates, estimates_within},
 };
 
@@ -68,8 +68,8 @@ impl<'a> Ready<'a> {
 
     /// Sends the requests before the first pass.
     pub fn warm_up(&self) -> Result<(), RunError> {
-        let Benchmark { name, workload: spec, concurrency } = self.benchmark;
-        let requests = spec.warmup_at(*concurrency);
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let requests = spec.warmup_at(load);
         if requests == 0 {
             return Ok(());
         }
@@ -78,6 +78,7 @@ impl<'a> Ready<'a> {
         let workload = Workload { seed: !spec.seed, prompts };
         let mut warm = self.benchmark.clone();
         warm.workload.sampling = warmup_sampling(&spec.sampling);
+        warm.load = LoadPoint::Closed { concurrency: load.connections(requests) };
         let progress = Progress::new("warm-up", requests, true);
         let prefix = request_id_prefix("warmup");
         let PassRecords { records, .. } = send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
@@ -92,7 +93,7 @@ impl<'a> Ready<'a> {
     /// Runs the passes of these numbers, of so many in all. With a calibration's second half the numbers go on, and the
     /// seeds begin anew.
     pub fn run(&self, numbers: Range<usize>, of: usize) -> Result<Passes, RunError> {
-        let Benchmark { name, workload: spec, .. } = self.benchmark;
+        let Benchmark { name, workload: spec, load } = self.benchmark;
         let mut passes = Vec::with_capacity(numbers.len());
         let mut last = Vec::new();
         for number in numbers {
@@ -112,6 +113,7 @@ impl<'a> Ready<'a> {
                 append_requests(path, name, number, &prefix, &run.records)?;
             }
             let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+            pass.steady = Steady::of(&run.records, load.concurrency());
             pass.digest = workload.digest(&spec.sampling).to_string();
             if pass.completed == 0 {
                 return Err(all_failed(number, &pass));
@@ -124,7 +126,7 @@ impl<'a> Ready<'a> {
 
     /// Puts passes into a report.
     pub fn report(&self, run: Passes, commit: Option<Commit>) -> Report {
-        let Benchmark { name, workload: spec, concurrency } = self.benchmark;
+        let Benchmark { name, workload: spec, load } = self.benchmark;
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
         let estimates: std::collections::BTreeMap<String, Estimate> = match run.passes.as_slice() {
@@ -148,9 +150,9 @@ impl<'a> Ready<'a> {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
-                warmup: spec.warmup_at(*concurrency),
+                warmup: spec.warmup_at(load),
             },
-            load: LoadReport::Closed { concurrency: *concurrency },
+            load: load.clone(),
             server: ServerReport {
                 url: self.server.target.url.to_string(),
                 model: self.server.model.clone(),
@@ -204,14 +206,27 @@ fn send(
         writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
         sampling: Arc::new(sampling.clone()),
         prompts: workload.prompts.clone().into(),
-        concurrency: benchmark.concurrency,
+        load: load(&benchmark.load, workload),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),
         progress: progress.clone(),
     };
-    let run = run_closed_loop(&pass);
+    let run = run_pass(&pass);
     progress.finish();
     run.map_err(|failure| RunError::Connect(failure.message))
+}
+
+/// A load point with the times of one pass's arrivals, which its seed decides.
+fn load(point: &LoadPoint, workload: &Workload) -> Load {
+    let prompts = workload.prompts.len();
+    match *point {
+        LoadPoint::Closed { concurrency } => Load::Closed { concurrency },
+        LoadPoint::Open { request_rate, arrival, burstiness, max_in_flight } => Load::Open {
+            arrivals_ns: arrivals_ns(request_rate, arrival, burstiness, prompts, workload.seed).into(),
+            connections: point.connections(prompts),
+            max_in_flight,
+        },
+    }
 }
 
 fn all_failed(number: usize, pass: &PassMetrics) -> RunError {

@@ -13,6 +13,7 @@ use once_cell::unsync::OnceCell;
 
 use super::RunError;
 use crate::{
+    baseline::Store,
     client::{Headers, Sampling, ServerInfo, ServerUrl, Target},
     config::{self, DatasetSpec, Plan, ServerSpec},
     dataset::{Policy, Prompt, Sampler, ShareGpt, Tokenizer, WordList, Workload},
@@ -119,7 +120,14 @@ impl<'a> Session<'a> {
         let sampler = match known {
             Some(sampler) => sampler,
             None => {
-                let sampler = Rc::new(Sampler::new(dataset, tokenizer, spec.sampler)?);
+                let sampler = match &spec.dataset {
+                    DatasetSpec::ShareGpt(_) => {
+                        let folder = Store::find().root().join("index");
+                        Sampler::with_index(dataset, tokenizer, spec.sampler, &folder)?
+                    }
+                    _ => Sampler::new(dataset, tokenizer, spec.sampler)?,
+                };
+                let sampler = Rc::new(sampler);
                 self.samplers.borrow_mut().insert(key, sampler.clone());
                 sampler
             }

@@ -1,10 +1,17 @@
 //! How prompts are sent.
 //!
 //! Takes the prompts of a pass and a load shape; gives a record for each prompt. In a closed loop C clients drain one queue
-//! of prompts in order, each sending the next as soon as its last one has ended.
+//! of prompts in order, each sending the next as soon as its last one has ended. In an open loop each prompt is sent at its
+//! time, which is computed from the seed before the pass.
 
-mod closed_loop;
+mod arrivals;
+mod closed;
+mod open;
+mod pass;
+mod point;
 mod progress;
 
-pub use closed_loop::{Pass, PassRecords, run_closed_loop};
+pub use arrivals::{Arrival, RequestRate, arrivals_ns};
+pub use pass::{Load, Pass, PassRecords, run_pass};
+pub use point::LoadPoint;
 pub use progress::Progress;

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Gap;
+
 /// A distribution within one pass: of latencies in seconds, or of lengths in tokens.
 ///
 /// Requests of a pass share queue, batch and cache: these describe the pass, and are no independent samples.
@@ -27,16 +29,26 @@ impl Distribution {
     /// Of these values, or `None` where there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
-        let (min, max) = (*values.first()?, *values.last()?);
+        Self::of_sorted(&values, |value| value)
+    }
+
+    /// Of gaps between token events, in seconds. There may be tens of millions: they stay as small as they are.
+    pub fn of_gaps(mut gaps: Vec<Gap>) -> Option<Self> {
+        gaps.sort_unstable();
+        Self::of_sorted(&gaps, Gap::seconds)
+    }
+
+    fn of_sorted<T: Copy>(sorted: &[T], value: fn(T) -> f64) -> Option<Self> {
+        let quantile = |quantile| interpolated(sorted, quantile, value);
         Some(Self {
-            mean: values.iter().sum::<f64>() / values.len() as f64,
-            min,
-            max,
-            p50: percentile(&values, 0.50),
-            p90: percentile(&values, 0.90),
-            p95: percentile(&values, 0.95),
-            p99: percentile(&values, 0.99),
-            count: values.len(),
+            mean: sorted.iter().map(|item| value(*item)).sum::<f64>() / sorted.len() as f64,
+            min: value(*sorted.first()?),
+            max: value(*sorted.last()?),
+            p50: quantile(0.50),
+            p90: quantile(0.90),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            count: sorted.len(),
         })
     }
 }
@@ -47,10 +59,15 @@ impl Distribution {
 /// # Panics
 /// Where there are no values.
 pub fn percentile(sorted: &[f64], quantile: f64) -> f64 {
+    interpolated(sorted, quantile, |value| value)
+}
+
+fn interpolated<T: Copy>(sorted: &[T], quantile: f64, value: fn(T) -> f64) -> f64 {
     let rank = quantile * (sorted.len() - 1) as f64;
     let below = rank.floor() as usize;
     let above = rank.ceil() as usize;
-    sorted[below] + (sorted[above] - sorted[below]) * (rank - below as f64)
+    let (low, high) = (value(sorted[below]), value(sorted[above]));
+    low + (high - low) * (rank - below as f64)
 }
 
 #[cfg(test)]

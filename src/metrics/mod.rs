@@ -5,6 +5,8 @@
 
 mod distribution;
 mod pass;
+mod steady;
 
 pub use distribution::{Distribution, percentile};
-pub use pass::{ClientUse, Connections, PassMetrics, count_output_tokens};
+pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
+pub use steady::Steady;

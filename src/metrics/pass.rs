@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Distribution;
+use super::{Distribution, Steady};
 use crate::{
-    client::{ConnectionStats, Record, TokenSource},
+    client::{ConnectionStats, Record, StampSource, TokenSource},
     dataset::Tokenizer,
 };
 
@@ -60,8 +60,20 @@ pub struct PassMetrics {
     pub itl_s: Option<Distribution>,
     /// End-to-end latency.
     pub e2e_s: Option<Distribution>,
-    /// How late requests were sent; only an open-loop schedule has such a time.
+    /// Time to first token from the intended send, in an open loop.
+    #[serde(default)]
+    pub ttft_intended_s: Option<Distribution>,
+    /// End-to-end latency from the intended send, in an open loop.
+    #[serde(default)]
+    pub e2e_intended_s: Option<Distribution>,
+    /// How late requests were sent, in an open loop; of all that were sent.
     pub send_lag_s: Option<Distribution>,
+    /// Requests sent per second, from the first to the last send, in an open loop.
+    #[serde(default)]
+    pub achieved_rate: Option<f64>,
+    /// The same numbers for the part of the pass in which all clients were busy.
+    #[serde(default)]
+    pub steady: Option<Steady>,
     /// Token events, of completed requests.
     pub token_events: u64,
     /// Share of token events that came in one read with an earlier one.
@@ -85,15 +97,58 @@ pub struct Connections {
     pub connect_mean_s: f64,
 }
 
-/// What the client itself used.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What the client itself used, and how late it ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientUse {
     /// CPU time of the client's threads.
     pub cpu_s: Option<f64>,
     /// The number of those threads.
     pub threads: usize,
-    /// Whether the client could not keep up; `null` while that is not measured.
+    /// Where arrival times come from.
+    #[serde(default)]
+    pub stamps: Option<StampSource>,
+    /// How much later than the kernel the client's reads took their bytes; `null` where the kernel gives no stamps.
+    #[serde(default)]
+    pub read_late_s: Option<Late>,
+    /// How late the client's timers ran; they tick in milliseconds, and up to one is their own.
+    #[serde(default)]
+    pub timer_late_s: Option<Late>,
+    /// Whether the client could not keep up, so that its numbers are partly its own; `null` where that is not known.
     pub bound: Option<bool>,
+}
+
+/// How late something ran, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+impl Late {
+    /// From a function that gives quantiles.
+    pub(crate) fn of(quantile_s: impl Fn(f64) -> Option<f64>) -> Option<Self> {
+        Some(Self { p50: quantile_s(0.50)?, p99: quantile_s(0.99)? })
+    }
+}
+
+/// Lateness below this is none, in seconds.
+const LEAST_LATE_S: f64 = 1e-3;
+/// Lateness up to this share of the median gap between tokens (of the latency, without streaming) is small beside it.
+const SMALL_SHARE: f64 = 0.1;
+
+impl ClientUse {
+    /// Whether lateness is no longer small beside what is measured, at the 99th percentile.
+    fn is_bound(&self, measured_s: Option<f64>) -> Option<bool> {
+        // What the timers' own tick may add is not lateness.
+        let late_s = match (self.read_late_s, self.timer_late_s) {
+            (Some(reads), _) => reads.p99,
+            (None, Some(timers)) => timers.p99 - LEAST_LATE_S,
+            (None, None) => return None,
+        };
+        Some(late_s > LEAST_LATE_S.max(SMALL_SHARE * measured_s?))
+    }
 }
 
 const NS: f64 = 1e-9;
@@ -149,11 +204,13 @@ impl PassMetrics {
             ttft_s: latency(Record::ttft_s),
             ttfo_s: latency(Record::ttfo_s),
             tpot_s: latency(Record::tpot_s),
-            itl_s: Distribution::of(
-                completed.iter().flat_map(|record| &record.gaps).map(|gap| gap.seconds()).collect(),
-            ),
+            itl_s: Distribution::of_gaps(completed.iter().flat_map(|record| &record.gaps).copied().collect()),
             e2e_s: latency(Record::e2e_s),
-            send_lag_s: None,
+            ttft_intended_s: latency(Record::ttft_intended_s),
+            e2e_intended_s: latency(Record::e2e_intended_s),
+            send_lag_s: Distribution::of(records.iter().filter_map(Record::send_lag_s).collect()),
+            achieved_rate: achieved_rate(records),
+            steady: None,
             token_events,
             coalesced_share: if token_events == 0 { 0.0 } else { coalesced as f64 / token_events as f64 },
             connections: Connections {
@@ -165,6 +222,7 @@ impl PassMetrics {
             client,
         };
         pass.set_duration(duration_s);
+        pass.client.bound = pass.client.is_bound(pass.itl_s.or(pass.e2e_s).map(|latency| latency.p50));
         pass
     }
 
@@ -187,6 +245,14 @@ impl PassMetrics {
     pub fn failed_share(&self) -> f64 {
         self.failed as f64 / (self.completed + self.failed).max(1) as f64
     }
+}
+
+/// Sends per second of an open loop; `None` where there was no schedule, or all were to be sent at once.
+fn achieved_rate(records: &[Record]) -> Option<f64> {
+    let open = records.iter().filter(|record| record.intended_ns.is_some());
+    let sent: Vec<u64> = open.filter_map(|record| record.sent_ns).collect();
+    let (first, last) = (sent.iter().min()?, sent.iter().max()?);
+    (last > first).then(|| (sent.len() - 1) as f64 / ((last - first) as f64 * NS))
 }
 
 /// Tokens of a request's prompt: the server's count where it gave one, else the client's.
@@ -237,7 +303,7 @@ mod tests {
     }
 
     fn of(records: &[Record]) -> PassMetrics {
-        let client = ClientUse { cpu_s: None, threads: 1, bound: None };
+        let client = ClientUse { threads: 1, ..ClientUse::default() };
         PassMetrics::of(0, String::new(), records, ConnectionStats::default(), client)
     }
 

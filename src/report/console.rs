@@ -9,7 +9,8 @@ use std::{
 use super::{Report, verdicts::change_lines};
 use crate::{
     client::TokenSource,
-    metrics::PassMetrics,
+    load::LoadPoint,
+    metrics::{PassMetrics, Steady},
     stats::{Estimate, Latency, Metric, Replication},
 };
 
@@ -133,6 +134,9 @@ fn remarks(report: &Report) -> Vec<String> {
     if (1..100).contains(&fewest) {
         remarks.push(format!("p99 rests on {fewest} requests a pass, so near the maximum"));
     }
+    remarks.extend(open_loop(report));
+    remarks.extend(client(passes));
+    remarks.extend(steady(passes));
     let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
     if coalesced >= 0.01 {
         remarks.push(format!("{:.1} % of token events shared a read with another", coalesced * 100.0));
@@ -148,12 +152,74 @@ fn remarks(report: &Report) -> Vec<String> {
     remarks
 }
 
+/// What became of an open loop's schedule.
+fn open_loop(report: &Report) -> Option<String> {
+    let LoadPoint::Open { request_rate, max_in_flight, .. } = &report.load else { return None };
+    let passes = &report.passes;
+    let late_s = passes.iter().filter_map(|p| p.send_lag_s).map(|lag| lag.p99).fold(0.0, f64::max);
+    let rates: Vec<f64> = passes.iter().filter_map(|p| p.achieved_rate).collect();
+    let sent = match rates.is_empty() {
+        true => String::new(),
+        false => format!("{} of ", significant(rates.iter().sum::<f64>() / rates.len() as f64)),
+    };
+    let limit = max_in_flight.map_or_else(String::new, |most| format!(", held back above {most} in flight"));
+    Some(format!("sent {sent}{request_rate} requests/s; sends up to {} late at p99{limit}", Time(late_s)))
+}
+
+/// How well the client kept up.
+fn client(passes: &[PassMetrics]) -> Vec<String> {
+    let reads = passes.iter().filter_map(|p| p.client.read_late_s).map(|late| late.p99).fold(None, most);
+    let timers = passes.iter().filter_map(|p| p.client.timer_late_s).map(|late| late.p99).fold(None, most);
+    let mut remarks = Vec::new();
+    match (reads, timers) {
+        (Some(late_s), _) => {
+            remarks.push(format!("arrivals stamped by the kernel; reads up to {} later at p99", Time(late_s)));
+        }
+        (None, Some(late_s)) => {
+            remarks.push(format!("arrivals stamped by the client; its timers up to {} late at p99", Time(late_s)));
+        }
+        (None, None) => {}
+    }
+    let bound = passes.iter().filter(|p| p.client.bound == Some(true)).count();
+    if bound > 0 {
+        let of = passes.len();
+        remarks.push(format!(
+            "CLIENT-BOUND in {bound} of {of} passes: the client could not keep up, and the numbers are partly its own; give it more \
+             --client-threads, or a machine of its own"
+        ));
+    }
+    remarks
+}
+
+fn most(a: Option<f64>, b: f64) -> Option<f64> {
+    Some(a.map_or(b, |a| a.max(b)))
+}
+
+/// The steady state beside the whole pass.
+fn steady(passes: &[PassMetrics]) -> Option<String> {
+    let windows: Vec<&Steady> = passes.iter().filter_map(|p| p.steady.as_ref()).collect();
+    let mean = |of: fn(&Steady) -> f64| windows.iter().map(|window| of(window)).sum::<f64>() / windows.len() as f64;
+    if windows.is_empty() {
+        return Some("no steady state: ramp and drain fill the pass; more --num-prompts give one".to_owned());
+    }
+    let outside: usize = windows.iter().map(|window| window.outside).sum();
+    Some(format!(
+        "steady state, {:.0} % of the pass: {} tokens/s, rpm {}; Little's law {:.2}; {} ended outside of it",
+        mean(|w| w.share) * 100.0,
+        significant(mean(|w| w.output_tokens_per_s)),
+        significant(mean(|w| w.rpm)),
+        mean(|w| w.littles_law),
+        count(outside, "request", "requests"),
+    ))
+}
+
 fn pass_line(i: usize, pass: &PassMetrics) -> String {
     let ttft = pass.ttft_s.map_or_else(|| "-".to_owned(), |l| Time(l.p50).to_string());
     format!(
-        "pass {i}: rpm {}, {} tokens/s, ttft p50 {ttft}",
+        "pass {i}: rpm {}, {} tokens/s, ttft p50 {ttft}{}",
         significant(pass.rpm),
-        significant(pass.output_tokens_per_s)
+        significant(pass.output_tokens_per_s),
+        if pass.client.bound == Some(true) { ", client-bound" } else { "" }
     )
 }
 

@@ -10,11 +10,11 @@ use super::Report;
 use crate::{
     baseline::{StoreError, create_parent},
     config::CsvFormat,
+    load::LoadPoint,
     metrics::{Distribution, PassMetrics},
-    report::LoadReport,
 };
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "benchmark",
     "pass",
     "concurrency",
@@ -37,6 +37,7 @@ const COLUMNS: [&str; 22] = [
     "seed",
     "commit",
     "started_at",
+    "client_bound",
 ];
 
 /// LMDeploy's own header of November 2023; the unbalanced bracket is in the original.
@@ -112,12 +113,17 @@ fn seconds(latency: Option<Distribution>, of: fn(&Distribution) -> f64) -> Strin
 }
 
 fn row(report: &Report, i: usize, pass: &PassMetrics) -> [String; COLUMNS.len()] {
-    let LoadReport::Closed { concurrency } = report.load;
+    let (concurrency, request_rate) = match &report.load {
+        LoadPoint::Closed { concurrency } => (concurrency.to_string(), NOT_MEASURED.to_owned()),
+        LoadPoint::Open { request_rate, max_in_flight, .. } => {
+            (max_in_flight.map_or_else(|| NOT_MEASURED.to_owned(), |most| most.to_string()), request_rate.to_string())
+        }
+    };
     [
         report.id.clone(),
         i.to_string(),
-        concurrency.to_string(),
-        NOT_MEASURED.to_owned(),
+        concurrency,
+        request_rate,
         report.workload.num_prompts.to_string(),
         pass.completed.to_string(),
         pass.failed.to_string(),
@@ -136,13 +142,20 @@ fn row(report: &Report, i: usize, pass: &PassMetrics) -> [String; COLUMNS.len()]
         pass.seed.to_string(),
         report.commit.as_ref().map_or_else(|| NOT_MEASURED.to_owned(), |commit| commit.sha.clone()),
         pass.started_at.clone(),
+        pass.client.bound.map_or_else(|| NOT_MEASURED.to_owned(), |bound| bound.to_string()),
     ]
 }
 
 fn lmdeploy_row(report: &Report, pass: &PassMetrics) -> [String; LMDEPLOY_COLUMNS.len()] {
-    let LoadReport::Closed { concurrency } = report.load;
+    // The original's batch is what it sends at once; an open loop has no such number.
+    let batch = match &report.load {
+        LoadPoint::Closed { concurrency } => concurrency.to_string(),
+        LoadPoint::Open { max_in_flight, .. } => {
+            max_in_flight.map_or_else(|| NOT_MEASURED.to_owned(), |most| most.to_string())
+        }
+    };
     [
-        concurrency.to_string(),
+        batch,
         report.workload.num_prompts.to_string(),
         pass.prompt_tokens.to_string(),
         pass.output_tokens.to_string(),

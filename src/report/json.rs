@@ -10,6 +10,7 @@ use crate::{
     client::Api,
     compare::Comparison,
     dataset::Policy,
+    load::LoadPoint,
     metrics::PassMetrics,
     stats::Estimate,
 };
@@ -31,7 +32,7 @@ pub struct Report {
     /// What was sent.
     pub workload: WorkloadReport,
     /// How it was sent.
-    pub load: LoadReport,
+    pub load: LoadPoint,
     /// What was measured.
     pub server: ServerReport,
     /// At which commit; `null` outside a repository.
@@ -77,25 +78,6 @@ pub struct WorkloadReport {
     pub max_tokens: Option<u32>,
     /// Requests before the first pass.
     pub warmup: usize,
-}
-
-/// How it was sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LoadReport {
-    /// So many clients, each sending the next prompt as soon as its last one ended.
-    Closed {
-        /// How many.
-        concurrency: usize,
-    },
-}
-
-impl std::fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Self::Closed { concurrency } => write!(f, "closed loop with {concurrency} clients"),
-        }
-    }
 }
 
 /// What was measured.

@@ -1,0 +1,109 @@
+//! When bytes arrived.
+//!
+//! On Linux the kernel stamps each segment as it comes in (SO_TIMESTAMPNS), also while the client is busy elsewhere; recvmsg
+//! hands the stamp out with the bytes. It is of the wall clock, so what is taken from it is its *age*: the wall clock's time
+//! after the read, less the stamp. The arrival is the monotonic time of the read less that age, whatever the wall clock is
+//! set to. Where segments were merged into one read, the stamp is the last one's. Elsewhere, and under TLS, where records
+//! and segments do not match, the arrival is the moment at which the read returned.
+
+use std::io;
+
+use tokio::net::TcpStream;
+
+use super::clock::now_ns;
+
+/// Where arrival times come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StampSource {
+    /// The kernel, when the segment came in.
+    Kernel,
+    /// The client, when its read returned.
+    Read,
+}
+
+/// What one read gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Bytes read; 0 at the end of the stream.
+    pub bytes: usize,
+    /// When they arrived, in nanoseconds of the monotonic clock.
+    pub at_ns: u64,
+    /// How much later the read returned; `None` where only that moment is known.
+    pub late_ns: Option<u64>,
+}
+
+impl Arrival {
+    /// Of a read that has just returned, and that the kernel did not stamp.
+    pub fn now(bytes: usize) -> Self {
+        Self { bytes, at_ns: now_ns(), late_ns: None }
+    }
+}
+
+/// Reads from a socket and takes the kernel's stamps with the bytes.
+pub struct Stamps {
+    /// Room for the control message. On the heap for its alignment.
+    #[cfg(target_os = "linux")]
+    control: Vec<u8>,
+}
+
+/// A stamp that seems older than this, or younger than the read, is one of a clock that was set in between.
+#[cfg(target_os = "linux")]
+const MOST_AGE_NS: i64 = 60_000_000_000;
+
+#[cfg(target_os = "linux")]
+impl Stamps {
+    /// Asks the kernel for stamps; `None` where it gives none.
+    pub fn of(socket: &TcpStream) -> Option<Self> {
+        use nix::sys::{
+            socket::{setsockopt, sockopt::ReceiveTimestampns},
+            time::TimeSpec,
+        };
+        setsockopt(socket, ReceiveTimestampns, &true).ok()?;
+        Some(Self { control: nix::cmsg_space!(TimeSpec) })
+    }
+
+    /// Reads what is there, or waits for it.
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<Arrival> {
+        use std::{io::IoSliceMut, os::fd::AsRawFd};
+
+        use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+        let fd = socket.as_raw_fd();
+        let receive = || {
+            let mut slices = [IoSliceMut::new(into)];
+            let got = recvmsg::<()>(fd, &mut slices, Some(self.control.as_mut_slice()), MsgFlags::empty())?;
+            let stamp = got.cmsgs()?.find_map(|message| match message {
+                ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
+                _ => None,
+            });
+            Ok((got.bytes, stamp))
+        };
+        let (bytes, stamp) = socket.async_io(tokio::io::Interest::READABLE, receive).await?;
+        let read_ns = now_ns();
+        let age_ns = stamp.map(age_ns).filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
+        let late_ns = age_ns.map(|age| age.max(0) as u64);
+        Ok(Arrival { bytes, at_ns: read_ns.saturating_sub(late_ns.unwrap_or(0)), late_ns })
+    }
+}
+
+/// How long ago that was by the wall clock, in nanoseconds.
+#[cfg(target_os = "linux")]
+fn age_ns(stamp: nix::sys::time::TimeSpec) -> i64 {
+    let now = nix::time::ClockId::CLOCK_REALTIME.now().unwrap_or(stamp);
+    (now.tv_sec() - stamp.tv_sec()) * 1_000_000_000 + (now.tv_nsec() - stamp.tv_nsec())
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Stamps {
+    /// Only Linux is asked for stamps.
+    pub fn of(_: &TcpStream) -> Option<Self> {
+        None
+    }
+
+    /// Never called: there are no stamps.
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<Arrival> {
+        socket.readable().await?;
+        socket.try_read(into).map(Arrival::now)
+    }
+}

@@ -1,0 +1,120 @@
+//! Open loop: each request at its time, whatever has become of the others.
+//!
+//! A thread of its own sleeps until each arrival, by the machine's clock, since the runtime's timers only tick in
+//! milliseconds; it hands the request to a client thread, where it goes out on an idle connection.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+
+use super::pass::{Load, Pass, Shared, ThreadResult, new_client};
+use crate::client::{Client, Lateness, Record, clock::now_ns};
+
+/// Where a thread hears of the requests that are due.
+pub(super) type Arrivals = mpsc::UnboundedReceiver<usize>;
+
+/// When they are due.
+pub(super) struct Times<'a> {
+    /// In nanoseconds from the start.
+    pub arrivals_ns: &'a [u64],
+    /// The start, in nanoseconds of the monotonic clock.
+    pub start_ns: u64,
+}
+
+/// A channel to each thread.
+pub(super) fn channels(threads: usize) -> (Vec<mpsc::UnboundedSender<usize>>, Vec<Arrivals>) {
+    (0..threads).map(|_| mpsc::unbounded_channel()).unzip()
+}
+
+/// Tells each thread of its requests when they are due: request i goes to thread i mod threads. None is left out, however
+/// late this runs.
+pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
+    let Load::Open { arrivals_ns, .. } = &pass.load else { return };
+    for (index, arrival_ns) in arrivals_ns.iter().enumerate() {
+        let due_ns = start_ns + arrival_ns;
+        loop {
+            let now = now_ns();
+            if now >= due_ns {
+                break;
+            }
+            thread::sleep(Duration::from_nanos(due_ns - now));
+        }
+        // A thread that is gone has panicked, and its panic ends the pass.
+        _ = threads[index % threads.len()].send(index);
+    }
+}
+
+/// Sends a thread's requests as they come due, and waits for the last of them.
+pub(super) async fn serve(
+    clients: Vec<Client>,
+    shared: &Shared<'_>,
+    lateness: &Lateness,
+    mut due: Arrivals,
+    times: Times<'_>,
+) -> ThreadResult {
+    let opened_before = clients.len();
+    let pool = Rc::new(Pool {
+        idle: RefCell::new(clients),
+        pass: shared.pass.clone(),
+        lateness: lateness.clone(),
+        in_flight: shared.in_flight.clone(),
+    });
+    let mut result = ThreadResult::default();
+    let mut running = JoinSet::new();
+    let mut keep = |ended: Result<Record, _>| match ended {
+        Ok(record) => result.records.push(record),
+        Err(panic) => std::panic::resume_unwind(tokio::task::JoinError::into_panic(panic)),
+    };
+    while let Some(index) = due.recv().await {
+        running.spawn_local(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
+        while let Some(ended) = running.try_join_next() {
+            keep(ended);
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        keep(ended);
+    }
+    let clients = pool.idle.take();
+    // More than were opened before the start were opened for want of an idle one.
+    result.connections.reopened = clients.len().saturating_sub(opened_before) as u32;
+    for client in &clients {
+        result.connections += client.connection_stats();
+    }
+    // One is enough to see whether the server closes connections after an answer.
+    if let Some(mut client) = clients.into_iter().next() {
+        client.settle().await;
+    }
+    result
+}
+
+/// The clients of a thread.
+struct Pool {
+    idle: RefCell<Vec<Client>>,
+    pass: Pass,
+    lateness: Lateness,
+    in_flight: Option<Arc<Semaphore>>,
+}
+
+impl Pool {
+    async fn send(self: Rc<Self>, index: usize, due_ns: u64) -> Record {
+        // In the order of arrival; the wait counts from the intended send.
+        let permit = match &self.in_flight {
+            Some(in_flight) => in_flight.clone().acquire_owned().await.ok(),
+            None => None,
+        };
+        let idle = self.idle.borrow_mut().pop();
+        let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.lateness));
+        let prompt = &self.pass.prompts[index];
+        let request_id = format!("{}-{index}", self.pass.request_id_prefix);
+        let requested = self.pass.sampling.requested_tokens(prompt);
+        let mut record = client.complete(index, prompt, requested, &request_id).await;
+        record.intended_ns = Some(due_ns);
+        self.pass.progress.ended(&record);
+        self.idle.borrow_mut().push(client);
+        drop(permit);
+        record
+    }
+}

@@ -1,0 +1,151 @@
+//! The part of a pass in which the load was what was asked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::Distribution;
+use crate::client::Record;
+
+/// The numbers of the steady state: ramp and drain left out, and one window for tokens, time and latencies alike.
+///
+/// In a closed loop of C clients the window reaches from the Cth send, when all clients are busy, to the last send, after which
+/// clients run out of prompts. In an open loop it reaches from the end of the first request to the last send.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steady {
+    /// Start of the window, in seconds from the first send.
+    pub started_s: f64,
+    /// Its length.
+    pub duration_s: f64,
+    /// Its share of the pass's duration.
+    pub share: f64,
+    /// Completed requests that ended in it.
+    pub completed: usize,
+    /// Completed requests that ended outside of it.
+    pub outside: usize,
+    /// Completed requests that ended in it, per minute.
+    pub rpm: f64,
+    /// Output tokens that arrived in it, per second. The tokens of a request are spread evenly over its token events; without
+    /// streaming they arrive at its end.
+    pub output_tokens_per_s: f64,
+    /// Time to first token, of first tokens that arrived in it.
+    pub ttft_s: Option<Distribution>,
+    /// Gap between token events, of those that arrived in it.
+    pub itl_s: Option<Distribution>,
+    /// End-to-end latency, of the requests that ended in it.
+    pub e2e_s: Distribution,
+    /// Requests in flight, on average over the window.
+    pub in_flight: f64,
+    /// Little's law: completions per second × mean latency, over requests in flight. 1 where the window is long enough for
+    /// what enters it to be what leaves it.
+    pub littles_law: f64,
+}
+
+const NS: f64 = 1e-9;
+/// A window with fewer ends is none.
+const LEAST_COMPLETED: usize = 10;
+
+impl Steady {
+    /// Of a pass's records, in a closed loop of that many clients or in an open loop. `None` where no window is long enough:
+    /// it must hold ten completed requests, and last as long as a request does on average.
+    pub fn of(records: &[Record], concurrency: Option<usize>) -> Option<Self> {
+        let completed: Vec<&Record> = records.iter().filter(|record| record.is_completed()).collect();
+        let mut sends: Vec<u64> = records.iter().filter_map(|record| record.sent_ns).collect();
+        sends.sort_unstable();
+        let (first_ns, last_ns) = (*sends.first()?, *sends.last()?);
+        let start_ns = match concurrency {
+            Some(clients) => *sends.get(clients.checked_sub(1)?)?,
+            None => completed.iter().map(|record| record.end_ns).min()?,
+        };
+        let within = |at_ns: u64| start_ns < at_ns && at_ns <= last_ns;
+        let duration_s = last_ns.checked_sub(start_ns)? as f64 * NS;
+        let ended = || completed.iter().filter(|record| within(record.end_ns));
+        let e2e_s = Distribution::of(ended().filter_map(|record| record.e2e_s()).collect())?;
+        if e2e_s.count < LEAST_COMPLETED || duration_s < e2e_s.mean {
+            return None;
+        }
+        let mut tokens = 0.0;
+        let mut gaps = Vec::new();
+        for record in &completed {
+            let output = record.output.map_or(0.0, |(tokens, _)| f64::from(tokens));
+            let Some(mut at_ns) = record.first_token_ns else {
+                tokens += if within(record.end_ns) { output } else { 0.0 };
+                continue;
+            };
+            let per_event = output / f64::from(record.token_events.max(1));
+            tokens += if within(at_ns) { per_event } else { 0.0 };
+            for gap in &record.gaps {
+                at_ns += (gap.seconds() * 1e9) as u64;
+                if within(at_ns) {
+                    tokens += per_event;
+                    gaps.push(*gap);
+                }
+            }
+        }
+        let first_tokens = completed.iter().filter(|record| record.first_token_ns.is_some_and(within));
+        let overlap = |record: &Record| {
+            let sent_ns = record.sent_ns?.max(start_ns);
+            Some(record.end_ns.min(last_ns).saturating_sub(sent_ns) as f64 * NS)
+        };
+        let in_flight = records.iter().filter_map(overlap).sum::<f64>() / duration_s;
+        let pass_ns = records.iter().map(|record| record.end_ns).max()?.saturating_sub(first_ns);
+        Some(Self {
+            started_s: (start_ns - first_ns) as f64 * NS,
+            duration_s,
+            share: duration_s / (pass_ns as f64 * NS),
+            completed: e2e_s.count,
+            outside: completed.len() - e2e_s.count,
+            rpm: e2e_s.count as f64 / duration_s * 60.0,
+            output_tokens_per_s: tokens / duration_s,
+            ttft_s: Distribution::of(first_tokens.filter_map(|record| record.ttft_s()).collect()),
+            itl_s: Distribution::of_gaps(gaps),
+            e2e_s,
+            in_flight,
+            littles_law: e2e_s.count as f64 / duration_s * e2e_s.mean / in_flight,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Gap, TokenSource};
+
+    /// Two clients, each request a second long with a token after half of it and one at its end.
+    fn closed_loop(requests: usize) -> Vec<Record> {
+        let ns = |s: f64| (s * 1e9) as u64;
+        let record = |i: usize| {
+            let mut record = Record::new(i, 1, 2);
+            let sent = 10.0 + (i / 2) as f64;
+            record.sent_ns = Some(ns(sent));
+            record.first_token_ns = Some(ns(sent + 0.5));
+            record.last_token_ns = Some(ns(sent + 1.0));
+            record.end_ns = ns(sent + 1.0);
+            record.gaps = vec![Gap::from_ns(ns(0.5))];
+            record.token_events = 2;
+            record.output = Some((2, TokenSource::Usage));
+            record
+        };
+        (0..requests).map(record).collect()
+    }
+
+    #[test]
+    fn the_window_is_where_all_clients_are_busy() {
+        // 40 requests take 20 s; the last two are sent at 19 s, and drain.
+        let steady = Steady::of(&closed_loop(40), Some(2)).unwrap();
+        assert_eq!((steady.started_s, steady.duration_s, steady.share), (0.0, 19.0, 0.95));
+        assert_eq!((steady.completed, steady.outside), (38, 2));
+        assert_eq!((steady.rpm, steady.output_tokens_per_s), (120.0, 4.0));
+        assert_eq!((steady.in_flight, steady.littles_law), (2.0, 1.0));
+        assert_eq!((steady.e2e_s.mean, steady.ttft_s.unwrap().count), (1.0, 38));
+        assert_eq!(steady.itl_s.unwrap().count, 38);
+    }
+
+    #[test]
+    fn short_passes_have_none() {
+        assert_eq!(Steady::of(&closed_loop(10), Some(2)), None, "eight ends in the window");
+        assert_eq!(Steady::of(&closed_loop(40), Some(40)), None, "the last send is the fortieth");
+        assert_eq!(Steady::of(&closed_loop(40), Some(41)), None);
+        assert_eq!(Steady::of(&[], Some(1)), None);
+        // As an open loop: from the first end on.
+        assert_eq!(Steady::of(&closed_loop(40), None).unwrap().started_s, 1.0);
+    }
+}
