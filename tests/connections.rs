@@ -10,7 +10,7 @@ use std::{
 
 use tachometer::{
     client::{
-        Client, ConnectionStats, FailureClass, Headers, Lateness, Record, RequestWriter, Sampling, ServerUrl, Target,
+        Client, ConnectionStats, FailureClass, Headers, PerThread, Record, RequestWriter, Sampling, ServerUrl, Target,
     },
     dataset::Prompt,
 };
@@ -90,7 +90,7 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
             tls: None,
         });
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &Sampling::default(), &Headers::default()));
-        let mut client = Client::new(target.clone(), writer, false, 0, Lateness::default());
+        let mut client = Client::new(target.clone(), writer, false, 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
         let mut records = Vec::new();
         for index in 0..4 {

@@ -20,7 +20,7 @@ use support::{
 };
 use tachometer::{
     client::{
-        Api, Client, Headers, Lateness, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target,
+        Api, Client, Headers, PerThread, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target,
     },
     dataset::{Prompt, Tokenizer},
     fixtures,
@@ -69,7 +69,7 @@ fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let target = Arc::new(target(&listener, patience)?);
         let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
-        let mut client = Client::new(target, Arc::new(writer), sampling.stream, 0, Lateness::default());
+        let mut client = Client::new(target, Arc::new(writer), sampling.stream, 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 16 };
         let answered = async {
             let record = client.complete(0, &prompt, 16, "test").await;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use tachometer::{
-    client::{Client, Headers, Lateness, RequestWriter, Sampling, ServerUrl, StampSource, Target, clock::now_ns},
+    client::{Client, Headers, PerThread, RequestWriter, Sampling, ServerUrl, StampSource, Target, clock::now_ns},
     dataset::Prompt,
 };
 
@@ -49,7 +49,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
     });
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let lateness = Lateness::default();
+    let thread = PerThread::default();
     let target = Target {
         url,
         connect_timeout: Duration::from_secs(10),
@@ -60,7 +60,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
     };
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
-    let mut client = Client::new(Arc::new(target), Arc::new(writer), true, 0, lateness.clone());
+    let mut client = Client::new(Arc::new(target), Arc::new(writer), true, 0, thread.clone());
     let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
     let busy = async {
         while !received.load(Ordering::SeqCst) {
@@ -83,7 +83,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
     // Loopback hands the segment over within the write; two clocks are read one after another, so allow for a little.
     let slack_ns = 5_000_000;
     assert!((before_ns - slack_ns..after_ns + slack_ns).contains(&stamp_ns), "{before_ns} {stamp_ns} {after_ns}");
-    let reads = lateness.take();
+    let reads = thread.lateness.take();
     assert_eq!(reads.source(), StampSource::Kernel);
     // One of its two reads was as late as the thread was blocked.
     assert!(reads.quantile_s(1.0).unwrap() >= 0.049, "{:?}", reads.quantile_s(1.0));

@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     failure::Failure,
     http1::{self, Framing},
-    lateness::Lateness,
+    per_thread::PerThread,
     record::Record,
     request::RequestWriter,
     response::{End, ResponseReader},
@@ -68,7 +68,7 @@ pub struct Client {
     request: Vec<u8>,
     reader: ResponseReader,
     stats: ConnectionStats,
-    lateness: Lateness,
+    thread: PerThread,
 }
 
 /// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
@@ -79,17 +79,17 @@ const STALE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(20);
 
 impl Client {
-    /// The client of that number (from 0), without a connection yet. The clients of a thread share what is measured of their
-    /// lateness.
+    /// The client of that number (from 0), without a connection yet. `thread` is the same for all clients of a
+    /// thread.
     pub fn new(
         target: Arc<Target>,
         writer: Arc<RequestWriter>,
         streaming: bool,
         number: usize,
-        lateness: Lateness,
+        thread: PerThread,
     ) -> Self {
         Self {
-            lateness,
+            thread,
             target,
             writer,
             number,
@@ -114,7 +114,7 @@ impl Client {
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
-        self.connection = Some(Connection::open(&self.target, self.lateness.clone()).await?);
+        self.connection = Some(Connection::open(&self.target, self.thread.lateness.clone()).await?);
         self.stats.opened += 1;
         self.stats.reopened += u32::from(reopening);
         self.stats.connect_ns += now_ns() - started_ns;
@@ -195,7 +195,7 @@ impl Client {
 
     async fn exchange(&mut self, record: &mut Record) -> End {
         let Some(connection) = &mut self.connection else { return End::Closed };
-        let (sent_ns, sent) = connection.send(&self.request).await;
+        let (sent_ns, sent) = self.thread.send(connection.send(&self.request)).await;
         record.sent_ns = Some(sent_ns);
         if let Err(e) = sent {
             return End::Broken(e);

@@ -68,18 +68,38 @@ impl Stamps {
         use std::{io::IoSliceMut, os::fd::AsRawFd};
 
         use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+        use tokio::io::Interest;
 
         let fd = socket.as_raw_fd();
-        let receive = || {
+        let room = into.len();
+        let mut receive = || {
             let mut slices = [IoSliceMut::new(into)];
             let got = recvmsg::<()>(fd, &mut slices, Some(self.control.as_mut_slice()), MsgFlags::empty())?;
             let stamp = got.cmsgs()?.find_map(|message| match message {
                 ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
                 _ => None,
             });
-            Ok((got.bytes, stamp))
+            io::Result::Ok((got.bytes, stamp))
         };
-        let (bytes, stamp) = socket.async_io(tokio::io::Interest::READABLE, receive).await?;
+        let (bytes, stamp) = loop {
+            socket.readable().await?;
+            let mut got = None;
+            let tried = socket.try_io(Interest::READABLE, || match receive()? {
+                // What did not fill the buffer has emptied the socket: as tokio's own reads do, note that it is not
+                // readable any more, and save the call that would only find that out.
+                (bytes, stamp) if 0 < bytes && bytes < room => {
+                    got = Some((bytes, stamp));
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                whole => Ok(whole),
+            });
+            match (got, tried) {
+                (Some(got), _) => break got,
+                (None, Ok(got)) => break got,
+                (None, Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
+                (None, Err(e)) => return Err(e),
+            }
+        };
         let read_ns = now_ns();
         let age_ns = stamp.map(age_ns).filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
         let late_ns = age_ns.map(|age| age.max(0) as u64);

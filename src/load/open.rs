@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::pass::{Load, Pass, Shared, ThreadResult, new_client};
-use crate::client::{Client, Lateness, Record, clock::now_ns};
+use crate::client::{Client, PerThread, Record, clock::now_ns};
 
 /// Where a thread hears of the requests that are due.
 pub(super) type Arrivals = mpsc::UnboundedReceiver<usize>;
@@ -51,7 +51,7 @@ pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, 
 pub(super) async fn serve(
     clients: Vec<Client>,
     shared: &Shared<'_>,
-    lateness: &Lateness,
+    thread: &PerThread,
     mut due: Arrivals,
     times: Times<'_>,
 ) -> ThreadResult {
@@ -59,7 +59,7 @@ pub(super) async fn serve(
     let pool = Rc::new(Pool {
         idle: RefCell::new(clients),
         pass: shared.pass.clone(),
-        lateness: lateness.clone(),
+        thread: thread.clone(),
         in_flight: shared.in_flight.clone(),
     });
     let mut result = ThreadResult::default();
@@ -94,7 +94,7 @@ pub(super) async fn serve(
 struct Pool {
     idle: RefCell<Vec<Client>>,
     pass: Pass,
-    lateness: Lateness,
+    thread: PerThread,
     in_flight: Option<Arc<Semaphore>>,
 }
 
@@ -106,7 +106,7 @@ impl Pool {
             None => None,
         };
         let idle = self.idle.borrow_mut().pop();
-        let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.lateness));
+        let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.thread));
         let prompt = &self.pass.prompts[index];
         let request_id = format!("{}-{index}", self.pass.request_id_prefix);
         let requested = self.pass.sampling.requested_tokens(prompt);

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     client::{
-        Client, ConnectionStats, Failure, FailureClass, Lateness, ReadLateness, Record, RequestWriter, Sampling,
+        Client, ConnectionStats, Failure, FailureClass, PerThread, ReadLateness, Record, RequestWriter, Sampling,
         Target,
         clock::{now_ns, thread_cpu_ns},
         histogram,
@@ -104,6 +104,9 @@ pub(super) struct ThreadResult {
 
 /// From the moment when all threads are ready to the first arrival of an open loop.
 const LEAD: Duration = Duration::from_millis(5);
+/// Turns of a runtime before it looks at its sockets again. In each, the set of clients runs up to 61 of its tasks, so that
+/// tokio's default of 61 turns would be thousands of them.
+const EVENT_INTERVAL: u32 = 1;
 /// How often a thread looks how late its timers run.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -194,8 +197,8 @@ fn run_thread(
     numbers: impl Iterator<Item = usize>,
     arrivals: Arrivals,
 ) -> Result<ThreadResult, Failure> {
-    let lateness = Lateness::default();
-    let connected = connect(shared.pass, numbers, &lateness);
+    let thread = PerThread::default();
+    let connected = connect(shared.pass, numbers, &thread);
     shared.failed.fetch_add(usize::from(connected.is_err()), Ordering::SeqCst);
     // Every thread comes here, also one that failed: the others would wait for it for ever.
     let started = shared.started();
@@ -211,7 +214,7 @@ fn run_thread(
             Load::Closed { .. } => closed::drain_all(clients, shared).await,
             Load::Open { arrivals_ns, .. } => {
                 let times = open::Times { arrivals_ns, start_ns };
-                open::serve(clients, shared, &lateness, arrivals, times).await
+                open::serve(clients, shared, &thread, arrivals, times).await
             }
         };
         watch.abort();
@@ -219,7 +222,7 @@ fn run_thread(
         result
     });
     let mut result = runtime.block_on(run);
-    result.reads = lateness.take();
+    result.reads = thread.lateness.take();
     result.cpu_ns = thread_cpu_ns().zip(cpu_before_ns).map(|(after, before)| after - before);
     Ok(result)
 }
@@ -228,13 +231,14 @@ fn run_thread(
 fn connect(
     pass: &Pass,
     numbers: impl Iterator<Item = usize>,
-    lateness: &Lateness,
+    thread: &PerThread,
 ) -> Result<(Runtime, Vec<Client>), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
         .build()
         .map_err(|e| Failure::new(FailureClass::Connect, format!("cannot set up a client thread: {e}")))?;
-    let mut clients: Vec<Client> = numbers.map(|n| new_client(pass, n, lateness)).collect();
+    let mut clients: Vec<Client> = numbers.map(|n| new_client(pass, n, thread)).collect();
     runtime.block_on(async {
         for client in &mut clients {
             client.connect().await?;
@@ -244,8 +248,8 @@ fn connect(
     Ok((runtime, clients))
 }
 
-pub(super) fn new_client(pass: &Pass, number: usize, lateness: &Lateness) -> Client {
-    Client::new(pass.target.clone(), pass.writer.clone(), pass.sampling.stream, number, lateness.clone())
+pub(super) fn new_client(pass: &Pass, number: usize, thread: &PerThread) -> Client {
+    Client::new(pass.target.clone(), pass.writer.clone(), pass.sampling.stream, number, thread.clone())
 }
 
 /// Records how late the runtime's timers run, until it is aborted. They tick in milliseconds: up to one is their own.
