@@ -37,6 +37,9 @@ struct Arguments {
     /// How often each variant is compared with a new baseline
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// Calibrations before the first round
+    #[arg(long, default_value_t = 0)]
+    calibrations: usize,
     /// Flags of the runs that are the baseline
     #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
     base: String,
@@ -77,6 +80,9 @@ fn main() -> ExitCode {
 fn count(arguments: &Arguments) -> Result<(), String> {
     let target = std::env::temp_dir().join(format!("tachometer-verdicts-{}", std::process::id()));
     let mut tallies: Vec<BTreeMap<String, Tally>> = arguments.variant.iter().map(|_| BTreeMap::new()).collect();
+    for _ in 0..arguments.calibrations {
+        run(arguments, &target, &arguments.base, &["--calibrate"])?;
+    }
     for round in 1..=arguments.rounds {
         run(arguments, &target, &arguments.base, &["--save-baseline", BASELINE])?;
         for (variant, tallies) in arguments.variant.iter().zip(&mut tallies) {
@@ -142,6 +148,10 @@ fn run(arguments: &Arguments, target: &std::path::Path, flags: &str, baseline: &
         .map_err(|e| e.to_string())?;
     if !output.status.success() {
         return Err(format!("a run failed: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    if baseline.contains(&"--calibrate") {
+        _ = stderr().write_all(&output.stdout);
+        return Ok(Vec::new());
     }
     String::from_utf8_lossy(&output.stdout).lines().map(Report::from_json).collect()
 }

@@ -7,7 +7,11 @@
 //! and segments do not match, the arrival is the moment at which the read returned.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::net::{Ipv4Addr, UdpSocket};
 
+#[cfg(target_os = "linux")]
+use once_cell::sync::Lazy;
 use tokio::net::TcpStream;
 
 use super::clock::now_ns;
@@ -51,6 +55,15 @@ pub struct Stamps {
 #[cfg(target_os = "linux")]
 const MOST_AGE_NS: i64 = 60_000_000_000;
 
+/// The kernel stamps only while some socket wants it, and takes a moment to begin; until then a read gets its own time for a
+/// stamp. This socket wants it from the first connection to the end of the process, also between passes.
+#[cfg(target_os = "linux")]
+static KEEPS_STAMPING: Lazy<Option<UdpSocket>> = Lazy::new(|| {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimestampns, &true).ok()?;
+    Some(socket)
+});
+
 #[cfg(target_os = "linux")]
 impl Stamps {
     /// Asks the kernel for stamps; `None` where it gives none.
@@ -60,6 +73,7 @@ impl Stamps {
             time::TimeSpec,
         };
         setsockopt(socket, ReceiveTimestampns, &true).ok()?;
+        Lazy::force(&KEEPS_STAMPING);
         Some(Self { control: nix::cmsg_space!(TimeSpec) })
     }
 

@@ -19,8 +19,10 @@ pub struct Calibration {
     /// Version of this file's form.
     pub schema_version: u32,
     /// For each metric the farthest that two identical runs may lie apart, as a share: the far end of the confidence interval
-    /// of their difference.
+    /// of their difference, and the greatest of all calibrations.
     pub noise_floors: BTreeMap<String, f64>,
+    /// How many there were.
+    pub calibrations: usize,
     /// Level of those intervals.
     pub confidence_level: f64,
     /// Pairs of passes.
@@ -40,7 +42,21 @@ impl Calibration {
         };
         let noise_floors = Metric::all().filter_map(floor).collect();
         let pairs = pairs(&second, first).count();
-        Self { schema_version: SCHEMA_VERSION, noise_floors, confidence_level, pairs, run: second }
+        Self { schema_version: SCHEMA_VERSION, noise_floors, calibrations: 1, confidence_level, pairs, run: second }
+    }
+
+    /// Adds what an earlier one found, where that was of the same host, server and workload: machines drift, and each
+    /// calibration sees no more than its own minutes of that.
+    #[must_use]
+    pub fn with_earlier(mut self, earlier: &Self) -> Self {
+        if earlier.why_not(&self.run).is_none() {
+            self.calibrations += earlier.calibrations;
+            for (metric, floor) in &earlier.noise_floors {
+                let known = self.noise_floors.entry(metric.clone()).or_insert(*floor);
+                *known = known.max(*floor);
+            }
+        }
+        self
     }
 
     /// Why it says nothing about a run; `None` where it does.

@@ -74,11 +74,16 @@ pub fn calibrate(
         return Err(RunError::Calibration(why));
     }
     let _lock = lock(baselines, output)?;
+    let earlier = baselines.store.read_calibration(&benchmark.name)?;
     let ready = Ready::new(session, benchmark, output)?;
     ready.warm_up()?;
     let first = ready.report(ready.run(0..passes, 2 * passes)?, commit.clone());
     let second = ready.report(ready.run(passes..2 * passes, 2 * passes)?, commit);
     let calibration = Calibration::of(&first, second, session.plan.confidence_level);
+    let calibration = match &earlier {
+        Some(earlier) => calibration.with_earlier(earlier),
+        None => calibration,
+    };
     let gate = &benchmark.workload.terms.gate;
     print_calibration(&mut stdout().lock(), &calibration, gate, output.style).map_err(RunError::Output)?;
     let path = baselines.keep_calibration(&calibration)?;

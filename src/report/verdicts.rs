@@ -85,7 +85,10 @@ pub fn print_calibration(
         }
     }
     let (pairs, level) = (calibration.pairs, calibration.confidence_level * 100.0);
-    let basis = format!("{pairs} pairs of passes: the far end of the {level} % interval of their difference");
+    let mut basis = format!("{pairs} pairs of passes: the far end of the {level} % interval of their difference");
+    if calibration.calibrations > 1 {
+        basis += &format!(", and the greatest of {} calibrations", calibration.calibrations);
+    }
     lines.extend(wrapped(&basis, WIDTH - INDENT));
     super::console::write_block(out, &calibration.run.id, &lines, style)
 }

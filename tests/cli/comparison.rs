@@ -409,6 +409,13 @@ fn calibration() -> Result<(), Failed> {
     assert!(!package.slot("new").exists(), "a calibration is no run to compare with");
     assert!(!package.path("target/tachometer/history.jsonl").exists());
 
+    // Another calibration keeps what the first one found, where that was more.
+    found["noise_floors"]["e2e_p99"] = 0.77.into();
+    std::fs::write(&path, found.to_string())?;
+    package.run(&[&flags[..], &["--calibrate"]].concat(), &[]).expect(0)?;
+    found = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    assert_eq!((&found["calibrations"], found["noise_floors"]["e2e_p99"].as_f64() >= Some(0.77)), (&2.into(), true));
+
     // With a floor of 15 %, a change of 10 % is none.
     found["noise_floors"]["output_tokens_per_s"] = 0.15.into();
     std::fs::write(&path, found.to_string())?;
