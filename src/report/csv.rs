@@ -14,7 +14,7 @@ use crate::{
     metrics::{Distribution, PassMetrics},
 };
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 22] = [
     "benchmark",
     "pass",
     "concurrency",
@@ -37,7 +37,6 @@ const COLUMNS: [&str; 23] = [
     "seed",
     "commit",
     "started_at",
-    "client_bound",
 ];
 
 /// LMDeploy's own header of November 2023; the unbalanced bracket is in the original.
@@ -142,7 +141,6 @@ fn row(report: &Report, i: usize, pass: &PassMetrics) -> [String; COLUMNS.len()]
         pass.seed.to_string(),
         report.commit.as_ref().map_or_else(|| NOT_MEASURED.to_owned(), |commit| commit.sha.clone()),
         pass.started_at.clone(),
-        pass.client.bound.map_or_else(|| NOT_MEASURED.to_owned(), |bound| bound.to_string()),
     ]
 }
 

@@ -111,7 +111,7 @@ fn measures_into_files() -> Result<(), Failed> {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(
         lines[0],
-        "benchmark,pass,concurrency,request_rate,num_prompts,completed,failed,prompt_tokens,completion_tokens,ttft_min_s,ttft_max_s,ttft_mean_s,ttft_p50_s,ttft_p99_s,output_tokens_per_s,total_tokens_per_s,rps,rpm,duration_s,seed,commit,started_at,client_bound"
+        "benchmark,pass,concurrency,request_rate,num_prompts,completed,failed,prompt_tokens,completion_tokens,ttft_min_s,ttft_max_s,ttft_mean_s,ttft_p50_s,ttft_p99_s,output_tokens_per_s,total_tokens_per_s,rps,rpm,duration_s,seed,commit,started_at"
     );
     assert_eq!(lines.len(), 1 + 3 * 2 * 2);
     assert!(lines[1].starts_with("sharegpt/c1,0,1,-,12,12,0,"), "{}", lines[1]);
