@@ -3,6 +3,7 @@
 //! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
 
 mod comparison;
+mod formats;
 mod history;
 mod package;
 mod wrong_input;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Trial::test("a_refused_field_names_its_setting", refused_field),
     ];
     trials.extend(comparison::trials());
+    trials.extend(formats::trials());
     trials.extend(history::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
