@@ -11,6 +11,8 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
 #[cfg(target_os = "linux")]
+use nix::sys::time::TimeSpec;
+#[cfg(target_os = "linux")]
 use once_cell::sync::Lazy;
 use tokio::net::TcpStream;
 
@@ -51,6 +53,9 @@ pub struct Stamps {
     control: Vec<u8>,
 }
 
+/// Two clocks that were read within this were read at the same moment.
+#[cfg(target_os = "linux")]
+const SAME_MOMENT_NS: u64 = 2_000;
 /// A stamp that seems older than this, or younger than the read, is one of a clock that was set in between.
 #[cfg(target_os = "linux")]
 const MOST_AGE_NS: i64 = 60_000_000_000;
@@ -68,10 +73,8 @@ static KEEPS_STAMPING: Lazy<Option<UdpSocket>> = Lazy::new(|| {
 impl Stamps {
     /// Asks the kernel for stamps; `None` where it gives none.
     pub fn of(socket: &TcpStream) -> Option<Self> {
-        use nix::sys::{
-            socket::{setsockopt, sockopt::ReceiveTimestampns},
-            time::TimeSpec,
-        };
+        use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+
         setsockopt(socket, ReceiveTimestampns, &true).ok()?;
         Lazy::force(&KEEPS_STAMPING);
         Some(Self { control: nix::cmsg_space!(TimeSpec) })
@@ -114,18 +117,35 @@ impl Stamps {
                 (None, Err(e)) => return Err(e),
             }
         };
-        let read_ns = now_ns();
-        let age_ns = stamp.map(age_ns).filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
+        let (read_ns, read_at) = both_clocks();
+        let age_ns =
+            stamp.map(|stamp| between_ns(stamp, read_at)).filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
         let late_ns = age_ns.map(|age| age.max(0) as u64);
         Ok(Arrival { bytes, at_ns: read_ns.saturating_sub(late_ns.unwrap_or(0)), late_ns })
     }
 }
 
-/// How long ago that was by the wall clock, in nanoseconds.
+/// One moment by the monotonic clock, in nanoseconds, and by the wall clock. A thread that loses its core between the two
+/// reads them again.
 #[cfg(target_os = "linux")]
-fn age_ns(stamp: nix::sys::time::TimeSpec) -> i64 {
-    let now = nix::time::ClockId::CLOCK_REALTIME.now().unwrap_or(stamp);
-    (now.tv_sec() - stamp.tv_sec()) * 1_000_000_000 + (now.tv_nsec() - stamp.tv_nsec())
+fn both_clocks() -> (u64, TimeSpec) {
+    let mut tries = 0;
+    loop {
+        let before_ns = now_ns();
+        // A clock that every such kernel has: the call can't fail.
+        let wall = nix::time::ClockId::CLOCK_REALTIME.now().unwrap_or(TimeSpec::new(0, 0));
+        let after_ns = now_ns();
+        tries += 1;
+        if after_ns - before_ns < SAME_MOMENT_NS || tries == 3 {
+            return (after_ns, wall);
+        }
+    }
+}
+
+/// From one moment of the wall clock to another, in nanoseconds.
+#[cfg(target_os = "linux")]
+fn between_ns(from: TimeSpec, to: TimeSpec) -> i64 {
+    (to.tv_sec() - from.tv_sec()) * 1_000_000_000 + (to.tv_nsec() - from.tv_nsec())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -82,7 +82,7 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
         if base > 0.0 && (new / base - 1.0).abs() > LENGTH_TOLERANCE {
             let change = (new / base - 1.0) * 100.0;
             warnings.push(format!(
-                "answers are {change:+.1} % as long at the {which}: throughputs in tokens differ for that"
+                "answers differ in length by {change:+.1} % at the {which}: throughputs in tokens differ for that"
             ));
             break;
         }

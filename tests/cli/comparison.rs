@@ -234,7 +234,7 @@ const WARNINGS: &[Edited] = &[
     Edited {
         name: "output_length",
         edit: |report| scale(report, &["output_length", "mean"], &[0.9]),
-        expected: "warning: answers are -10.0 % as long at the mean",
+        expected: "warning: answers differ in length by -10.0 % at the mean",
     },
     Edited {
         name: "cached_share",
