@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -11,6 +11,7 @@ use std::{
 use tachometer::{
     client::{
         Client, ConnectionStats, FailureClass, Headers, PerThread, Record, RequestWriter, Sampling, ServerUrl, Target,
+        Timeouts, Trust,
     },
     dataset::Prompt,
 };
@@ -81,14 +82,8 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = ServerUrl::parse(&listener.local_addr().unwrap().to_string()).unwrap();
         tokio::task::spawn_local(serve(listener, script.to_vec(), requests.clone()));
-        let target = Arc::new(Target {
-            url,
-            connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_millis(1500),
-            one_request_per_connection: AtomicBool::new(false),
-            #[cfg(feature = "tls")]
-            tls: None,
-        });
+        let timeouts = Timeouts { total: Duration::from_millis(1500), ..Timeouts::default() };
+        let target = Arc::new(Target::new(url, timeouts, &Trust::default()).unwrap());
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &Sampling::default(), &Headers::default()));
         let mut client = Client::new(target.clone(), writer, false, 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
@@ -101,7 +96,7 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
             records,
             stats: client.connection_stats(),
             seen: requests.load(Ordering::SeqCst),
-            learned: target.one_request_per_connection.load(Ordering::SeqCst),
+            learned: target.closes_after_each_answer(),
         }
     }))
 }

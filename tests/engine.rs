@@ -1,17 +1,13 @@
 //! The client against the embedded engine's own record of what it did.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tachometer::{
-    client::{Api, Headers, RequestWriter, Sampling, ServerUrl, Target, TokenSource},
+    client::{Api, Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, TokenSource, Trust},
     dataset::{Prompt, Tokenizer, WordList},
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
-    load::{Arrival, Load, Pass, PassRecords, Progress, RequestRate, arrivals_ns, run_pass},
+    load::{Arrival, Load, Pass, PassRecords, Progress, RequestRate, Stop, arrivals_ns, run_pass},
     metrics::count_output_tokens,
 };
 
@@ -45,15 +41,11 @@ fn run_load(
     load: Load,
     threads: usize,
 ) -> (PassRecords, HashMap<String, RequestTruth>) {
-    let target = Target {
-        url: ServerUrl::parse(&engine.url()).unwrap(),
-        connect_timeout: Duration::from_secs(10),
-        request_timeout: Duration::from_secs(60),
-        one_request_per_connection: AtomicBool::new(false),
-        #[cfg(feature = "tls")]
-        tls: None,
-    };
+    let target = Target::new(ServerUrl::parse(&engine.url()).unwrap(), Timeouts::default(), &Trust::default()).unwrap();
     let pass = Pass {
+        retries: 0,
+        max_failures: None,
+        stop: Stop::default(),
         writer: Arc::new(RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default())),
         target: Arc::new(target),
         sampling: Arc::new(sampling),

@@ -3,13 +3,7 @@
 
 mod support;
 
-use std::{
-    cell::RefCell,
-    path::Path,
-    process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{cell::RefCell, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use once_cell::sync::OnceCell;
@@ -21,6 +15,7 @@ use support::{
 use tachometer::{
     client::{
         Api, Client, Headers, PerThread, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target,
+        Timeouts, Trust,
     },
     dataset::{Prompt, Tokenizer},
     fixtures,
@@ -139,15 +134,9 @@ fn models(capture: &Capture) -> Result<(), Failed> {
     Ok(())
 }
 
-fn target(listener: &TcpListener, request_timeout: Duration) -> Result<Target, Failed> {
-    Ok(Target {
-        url: ServerUrl::parse(&listener.local_addr()?.to_string())?,
-        connect_timeout: Duration::from_secs(10),
-        request_timeout,
-        one_request_per_connection: AtomicBool::new(false),
-        #[cfg(feature = "tls")]
-        tls: None,
-    })
+fn target(listener: &TcpListener, total: Duration) -> Result<Target, Failed> {
+    let url = ServerUrl::parse(&listener.local_addr()?.to_string())?;
+    Ok(Target::new(url, Timeouts { total, ..Timeouts::default() }, &Trust::default())?)
 }
 
 fn tokenizer() -> Result<&'static Tokenizer, Failed> {

@@ -14,7 +14,10 @@ use std::{
 };
 
 use tachometer::{
-    client::{Client, Headers, PerThread, RequestWriter, Sampling, ServerUrl, StampSource, Target, clock::now_ns},
+    client::{
+        Client, Headers, PerThread, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust,
+        clock::now_ns,
+    },
     dataset::Prompt,
 };
 
@@ -50,14 +53,9 @@ fn a_busy_client_stamps_as_the_kernel_did() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let thread = PerThread::default();
-    let target = Target {
-        url,
-        connect_timeout: Duration::from_secs(10),
-        request_timeout: Duration::from_millis(300),
-        one_request_per_connection: AtomicBool::new(false),
-        #[cfg(feature = "tls")]
-        tls: None,
-    };
+    let target =
+        Target::new(url, Timeouts { total: Duration::from_millis(300), ..Timeouts::default() }, &Trust::default())
+            .unwrap();
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
     let mut client = Client::new(Arc::new(target), Arc::new(writer), true, 0, thread.clone());

@@ -11,19 +11,15 @@ mod bare_reader;
 mod cores;
 mod engine_process;
 
-use std::{
-    process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use engine_process::{EngineProcess, RUN_AS_ENGINE, Truth, run_as_engine};
 use tachometer::{
-    client::{Headers, Record, RequestWriter, Sampling, ServerUrl, StampSource, Target},
+    client::{Headers, Record, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust},
     dataset::{Prompt, WordList},
     fixtures,
-    load::{Load, Pass, PassRecords, Progress, run_pass},
+    load::{Load, Pass, PassRecords, Progress, Stop, run_pass},
     metrics::{Distribution, PassMetrics, count_output_tokens},
 };
 
@@ -134,7 +130,7 @@ fn run(case: &Case, arguments: &Arguments, tiny: bool) -> Result<(), String> {
     let bare = bare_reader::read_all(&address, requests, b"0\r\n\r\n").map_err(|e| text(&e))?;
     engine.truths().map_err(|e| text(&e))?;
 
-    let PassRecords { mut records, connections, client } = measure(url, writer, sampling, prompts, streams)?;
+    let PassRecords { mut records, connections, client, .. } = measure(url, writer, sampling, prompts, streams)?;
     let mut truths = engine.truths().map_err(|e| text(&e))?;
     // It notes a request down after it has written its end, which the client may have read by then.
     for _ in 0..100 {
@@ -189,15 +185,11 @@ fn measure(
     prompts: Vec<Prompt>,
     streams: usize,
 ) -> Result<PassRecords, String> {
-    let target = Target {
-        url,
-        connect_timeout: Duration::from_secs(10),
-        request_timeout: Duration::from_secs(600),
-        one_request_per_connection: AtomicBool::new(false),
-        #[cfg(feature = "tls")]
-        tls: None,
-    };
+    let target = Target::new(url, Timeouts::default(), &Trust::default())?;
     let pass = Pass {
+        retries: 0,
+        max_failures: None,
+        stop: Stop::default(),
         target: Arc::new(target),
         writer: Arc::new(writer),
         sampling: Arc::new(sampling),

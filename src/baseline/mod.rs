@@ -14,4 +14,4 @@ pub use commit::Commit;
 pub use history::{History, HistoryError};
 pub use host::Host;
 pub(crate) use store::create_parent;
-pub use store::{BASE, Lock, NEW, Store, StoreError, write_whole};
+pub use store::{BASE, Lock, NEW, PARTIAL, Store, StoreError, write_whole};

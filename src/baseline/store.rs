@@ -38,6 +38,8 @@ pub struct Store {
 pub const NEW: &str = "new";
 /// Slot of the run before.
 pub const BASE: &str = "base";
+/// Slot of a run that ended early.
+pub const PARTIAL: &str = "partial";
 const REPORT: &str = "report.json";
 
 impl Store {
@@ -114,6 +116,12 @@ impl Store {
             fs::rename(&new, &base).map_err(StoreError::new("write", &base))?;
         }
         Ok(())
+    }
+
+    /// Removes what an earlier run that ended early has left of a benchmark.
+    pub fn remove_partial(&self, benchmark: &str) {
+        // Mostly there is none; one that stays is only old.
+        _ = fs::remove_dir_all(self.root.join(benchmark).join(PARTIAL));
     }
 
     /// Takes the right to measure: two runs at once would disturb each other's numbers. `waiting` is called where another

@@ -65,10 +65,10 @@ impl Connection {
     /// [`FailureClass::Connect`].
     pub async fn open(target: &Target, lateness: Lateness) -> Result<Self, Failure> {
         let connect = Self::open_io(target);
-        let io = match tokio::time::timeout(target.connect_timeout, connect).await {
+        let io = match tokio::time::timeout(target.timeouts.connect, connect).await {
             Ok(opened) => opened?,
             Err(_) => {
-                let seconds = target.connect_timeout.as_secs_f64();
+                let seconds = target.timeouts.connect.as_secs_f64();
                 let message = format!("no connection to {} within {seconds} s", target.url);
                 return Err(Failure::new(FailureClass::Connect, message));
             }
@@ -149,19 +149,18 @@ impl Connection {
         self.requests
     }
 
-    /// Sends one request. Gives the moment before its first byte was handed to the kernel, in nanoseconds.
-    pub async fn send(&mut self, request: &[u8]) -> (u64, io::Result<()>) {
+    /// Sends one request. Notes the moment before its first byte is handed to the kernel, in nanoseconds.
+    pub async fn send(&mut self, request: &[u8], sent_ns: &mut Option<u64>) -> io::Result<()> {
         self.requests += 1;
-        let sent_ns = now_ns();
-        let result = match &mut self.io {
+        *sent_ns = Some(now_ns());
+        match &mut self.io {
             Io::Tcp(tcp, _) => tcp.write_all(request).await,
             #[cfg(feature = "tls")]
-            Io::Tls(tls) => match tls.write_all(request).await {
-                Ok(()) => tls.flush().await,
-                failed => failed,
-            },
-        };
-        (sent_ns, result)
+            Io::Tls(tls) => {
+                tls.write_all(request).await?;
+                tls.flush().await
+            }
+        }
     }
 
     /// Reads what is there, or waits for it: 0 at the end of the stream.

@@ -1,15 +1,15 @@
 //! One client: one prompt after another on a persistent connection, each becoming a record.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use tokio::time::{Instant, Sleep};
+
 use super::{
-    ServerUrl,
     clock::now_ns,
     connection::Connection,
     failure::Failure,
@@ -17,25 +17,10 @@ use super::{
     per_thread::PerThread,
     record::Record,
     request::RequestWriter,
-    response::{End, ResponseReader},
+    response::{End, Limit, ResponseReader},
+    target::{Target, Timeouts},
 };
 use crate::dataset::Prompt;
-
-/// The server as a connection sees it.
-pub struct Target {
-    /// Where it is.
-    pub url: ServerUrl,
-    /// How long opening a connection may take.
-    pub connect_timeout: Duration,
-    /// How long a request may take, from its send to its end.
-    pub request_timeout: Duration,
-    /// Learned on the way: the server closes a connection after one request, without saying so (llama.cpp does after a
-    /// stream). Its connections are then opened for each request, before the send.
-    pub one_request_per_connection: AtomicBool,
-    /// Set for https.
-    #[cfg(feature = "tls")]
-    pub tls: Option<super::tls::Tls>,
-}
 
 /// What the connections of a pass cost; none of it lies inside a latency.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,11 +150,7 @@ impl Client {
                 }
             };
             self.reader.reset();
-            let limit = self.target.request_timeout;
-            let end = match tokio::time::timeout(limit, self.exchange(&mut record)).await {
-                Ok(end) => end,
-                Err(_) => End::TimedOut(limit.as_secs_f64()),
-            };
+            let end = self.exchange(&mut record).await;
             if let Some(connection) = &mut self.connection
                 && !matches!(end, End::Complete)
             {
@@ -195,12 +176,17 @@ impl Client {
 
     async fn exchange(&mut self, record: &mut Record) -> End {
         let Some(connection) = &mut self.connection else { return End::Closed };
-        let (sent_ns, sent) = self.thread.send(connection.send(&self.request)).await;
-        record.sent_ns = Some(sent_ns);
-        if let Err(e) = sent {
-            return End::Broken(e);
+        let timeouts = self.target.timeouts;
+        let send = self.thread.send(connection.send(&self.request, &mut record.sent_ns));
+        match tokio::time::timeout(timeouts.total, send).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return End::Broken(e),
+            Err(_) => return End::TimedOut(Limit::Total, timeouts.total),
         }
-        let mut framing = match read_head(connection, &mut self.reader, record).await {
+        let limits = Limits { timeouts, streaming: self.reader.is_streaming() };
+        let mut timer = pin!(tokio::time::sleep(limits.next(record, None).1));
+        let mut waits_for_token = true;
+        let mut framing = match read_head(connection, &mut self.reader, record, &limits, timer.as_mut()).await {
             Ok(framing) => framing,
             Err(end) => return end,
         };
@@ -218,6 +204,10 @@ impl Client {
             if framing.is_done() {
                 return End::Complete;
             }
+            if waits_for_token && record.first_token_ns.is_some() {
+                waits_for_token = false;
+                limits.rearm(timer.as_mut(), record, reader);
+            }
             let read = if reader.is_done() {
                 match tokio::time::timeout(DRAIN, connection.read()).await {
                     Ok(read) if framing != Framing::UntilClose => read,
@@ -227,7 +217,10 @@ impl Client {
                     }
                 }
             } else {
-                connection.read().await
+                match read(connection, reader, record, &limits, timer.as_mut()).await {
+                    Ok(read) => read,
+                    Err(end) => return end,
+                }
             };
             match read {
                 Ok(0) if framing == Framing::UntilClose => return End::Complete,
@@ -243,9 +236,11 @@ async fn read_head(
     connection: &mut Connection,
     reader: &mut ResponseReader,
     record: &mut Record,
+    limits: &Limits,
+    mut timer: Pin<&mut Sleep>,
 ) -> Result<Framing, End> {
     loop {
-        match connection.read().await {
+        match read(connection, reader, record, limits, timer.as_mut()).await? {
             Ok(0) => return Err(End::Closed),
             Ok(_) => reader.begin_read(),
             Err(e) => return Err(End::Broken(e)),
@@ -258,5 +253,65 @@ async fn read_head(
         let framing = head.framing;
         reader.take_head(head).map_err(End::Malformed)?;
         return Ok(framing);
+    }
+}
+
+/// The limits of one request, which share one timer.
+struct Limits {
+    timeouts: Timeouts,
+    streaming: bool,
+}
+
+impl Limits {
+    /// The limit that runs out next, and the time left to it.
+    fn next(&self, record: &Record, last_event_ns: Option<u64>) -> (Limit, Duration) {
+        let Timeouts { first_token, stall, total, .. } = self.timeouts;
+        let now = now_ns();
+        let left = |since_ns: Option<u64>, limit: Duration| {
+            limit.saturating_sub(Duration::from_nanos(now.saturating_sub(since_ns.unwrap_or(now))))
+        };
+        let whole = (Limit::Total, left(record.sent_ns, total));
+        let part = match record.first_token_ns {
+            _ if !self.streaming => return whole,
+            None => (Limit::FirstToken, left(record.sent_ns, first_token)),
+            Some(_) => (Limit::Stall, left(last_event_ns, stall)),
+        };
+        if part.1 < whole.1 { part } else { whole }
+    }
+
+    fn rearm(&self, timer: Pin<&mut Sleep>, record: &Record, reader: &ResponseReader) {
+        timer.reset(Instant::now() + self.next(record, reader.last_event_ns()).1);
+    }
+
+    fn of(&self, limit: Limit) -> Duration {
+        match limit {
+            Limit::FirstToken => self.timeouts.first_token,
+            Limit::Stall => self.timeouts.stall,
+            Limit::Total => self.timeouts.total,
+        }
+    }
+}
+
+/// Reads, or gives up at a limit. What is there to be read is read, however late it is.
+async fn read(
+    connection: &mut Connection,
+    reader: &ResponseReader,
+    record: &Record,
+    limits: &Limits,
+    mut timer: Pin<&mut Sleep>,
+) -> Result<io::Result<usize>, End> {
+    loop {
+        tokio::select! {
+            biased;
+            read = connection.read() => return Ok(read),
+            () = timer.as_mut() => {
+                let (limit, left) = limits.next(record, reader.last_event_ns());
+                if left.is_zero() {
+                    return Err(End::TimedOut(limit, limits.of(limit)));
+                }
+                // Events have come since it was set.
+                limits.rearm(timer.as_mut(), record, reader);
+            }
+        }
     }
 }

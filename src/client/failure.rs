@@ -23,6 +23,17 @@ pub enum FailureClass {
     Cancelled,
 }
 
+impl FailureClass {
+    /// Whether the same request might succeed if it were sent again.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Connect | Self::Timeout | Self::StreamError | Self::Truncated | Self::Reset => true,
+            Self::Http(status) => matches!(status, 408 | 429 | 500..),
+            Self::Empty | Self::Malformed | Self::Cancelled => false,
+        }
+    }
+}
+
 impl fmt::Display for FailureClass {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {

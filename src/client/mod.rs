@@ -19,20 +19,22 @@ mod server_info;
 mod server_url;
 mod sse;
 mod stamp;
+mod target;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use event::{Answer, Event, Usage, error_message};
-pub use exchange::{Client, ConnectionStats, Target};
+pub use exchange::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
 pub(crate) use lateness::histogram;
 pub use lateness::{Lateness, ReadLateness};
 pub use per_thread::PerThread;
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Api, Headers, RequestWriter, Sampling};
-pub use server_info::{ServerError, ServerInfo, model_ids};
+pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};
 pub use stamp::StampSource;
+pub use target::{Target, Timeouts, Trust};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

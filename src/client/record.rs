@@ -29,6 +29,8 @@ pub struct Record {
     pub token_events: u32,
     /// Token events that came in one read with an earlier one, and share its time.
     pub coalesced_events: u32,
+    /// How often it was sent again after a failure; its times count from the first send.
+    pub retries: u32,
     /// The last finish reason.
     pub finish_reason: Option<String>,
     /// Tokens as the server reports them.
@@ -87,6 +89,7 @@ impl Record {
             gaps: Vec::new(),
             token_events: 0,
             coalesced_events: 0,
+            retries: 0,
             finish_reason: None,
             usage: None,
             text: None,

@@ -1,6 +1,6 @@
 //! One response as it arrives: from stamped bytes to events, and from events to an outcome.
 
-use std::io;
+use std::{io, time::Duration};
 
 use super::{
     event::{Answer, Event, error_message},
@@ -12,7 +12,7 @@ use super::{
 
 /// Most bytes of one server-sent event.
 const MAX_EVENT: usize = 16 << 20;
-/// Most bytes of a response that is not streamed.
+/// Most bytes of one response, streamed or not.
 const MAX_BODY: usize = 64 << 20;
 /// Most bytes of an error response that are looked at.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -26,10 +26,21 @@ pub enum End {
     Closed,
     /// The connection failed.
     Broken(io::Error),
-    /// The time limit of the request, in seconds.
-    TimedOut(f64),
+    /// A time limit, and how long it was.
+    TimedOut(Limit, Duration),
     /// What came is not the protocol.
     Malformed(Failure),
+}
+
+/// The time limits of a request once it is sent; see [`Timeouts`](super::Timeouts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// To the first token.
+    FirstToken,
+    /// To the next event.
+    Stall,
+    /// To the end.
+    Total,
 }
 
 /// How the body is read.
@@ -44,6 +55,8 @@ enum Mode {
 pub struct ResponseReader {
     sse: SseDecoder,
     body: Vec<u8>,
+    /// Bytes of the body so far.
+    received: usize,
     streaming: bool,
     mode: Mode,
     head: Option<Head>,
@@ -67,6 +80,7 @@ impl ResponseReader {
         Self {
             sse: SseDecoder::new(MAX_EVENT),
             body: Vec::new(),
+            received: 0,
             streaming,
             mode: Mode::Json,
             head: None,
@@ -85,6 +99,7 @@ impl ResponseReader {
     pub fn reset(&mut self) {
         self.sse.reset();
         self.body.clear();
+        self.received = 0;
         self.head = None;
         let state = &mut self.state;
         state.answer.clear();
@@ -131,15 +146,16 @@ impl ResponseReader {
 
     /// Takes payload bytes of the body, which were read at that time.
     pub fn take_payload(&mut self, bytes: &[u8], at_ns: u64, record: &mut Record) {
+        self.received += bytes.len();
         match self.mode {
+            Mode::Events | Mode::Json if self.received > MAX_BODY => {
+                self.state.fail(format!("the response is larger than {} MiB", MAX_BODY >> 20));
+            }
             Mode::Events => {
                 let state = &mut self.state;
                 if self.sse.feed(bytes, |item| state.take_item(item, at_ns, record)).is_err() {
                     state.fail(format!("an event is larger than {} MiB", MAX_EVENT >> 20));
                 }
-            }
-            Mode::Json if self.body.len() + bytes.len() > MAX_BODY => {
-                self.state.fail(format!("the body is larger than {} MiB", MAX_BODY >> 20));
             }
             Mode::Json => {
                 self.body.extend_from_slice(bytes);
@@ -150,6 +166,16 @@ impl ResponseReader {
                 self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
         }
+    }
+
+    /// Whether a stream was asked for.
+    pub fn is_streaming(&self) -> bool {
+        self.streaming
+    }
+
+    /// When the last event that is no ping arrived.
+    pub fn last_event_ns(&self) -> Option<u64> {
+        self.state.last_event_ns
     }
 
     /// Whether `[DONE]` has come.
@@ -246,11 +272,7 @@ impl ResponseReader {
             return (!has_token).then(|| Failure::new(FailureClass::Empty, "the response ended without any token"));
         }
         Some(match end {
-            End::TimedOut(limit) if record.first_token_ns.is_some() => Failure::new(
-                FailureClass::Timeout,
-                format!("not ended within {limit} s; {} token events had come", record.token_events),
-            ),
-            End::TimedOut(limit) => Failure::new(FailureClass::Timeout, format!("no token within {limit} s")),
+            End::TimedOut(limit, time) => Failure::new(FailureClass::Timeout, self.timed_out(limit, time, record)),
             End::Broken(e) => Failure::new(FailureClass::Reset, format!("the connection broke: {e}")),
             End::Closed if self.head.is_none() => {
                 Failure::new(FailureClass::Reset, "the server closed the connection instead of answering")
@@ -260,6 +282,18 @@ impl ResponseReader {
                 Failure::new(FailureClass::Truncated, message)
             }
         })
+    }
+
+    fn timed_out(&self, limit: Limit, time: Duration, record: &Record) -> String {
+        let seconds = time.as_secs_f64();
+        let events = record.token_events;
+        match limit {
+            Limit::FirstToken if self.head.is_none() => format!("no answer within {seconds} s (--first-token-timeout)"),
+            Limit::FirstToken => format!("no token within {seconds} s (--first-token-timeout)"),
+            Limit::Stall => format!("nothing more came for {seconds} s (--stall-timeout), after {events} token events"),
+            Limit::Total if events == 0 => format!("no whole answer within {seconds} s (--timeout)"),
+            Limit::Total => format!("not ended within {seconds} s (--timeout); {events} token events had come"),
+        }
     }
 }
 

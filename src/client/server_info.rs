@@ -53,11 +53,26 @@ pub enum ServerError {
         /// Those it lists.
         served: String,
     },
+    /// It was waited for in vain.
+    #[error("the server {url} was not ready within {seconds} s (--wait-ready); at last: {last}")]
+    NotReady {
+        /// The server.
+        url: String,
+        /// How long it was waited for.
+        seconds: f64,
+        /// What it said, or the system.
+        last: String,
+    },
+    /// The run was stopped while it was waited for.
+    #[error("stopped while waiting for the server")]
+    Interrupted,
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
 }
 
+/// How often a server is asked whether it is ready.
+const POLL: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl ServerInfo {
@@ -127,6 +142,61 @@ impl ServerInfo {
     }
 }
 
+/// Waits until the server says that it is ready: by `/health`, or where it has no such path, by `/v1/models`. `tell` hears
+/// each new reason to wait.
+///
+/// # Errors
+/// [`ServerError::NotReady`] where the time is over before.
+pub async fn wait_until_ready(
+    target: &Target,
+    headers: &Headers,
+    patience: Duration,
+    tell: impl Fn(&str),
+) -> Result<(), ServerError> {
+    let client = http_client(target)?;
+    let started = tokio::time::Instant::now();
+    let mut last = String::new();
+    loop {
+        let left = patience.saturating_sub(started.elapsed());
+        let why = match tokio::time::timeout(left, not_ready(&client, target, headers)).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(why)) => why,
+            Err(_) if last.is_empty() => "no answer".to_owned(),
+            Err(_) => last.clone(),
+        };
+        if why != last {
+            tell(&format!("Waiting for {}: {why}", target.url));
+            last = why;
+        }
+        if started.elapsed() >= patience {
+            return Err(ServerError::NotReady { url: target.url.to_string(), seconds: patience.as_secs_f64(), last });
+        }
+        tokio::time::sleep(POLL.min(patience.saturating_sub(started.elapsed()))).await;
+    }
+}
+
+/// Why the server can't be measured yet.
+async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers) -> Option<String> {
+    for path in ["/health", "/v1/models"] {
+        let mut request = client.get(target.url.join(path));
+        for (name, value) in headers.iter() {
+            request = request.header(name, value);
+        }
+        match request.send().await {
+            Ok(response) if response.status().is_success() => return None,
+            Ok(response) if matches!(response.status().as_u16(), 404 | 405) => {}
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body = response.bytes().await.unwrap_or_default();
+                return Some(format!("{status} to GET {path}: {}", error_message(&body)));
+            }
+            Err(e) => return Some(root_cause(&e)),
+        }
+    }
+    // It answers, and has neither path: what is wrong with it is for the benchmark to find.
+    None
+}
+
 /// The ids in a `/v1/models` answer; notes the first model's owner and context length.
 pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<String>> {
     let list: Value = serde_json::from_slice(body).ok()?;
@@ -144,7 +214,7 @@ pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<Stri
 fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
     let builder = reqwest::Client::builder()
         .no_proxy()
-        .connect_timeout(target.connect_timeout)
+        .connect_timeout(target.timeouts.connect)
         .redirect(reqwest::redirect::Policy::none());
     #[cfg(feature = "tls")]
     let builder = builder.tls_backend_preconfigured(match &target.tls {

@@ -142,7 +142,9 @@ fn new_name(name: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name {
         // Slots of the run itself, and folders of criterion's.
-        "new" | "base" | "change" | "report" => Err("that name is taken by the harness: choose another".to_owned()),
+        "new" | "base" | "change" | "report" | "partial" => {
+            Err("that name is taken by the harness: choose another".to_owned())
+        }
         name if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) => {
             Err("a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`".to_owned())
         }

@@ -25,7 +25,11 @@ pub struct ConfigFile {
 const GLOBAL: &[&str] = &[
     "server",
     "api_key_env",
+    "api_key_file",
+    "ca_file",
+    "insecure",
     "header",
+    "wait_ready",
     "engine",
     "csv",
     "csv_format",
@@ -52,6 +56,8 @@ impl ConfigFile {
         let folder = path.parent().unwrap_or(Path::new(""));
         for settings in std::iter::once(&mut file.settings).chain(file.workloads.values_mut()) {
             let paths = [
+                &mut settings.api_key_file,
+                &mut settings.ca_file,
                 &mut settings.tokenizer,
                 &mut settings.csv,
                 &mut settings.history,

@@ -6,11 +6,11 @@ use super::{
     Cli, ConfigError, ConfigFile, CsvFormat, FailOn, OutputFormat, Settings, error::nearest, load::load_points,
 };
 use crate::{
-    client::{Headers, Sampling, ServerUrl},
+    client::{Headers, Sampling, ServerUrl, Timeouts, Trust},
     compare::Terms,
     dataset::Policy,
     engine::EngineConfig,
-    load::LoadPoint,
+    load::{FailureBudget, LoadPoint},
     stats::{Latency, Metric, Point},
 };
 
@@ -21,6 +21,8 @@ pub struct Plan {
     pub benchmarks: Vec<Benchmark>,
     /// What is measured.
     pub server: ServerSpec,
+    /// How long a server that is not ready is waited for.
+    pub wait_ready: Duration,
     /// Threads that the clients run on.
     pub client_threads: usize,
     /// Level of the confidence intervals.
@@ -54,6 +56,8 @@ pub enum ServerSpec {
         url: ServerUrl,
         /// Sent with every request, the key among them.
         headers: Headers,
+        /// Whose certificates are believed.
+        trust: Trust,
     },
 }
 
@@ -91,10 +95,12 @@ pub struct Workload {
     pub model: Option<String>,
     /// What is asked beside the prompt.
     pub sampling: Sampling,
-    /// Limit for one request.
-    pub timeout: Duration,
-    /// Limit for opening a connection.
-    pub connect_timeout: Duration,
+    /// How long each part of a request may take.
+    pub timeouts: Timeouts,
+    /// How many requests of a pass may fail.
+    pub max_failures: FailureBudget,
+    /// How often a failed request is sent again.
+    pub retries: u32,
     /// What a comparison goes by.
     pub terms: Terms,
 }
@@ -168,6 +174,10 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
     Ok(Plan {
         benchmarks,
         server: server(&top, tiny, cli.list)?,
+        wait_ready: match top.wait_ready {
+            Some(0.0) | None => Duration::ZERO,
+            Some(value) => seconds("--wait-ready", value)?,
+        },
         client_threads: client_threads(&top)?,
         confidence_level: confidence_level(&top)?,
         fail_on: top.fail_on.unwrap_or_default(),
@@ -261,9 +271,21 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         warmup: if tiny { Some(1) } else { settings.warmup },
         model: if tiny { None } else { settings.model.clone() },
         sampling,
-        timeout: seconds("--timeout", settings.timeout.unwrap_or(600.0))?,
-        connect_timeout: seconds("--connect-timeout", settings.connect_timeout.unwrap_or(10.0))?,
+        timeouts: timeouts(settings)?,
+        max_failures: settings.max_failures.unwrap_or_default(),
+        retries: settings.retries.unwrap_or(0),
         terms: terms(settings, live)?,
+    })
+}
+
+fn timeouts(settings: &Settings) -> Result<Timeouts, ConfigError> {
+    let default = Timeouts::default();
+    let limit = |flag, value: Option<f64>, default| value.map_or(Ok(default), |value| seconds(flag, value));
+    Ok(Timeouts {
+        connect: limit("--connect-timeout", settings.connect_timeout, default.connect)?,
+        first_token: limit("--first-token-timeout", settings.first_token_timeout, default.first_token)?,
+        stall: limit("--stall-timeout", settings.stall_timeout, default.stall)?,
+        total: limit("--timeout", settings.timeout, default.total)?,
     })
 }
 
@@ -306,11 +328,9 @@ fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigEr
     })?;
     let mut headers = Headers::default();
     // Listing must work without the key.
-    if let Some(name) = top.api_key_env.as_ref().filter(|_| !list) {
-        let key = std::env::var(name)
-            .map_err(|_| ConfigError::value("--api-key-env", format!("the variable {name} is not set")))?;
+    if let Some((flag, key)) = if list { None } else { api_key(top)? } {
         let bearer = format!("Bearer {}", key.trim());
-        headers.push("authorization", &bearer).map_err(|why| ConfigError::value("--api-key-env", why))?;
+        headers.push("authorization", &bearer).map_err(|why| ConfigError::value(flag, why))?;
     }
     for line in top.header.iter().flatten() {
         let (name, value) = line
@@ -318,7 +338,32 @@ fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigEr
             .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
         headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
     }
-    Ok(ServerSpec::Live { url, headers })
+    let trust = match (&top.ca_file, top.insecure.unwrap_or(false)) {
+        (Some(_), true) => {
+            return Err(ConfigError::value("--insecure", "with it no certificate is checked: leave out --ca-file"));
+        }
+        (Some(path), false) => Trust::CaFile(path.clone()),
+        (None, true) => Trust::Anyone,
+        (None, false) => Trust::Platform,
+    };
+    Ok(ServerSpec::Live { url, headers, trust })
+}
+
+/// The key, and the flag that named its place.
+fn api_key(top: &Settings) -> Result<Option<(&'static str, String)>, ConfigError> {
+    match (&top.api_key_env, &top.api_key_file) {
+        (Some(_), Some(_)) => Err(ConfigError::value("--api-key-file", "--api-key-env names another key: use one")),
+        (Some(name), None) => match std::env::var(name) {
+            Ok(key) => Ok(Some(("--api-key-env", key))),
+            Err(_) => Err(ConfigError::value("--api-key-env", format!("the variable {name} is not set"))),
+        },
+        (None, Some(path)) => match std::fs::read_to_string(path) {
+            Ok(key) if !key.trim().is_empty() => Ok(Some(("--api-key-file", key))),
+            Ok(_) => Err(ConfigError::value("--api-key-file", format!("{} is empty", path.display()))),
+            Err(e) => Err(ConfigError::value("--api-key-file", format!("{}: {e}", path.display()))),
+        },
+        (None, None) => Ok(None),
+    }
 }
 
 /// The text of a URL, without what may be a password in it.

@@ -9,7 +9,7 @@ use crate::{
     client::Api,
     dataset::Policy,
     engine::EngineConfig,
-    load::{Arrival, RequestRate},
+    load::{Arrival, FailureBudget, RequestRate},
     stats::Metric,
 };
 
@@ -91,16 +91,34 @@ settings! {
     /// Environment variable that holds the API key, sent as a bearer token
     #[arg(long, env = "TACHOMETER_API_KEY_ENV", value_name = "NAME", help_heading = "Server")]
     api_key_env: String,
+    /// File that holds the API key, sent as a bearer token
+    #[arg(long, env = "TACHOMETER_API_KEY_FILE", value_name = "PATH", help_heading = "Server")]
+    api_key_file: PathBuf,
     /// Header to send with every request, `name: value`; may be repeated. Values appear in no file and no message
     #[arg(long, env = "TACHOMETER_HEADER", value_name = "HEADER", help_heading = "Server", hide_env_values = true)]
     #[serde(deserialize_with = "one_or_many")]
     header: Vec<String>,
+    /// PEM file of the certificates that are believed, in place of the platform's
+    #[arg(long, env = "TACHOMETER_CA_FILE", value_name = "PATH", help_heading = "Server")]
+    ca_file: PathBuf,
+    /// Whether https servers go unverified; warns each time [default: false]
+    #[arg(long, env = "TACHOMETER_INSECURE", value_name = "BOOL", help_heading = "Server", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    insecure: bool,
     /// Limit for one request, in seconds from its send to its end [default: 600]
     #[arg(long, env = "TACHOMETER_TIMEOUT", value_name = "SECONDS", help_heading = "Server")]
     timeout: f64,
     /// Limit for opening a connection, in seconds [default: 10]
     #[arg(long, env = "TACHOMETER_CONNECT_TIMEOUT", value_name = "SECONDS", help_heading = "Server")]
     connect_timeout: f64,
+    /// Limit for the first token of a stream, in seconds from the send [default: 300]
+    #[arg(long, env = "TACHOMETER_FIRST_TOKEN_TIMEOUT", value_name = "SECONDS", help_heading = "Server")]
+    first_token_timeout: f64,
+    /// Limit for the next event of a stream once its first token has come, in seconds [default: 60]
+    #[arg(long, env = "TACHOMETER_STALL_TIMEOUT", value_name = "SECONDS", help_heading = "Server")]
+    stall_timeout: f64,
+    /// Wait so many seconds for a server that is not there or not ready, before each benchmark [default: 0]
+    #[arg(long, env = "TACHOMETER_WAIT_READY", value_name = "SECONDS", help_heading = "Server")]
+    wait_ready: f64,
     /// The embedded engine's behaviour, as key=value,…: instance_num, decode_step_ms, decode_per_request_us, prefill_tokens_per_s, kv_tokens, jitter
     #[arg(long, env = "TACHOMETER_ENGINE", value_name = "KEY=VALUE,…", help_heading = "Server")]
     #[serde(deserialize_with = "from_text")]
@@ -164,6 +182,13 @@ settings! {
     /// Open loop: a request that would be one more than this in flight waits, and its wait is reported [default: no limit]
     #[arg(long, env = "TACHOMETER_MAX_IN_FLIGHT", value_name = "N", help_heading = "Load")]
     max_in_flight: usize,
+    /// Most requests of a pass that may fail, a number or a share such as 5%; one more ends the benchmark [default: 10%]
+    #[arg(long, env = "TACHOMETER_MAX_FAILURES", value_name = "N|SHARE", help_heading = "Load")]
+    #[serde(deserialize_with = "number_or_text")]
+    max_failures: FailureBudget,
+    /// Times that a failed request is sent again where that may help; its latency counts from the first send, and the report says how many were [default: 0]
+    #[arg(long, env = "TACHOMETER_RETRIES", value_name = "N", help_heading = "Load")]
+    retries: u32,
     /// Requests sent before the first pass, on prompts that are not measured [default: 16, at most the concurrency]
     #[arg(long, env = "TACHOMETER_WARMUP", value_name = "N", help_heading = "Load")]
     warmup: usize,
@@ -242,6 +267,23 @@ fn from_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
+
+fn number_or_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = match NumberOrText::deserialize(deserializer)? {
+        NumberOrText::Number(number) => number.to_string(),
+        NumberOrText::Text(text) => text,
+    };
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 #[derive(Deserialize)]

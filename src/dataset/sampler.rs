@@ -67,15 +67,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    fn admit(self, prompt: usize, answer: usize) -> bool {
-        prompt >= self.min_tokens
-            && answer >= self.min_tokens
-            && prompt <= self.max_prompt
-            && prompt + answer <= self.max_total
-    }
-}
-
 /// Draws the prompts of any number of passes from one dataset, reading and tokenizing it once.
 pub struct Sampler {
     dataset: ShareGpt,
@@ -159,32 +150,25 @@ impl Sampler {
     }
 
     fn admit(&mut self, batch: &mut Vec<(Place, String, String)>) -> Result<(), DatasetError> {
-        let sized: Result<Vec<Sized>, DatasetError> =
+        let sized: Result<Vec<Option<Sized>>, DatasetError> =
             batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
-        let fitting: Vec<Sized> = sized?.into_iter().filter(|row| self.fits(row)).collect();
-        self.rows.extend(fitting);
+        self.rows.extend(sized?.into_iter().flatten());
         batch.clear();
         Ok(())
     }
 
-    /// Counts the tokens of a conversation; an answer whose prompt is already out of the limits counts as none, and does not
-    /// fit either.
-    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Sized, DatasetError> {
-        let count = |text| {
-            let tokens = self.tokenizer.count(text, self.policy.counts_specials());
-            tokens.map(|n| u32::try_from(n).unwrap_or(u32::MAX)).map_err(|why| DatasetError::Tokenize {
-                path: self.dataset.name(),
-                index: place.index as usize,
-                why,
-            })
+    /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
+    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Sized>, DatasetError> {
+        let Limits { min_tokens, max_prompt, max_total } = self.limits;
+        let count = |text, most| {
+            let tokens = self.tokenizer.count_up_to(text, self.policy.counts_specials(), most);
+            let tokens = tokens.map(|n| n.filter(|&n| n >= min_tokens));
+            tokens.map_err(|why| DatasetError::Tokenize { path: self.dataset.name(), index: place.index as usize, why })
         };
-        let prompt_tokens = count(prompt)?;
-        let may_fit = (self.limits.min_tokens..=self.limits.max_prompt).contains(&(prompt_tokens as usize));
-        Ok(Sized { place, prompt_tokens, output_tokens: if may_fit { count(answer)? } else { 0 } })
-    }
-
-    fn fits(&self, row: &Sized) -> bool {
-        self.limits.admit(row.prompt_tokens as usize, row.output_tokens as usize)
+        let Some(prompt_tokens) = count(prompt, max_prompt)? else { return Ok(None) };
+        let Some(output_tokens) = count(answer, max_total.saturating_sub(prompt_tokens))? else { return Ok(None) };
+        // Both are within the limits.
+        Ok(Some(Sized { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
     }
 
     /// The prompts that this seed chooses, in the order in which they are sent.
@@ -219,14 +203,14 @@ impl Sampler {
                     return Ok(chosen);
                 }
                 let texts = self.dataset.load(places)?;
-                let sized: Result<Vec<Sized>, DatasetError> = places
+                let sized: Result<Vec<Option<Sized>>, DatasetError> = places
                     .par_iter()
                     .zip(&texts)
                     .map(|(place, text)| self.size(*place, &text.prompt, &text.answer))
                     .collect();
-                let fitting = sized?.into_iter().zip(texts).filter(|(row, _)| self.fits(row));
+                let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some(prompt(&row?, text.prompt)));
                 let room = num_prompts - chosen.len();
-                chosen.extend(fitting.map(|(row, text)| prompt(&row, text.prompt)).take(room));
+                chosen.extend(fitting.take(room));
             }
         }
         match chosen.len() {

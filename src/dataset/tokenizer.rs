@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tokenizers::{Model, OffsetReferential, OffsetType, PostProcessor, PreTokenizer, TruncationDirection};
 
 use super::DatasetError;
 
@@ -129,6 +130,34 @@ impl Tokenizer {
             Kind::SentencePiece(model) => Ok(model.count(text)? + usize::from(specials && model.adds_bos)),
         }
     }
+
+    /// As [`Tokenizer::count`], but `None` where there are more than `most`, which is known as soon as there are.
+    ///
+    /// # Errors
+    /// What the tokenizer said.
+    pub fn count_up_to(&self, text: &str, specials: bool, most: usize) -> Result<Option<usize>, String> {
+        let tokens = match &self.kind {
+            // One that cuts or pads texts has its own idea of when to stop.
+            Kind::HuggingFace(t) if t.get_truncation().is_none() && t.get_padding().is_none() => {
+                count_until(t, text, most.saturating_add(1)).map_err(|e| e.to_string())?
+                    + t.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false))
+            }
+            _ => self.count(text, specials)?,
+        };
+        Ok(Some(tokens).filter(|&tokens| tokens <= most))
+    }
+}
+
+/// The tokens of a text, or of its beginning once there are so many. The steps are those of the tokenizer's own `encode`,
+/// which stops at its truncation in the same way.
+fn count_until(tokenizer: &tokenizers::Tokenizer, text: &str, enough: usize) -> tokenizers::Result<usize> {
+    let mut pieces = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), text);
+    if let Some(splitter) = tokenizer.get_pre_tokenizer() {
+        splitter.pre_tokenize(&mut pieces)?;
+    }
+    tokenizer.get_model().tokenize_in_pretokenized(&mut pieces, Some((enough, TruncationDirection::Right)))?;
+    let pieces = pieces.get_splits(OffsetReferential::Normalized, OffsetType::None);
+    Ok(pieces.iter().map(|(_, _, tokens)| tokens.as_ref().map_or(0, Vec::len)).sum())
 }
 
 fn adds_bos(model: &Path) -> bool {
@@ -153,6 +182,29 @@ mod tests {
             let message = Tokenizer::load(fixtures.join(path)).err().unwrap().to_string();
             assert!(message.contains(expected) && message.contains(path), "{message}");
         }
+    }
+
+    #[test]
+    fn a_count_that_stops_is_the_whole_count_where_that_fits() {
+        let tokenizer = crate::fixtures::tokenizer().unwrap();
+        let mut texts = vec![String::new(), "<s>".to_owned(), "the<s> server</s>".repeat(9)];
+        let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
+        fixture
+            .scan(|_, c| {
+                texts.extend([c.prompt, c.answer]);
+                Ok(())
+            })
+            .unwrap();
+        for text in &texts {
+            for specials in [false, true] {
+                let whole = tokenizer.count(text, specials).unwrap();
+                for most in [whole, whole + 1, 100, whole.saturating_sub(1), whole / 2] {
+                    let counted = tokenizer.count_up_to(text, specials, most).unwrap();
+                    assert_eq!(counted, (whole <= most).then_some(whole), "{text:?}, at most {most}");
+                }
+            }
+        }
+        assert!(texts.len() > 2000);
     }
 
     #[cfg(feature = "sentencepiece")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::RunError;
 use crate::{
-    baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, Store, StoreError, write_whole},
+    baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, PARTIAL, Store, StoreError, write_whole},
     compare::Calibration,
     config::{Cli, Plan},
     report::{Report, append_csv, write_criterion, write_criterion_change},
@@ -91,6 +91,7 @@ impl<'a> Baselines<'a> {
         let (criterion, resamples) = (self.store.criterion(), self.plan.nresamples);
         self.store.retire_last_run(&report.id)?;
         self.write_report(report)?;
+        self.store.remove_partial(&report.id);
         if let Some(last) = &earlier.last_run {
             write_criterion(&criterion, BASE, last, resamples)?;
         }
@@ -102,6 +103,14 @@ impl<'a> Baselines<'a> {
         append_csv(&self.csv(), self.plan.csv_format, report)?;
         self.history.append(&Report { comparison: None, ..report.clone() })?;
         Ok(())
+    }
+
+    /// Keeps what there is of a run that ended early; gives the file.
+    pub fn keep_partial(&self, report: &Report) -> Result<PathBuf, RunError> {
+        let path = self.store.report(&report.id, PARTIAL);
+        let json = report.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
+        write_whole(&path, json.as_bytes())?;
+        Ok(path)
     }
 
     /// Writes the report anew, with the verdicts that all benchmarks together led to.

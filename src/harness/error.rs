@@ -57,6 +57,28 @@ pub enum RunError {
         /// Each class with its count and one example.
         failures: String,
     },
+    /// More requests failed than may.
+    #[error(
+        "pass {pass} was given up: {failed} of the {sent} requests sent failed, and of its {prompts} up to {budget} may \
+         (--max-failures): {failures}"
+    )]
+    TooManyFailures {
+        /// Which pass, from 0.
+        pass: usize,
+        /// How many failed, those in flight at the end included.
+        failed: usize,
+        /// How many were sent.
+        sent: usize,
+        /// How many it should have been.
+        prompts: usize,
+        /// How many may fail.
+        budget: crate::load::FailureBudget,
+        /// Each class with its count and one example.
+        failures: String,
+    },
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
     /// Output tokens could not be counted.
     #[error("cannot count the output tokens: {0}")]
     Count(String),

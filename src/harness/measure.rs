@@ -5,13 +5,15 @@ use std::io::{Write, stderr, stdout};
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
-    run::{Output, Ready},
+    run::{Output, Ready, failures},
     session::Session,
 };
 use crate::{
     baseline::{BaselineError, Commit, write_whole},
     compare::{Calibration, Comparison, settle},
     config::{Benchmark, FailOn, OutputFormat, Plan},
+    load::StopReason,
+    metrics::PassMetrics,
     report::{
         Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_history,
         print_verdicts,
@@ -38,7 +40,11 @@ pub fn measure(
             let ready = Ready::new(session, benchmark, output)?;
             ready.warm_up()?;
             let passes = benchmark.workload.sample_size;
-            ready.report(ready.run(0..passes, passes)?, commit)
+            let run = ready.run(0..passes, passes)?;
+            if let Some(reason) = run.stopped {
+                return Err(ended_early(session, baselines, benchmark, ready.report(run, commit), reason, output));
+            }
+            ready.report(run, commit)
         }
     };
     let Earlier { baseline, calibration, .. } = &earlier;
@@ -77,8 +83,15 @@ pub fn calibrate(
     let earlier = baselines.store.read_calibration(&benchmark.name)?;
     let ready = Ready::new(session, benchmark, output)?;
     ready.warm_up()?;
-    let first = ready.report(ready.run(0..passes, 2 * passes)?, commit.clone());
-    let second = ready.report(ready.run(passes..2 * passes, 2 * passes)?, commit);
+    let half = |numbers| {
+        let run = ready.run(numbers, 2 * passes)?;
+        match run.stopped {
+            None => Ok(ready.report(run, commit.clone())),
+            Some(reason) => Err(why_ended(benchmark, run.passes.last(), run.passes.len(), reason)),
+        }
+    };
+    let first = half(0..passes)?;
+    let second = half(passes..2 * passes)?;
     let calibration = Calibration::of(&first, second, session.plan.confidence_level);
     let calibration = match &earlier {
         Some(earlier) => calibration.with_earlier(earlier),
@@ -89,6 +102,44 @@ pub fn calibrate(
     let path = baselines.keep_calibration(&calibration)?;
     output.status(&format!("The noise floor of {} is kept in {}", benchmark.name, path.display()));
     Ok(())
+}
+
+/// Shows and keeps what there is of a run that ended early, apart from whole runs; gives the reason as an error.
+fn ended_early(
+    session: &Session,
+    baselines: &Baselines,
+    benchmark: &Benchmark,
+    report: Report,
+    reason: StopReason,
+    output: Output,
+) -> RunError {
+    let why = why_ended(benchmark, report.passes.last(), report.passes.len(), reason);
+    if report.passes.is_empty() {
+        return why;
+    }
+    if matches!(session.plan.output_format, OutputFormat::Criterion | OutputFormat::Github) {
+        // Whether or not it can be printed, the reason is what counts.
+        _ = print_block(&mut stdout().lock(), &report, output.style);
+    }
+    match baselines.keep_partial(&report) {
+        Ok(path) => output.status(&format!("What there is of {}: {}", benchmark.name, path.display())),
+        Err(e) => _ = writeln!(stderr(), "error: {}: {e}", benchmark.name),
+    }
+    why
+}
+
+fn why_ended(benchmark: &Benchmark, last: Option<&PassMetrics>, passes: usize, reason: StopReason) -> RunError {
+    match (reason, last) {
+        (StopReason::Failures, Some(pass)) => RunError::TooManyFailures {
+            pass: passes - 1,
+            failed: pass.failed,
+            sent: pass.completed + pass.failed,
+            prompts: benchmark.workload.num_prompts,
+            budget: benchmark.workload.max_failures,
+            failures: failures(pass),
+        },
+        _ => RunError::Interrupted,
+    }
 }
 
 fn lock(baselines: &Baselines, output: Output) -> Result<crate::baseline::Lock, RunError> {

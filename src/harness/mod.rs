@@ -22,8 +22,10 @@ use run::{Output, smoke_test};
 use session::Session;
 
 use crate::{
-    config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, check_environment, plan},
+    client::Trust,
+    config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, ServerSpec, check_environment, plan},
     dataset::dump_workload,
+    load::{Stop, StopReason, raise_open_files_limit},
     report::{Report, Style},
 };
 
@@ -33,6 +35,8 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_REGRESSION: u8 = 3;
 /// Anything else that failed, as with libtest.
 const EXIT_FAILED: u8 = 101;
+/// Ctrl-C or SIGTERM, as shells say it.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// The `main` of a bench target: reads the command line, and lists, tests or measures.
 ///
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(match e {
                 RunError::Config(_) => EXIT_USAGE,
                 RunError::Regressed(_) => EXIT_REGRESSION,
+                RunError::Interrupted => EXIT_INTERRUPTED,
                 _ => EXIT_FAILED,
             })
         }
@@ -85,7 +90,8 @@ fn run(cli: &Cli) -> Result<(), RunError> {
         let names: Vec<&str> = plan.benchmarks.iter().map(|b| b.name.as_str()).collect();
         _ = writeln!(stderr(), "no benchmark matches; there are: {}", names.join(", "));
     }
-    let session = Session::new(&plan);
+    let stop = Stop::default();
+    let session = Session::new(&plan, stop.clone());
     let failed = |failed: usize| RunError::Failed { failed, of: selected.len() };
     if tiny {
         let results = selected.iter().map(|benchmark| told(benchmark, smoke_test(&session, benchmark)));
@@ -99,23 +105,59 @@ fn run(cli: &Cli) -> Result<(), RunError> {
         return show_history(&plan, &baselines, &|name| cli.selects(name), metric, output);
     }
     let commit = baselines.commit();
+    raise_open_files_limit();
+    stop_on_signals(stop.clone());
+    warn_of_trust(&plan);
+    // One that failed keeps no other from running; one that was interrupted does.
+    let interrupted = || stop.reason() == Some(StopReason::Interrupted);
+    let next = |_: &&&Benchmark| {
+        stop.forgive_failures();
+        !interrupted()
+    };
     if cli.calibrate {
         let calibrate = |benchmark: &&Benchmark| {
             told(benchmark, calibrate(&session, &baselines, benchmark, commit.clone(), output))
         };
-        return match selected.iter().map(calibrate).filter(Option::is_none).count() {
+        let done = selected.iter().take_while(next).filter_map(calibrate).count();
+        return match selected.len() - done {
+            _ if interrupted() => Err(RunError::Interrupted),
             0 => Ok(()),
             n => Err(failed(n)),
         };
     }
     let measure =
         |benchmark: &&Benchmark| told(benchmark, measure(&session, &baselines, benchmark, commit.clone(), output));
-    let mut reports: Vec<Report> = selected.iter().filter_map(measure).collect();
+    let mut reports: Vec<Report> = selected.iter().take_while(next).filter_map(measure).collect();
     let regressed = conclude(&plan, &baselines, &mut reports, output)?;
+    if interrupted() {
+        return Err(RunError::Interrupted);
+    }
     if reports.len() < selected.len() {
         return Err(failed(selected.len() - reports.len()));
     }
     if regressed.is_empty() { Ok(()) } else { Err(RunError::Regressed(regressed.join(", "))) }
+}
+
+/// Ctrl-C or SIGTERM ends the run with what it has; the second time, at once.
+fn stop_on_signals(stop: Stop) {
+    let handler = move || {
+        if stop.reason() == Some(StopReason::Interrupted) {
+            std::process::exit(i32::from(EXIT_INTERRUPTED));
+        }
+        stop.stop(StopReason::Interrupted);
+        _ = writeln!(stderr(), "Stopping, and keeping what is complete; once more leaves at once");
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        _ = writeln!(stderr(), "warning: Ctrl-C will lose what is under way: {e}");
+    }
+}
+
+fn warn_of_trust(plan: &Plan) {
+    if let ServerSpec::Live { trust: Trust::Anyone, url, .. } = &plan.server
+        && url.tls
+    {
+        _ = writeln!(stderr(), "warning: --insecure: anybody may pose as {url} and read the key and the prompts");
+    }
 }
 
 /// What a benchmark gave; its error is told, and keeps no other benchmark from running.
@@ -139,7 +181,7 @@ fn dump(plan: &Plan, selected: &[&Benchmark], path: &std::path::Path) -> Result<
         let (a, b) = (&first.workload.name, &other.workload.name);
         return Err(one(format!("the file holds one workload, but `{a}` and `{b}` were selected: add a filter")).into());
     }
-    let session = Session::new(plan);
+    let session = Session::new(plan, Stop::default());
     let workload = session.workload(&first.workload, 0)?;
     let digest = workload.digest(&first.workload.sampling);
     dump_workload(path, &workload, &digest)?;

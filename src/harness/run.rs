@@ -16,9 +16,9 @@ use crate::{
     client::{Record, RequestWriter},
     config::Benchmark,
     dataset::{Digest, Workload},
-    load::{Load, LoadPoint, Pass, PassRecords, Progress, arrivals_ns, run_pass},
+    load::{FailureBudget, Load, LoadPoint, Pass, PassRecords, Progress, StopReason, arrivals_ns, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
-    report::{Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
+    report::{Partial, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
     stats::{Estimate, estimates, estimates_within},
 };
 
@@ -51,9 +51,11 @@ pub struct Ready<'a> {
 
 /// What some passes gave.
 pub struct Passes {
-    passes: Vec<PassMetrics>,
+    pub passes: Vec<PassMetrics>,
     /// Of the last pass.
     records: Vec<Record>,
+    /// Why the last pass ended early, if so.
+    pub stopped: Option<StopReason>,
 }
 
 impl<'a> Ready<'a> {
@@ -63,7 +65,14 @@ impl<'a> Ready<'a> {
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.workload(spec, 0)?;
         let digest = first.digest(&spec.sampling);
-        Ok(Self { session, benchmark, output, first, digest, server: session.server(spec)? })
+        Ok(Self {
+            session,
+            benchmark,
+            output,
+            first,
+            digest,
+            server: session.server(spec, |line| output.status(line))?,
+        })
     }
 
     /// Sends the requests before the first pass.
@@ -81,7 +90,13 @@ impl<'a> Ready<'a> {
         warm.load = LoadPoint::Closed { concurrency: load.connections(requests) };
         let progress = Progress::new("warm-up", requests, true);
         let prefix = request_id_prefix("warmup");
-        let PassRecords { records, .. } = send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
+        // The server may take a few requests to come to itself.
+        warm.workload.max_failures = FailureBudget::Share(1.0);
+        let PassRecords { records, stopped, .. } =
+            send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
+        if stopped.is_some() {
+            return Err(RunError::Interrupted);
+        }
         match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
             Some(failure) if records.iter().all(|record| !record.is_completed()) => {
                 Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
@@ -96,6 +111,7 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let mut passes = Vec::with_capacity(numbers.len());
         let mut last = Vec::new();
+        let mut stopped = None;
         for number in numbers {
             let draw = number % spec.sample_size;
             let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
@@ -107,6 +123,7 @@ impl<'a> Ready<'a> {
             let started_at = timestamp();
             let prefix = request_id_prefix(&format!("p{number}"));
             let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
+            stopped = run.stopped;
             let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
             count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
             if let Some(path) = &self.session.plan.save_requests {
@@ -115,13 +132,21 @@ impl<'a> Ready<'a> {
             let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
             pass.steady = Steady::of(&run.records, load.concurrency());
             pass.digest = workload.digest(&spec.sampling).to_string();
-            if pass.completed == 0 {
-                return Err(all_failed(number, &pass));
+            match (pass.completed, stopped) {
+                // The passes before it have theirs.
+                (0, Some(StopReason::Interrupted)) => {}
+                (0, Some(StopReason::Failures)) if !passes.is_empty() => {}
+                (0, _) => return Err(all_failed(number, &pass)),
+                _ => {
+                    passes.push(pass);
+                    last = run.records;
+                }
             }
-            passes.push(pass);
-            last = run.records;
+            if stopped.is_some() {
+                break;
+            }
         }
-        Ok(Passes { passes, records: last })
+        Ok(Passes { passes, records: last, stopped })
     }
 
     /// Puts passes into a report.
@@ -129,7 +154,10 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
-        let estimates: std::collections::BTreeMap<String, Estimate> = match run.passes.as_slice() {
+        // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
+        let whole = run.passes.len() - usize::from(run.stopped.is_some() && run.passes.len() > 1);
+        let estimates: std::collections::BTreeMap<String, Estimate> = match &run.passes[..whole] {
+            [pass] if run.passes.len() > 1 => estimates_within(pass, &[], level),
             [pass] => estimates_within(pass, &run.records, level),
             passes => estimates(passes, level),
         };
@@ -165,6 +193,7 @@ impl<'a> Ready<'a> {
             estimates,
             passes: run.passes,
             comparison: None,
+            partial: run.stopped.map(|why| Partial { why, passes_wanted: spec.sample_size }),
         }
     }
 }
@@ -174,7 +203,7 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     let Benchmark { name, workload: spec, .. } = benchmark;
     _ = writeln!(stdout(), "Testing {name}");
     let workload = session.workload(spec, 0)?;
-    let server = session.server(spec)?;
+    let server = session.server(spec, |_| {})?;
     let progress = Progress::new(name, workload.prompts.len(), true);
     let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
     let tokenizer = session.tokenizer(None)?;
@@ -209,6 +238,9 @@ fn send(
         load: load(&benchmark.load, workload),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),
+        retries: benchmark.workload.retries,
+        max_failures: Some(benchmark.workload.max_failures.of(workload.prompts.len())),
+        stop: session.stop.clone(),
         progress: progress.clone(),
     };
     let run = run_pass(&pass);
@@ -230,10 +262,15 @@ fn load(point: &LoadPoint, workload: &Workload) -> Load {
 }
 
 fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
+    RunError::AllFailed { pass: number, requests: pass.failed, failures: failures(pass) }
+}
+
+/// Each class with its count and one example.
+pub fn failures(pass: &PassMetrics) -> String {
     let example = |class: &String| pass.failure_examples.get(class).cloned().unwrap_or_default();
     let failures: Vec<String> =
         pass.failures.iter().map(|(class, n)| format!("{n} {class}: {}", example(class))).collect();
-    RunError::AllFailed { pass: number, requests: pass.failed, failures: failures.join("; ") }
+    failures.join("; ")
 }
 
 /// RFC 3339, to the millisecond.

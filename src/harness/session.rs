@@ -1,24 +1,18 @@
 //! What the benchmarks of one run share: made when first needed, and once.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    path::PathBuf,
-    rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc, sync::Arc};
 
 use once_cell::unsync::OnceCell;
 
 use super::RunError;
 use crate::{
     baseline::Store,
-    client::{Headers, Sampling, ServerInfo, ServerUrl, Target},
+    client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
     config::{self, DatasetSpec, Plan, ServerSpec},
     dataset::{Policy, Prompt, Sampler, ShareGpt, Tokenizer, WordList, Workload},
     engine::Engine,
     fixtures,
+    load::Stop,
 };
 
 type Key = (DatasetSpec, Option<PathBuf>, Policy);
@@ -27,6 +21,8 @@ type Key = (DatasetSpec, Option<PathBuf>, Policy);
 pub struct Session<'a> {
     /// What to do.
     pub plan: &'a Plan,
+    /// Ends the run early.
+    pub stop: Stop,
     engine: OnceCell<Engine>,
     info: OnceCell<ServerInfo>,
     tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
@@ -47,9 +43,10 @@ pub struct Server {
 
 impl<'a> Session<'a> {
     /// For this plan; nothing is made yet.
-    pub fn new(plan: &'a Plan) -> Self {
+    pub fn new(plan: &'a Plan, stop: Stop) -> Self {
         Self {
             plan,
+            stop,
             engine: OnceCell::new(),
             info: OnceCell::new(),
             tokenizers: RefCell::default(),
@@ -64,21 +61,26 @@ impl<'a> Session<'a> {
         self.engine.get_or_try_init(start).map(Some)
     }
 
-    /// The server of a workload's requests, asked for its models the first time.
-    pub fn server(&self, workload: &config::Workload) -> Result<Server, RunError> {
-        let (url, headers, embedded) = match (&self.plan.server, self.engine()?) {
-            (ServerSpec::Live { url, headers }, _) => (url.clone(), headers.clone(), false),
+    /// The server of a workload's requests, asked for its models the first time. Where it is not ready, `tell` hears why it
+    /// is waited for.
+    pub fn server(&self, workload: &config::Workload, tell: impl Fn(&str)) -> Result<Server, RunError> {
+        let (url, headers, trust, embedded) = match (&self.plan.server, self.engine()?) {
+            (ServerSpec::Live { url, headers, trust }, _) => (url.clone(), headers.clone(), trust.clone(), false),
             (ServerSpec::Embedded(_), Some(engine)) => {
-                (ServerUrl::parse(&engine.url()).map_err(RunError::Setup)?, Headers::default(), true)
+                let url = ServerUrl::parse(&engine.url()).map_err(RunError::Setup)?;
+                (url, Headers::default(), Trust::default(), true)
             }
             (ServerSpec::Embedded(_), None) => return Err(RunError::Setup("there is no engine".to_owned())),
         };
-        let target = Arc::new(target(url, workload.connect_timeout, workload.timeout)?);
-        let ask = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
-            Ok::<_, RunError>(runtime.block_on(ServerInfo::ask(&target, &headers))?)
-        };
+        let target = Target::new(url, workload.timeouts, &trust).map_err(RunError::Setup)?;
+        let target = Arc::new(target);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
+        if !embedded && !self.plan.wait_ready.is_zero() {
+            let wait = wait_until_ready(&target, &headers, self.plan.wait_ready, tell);
+            runtime.block_on(self.stop.unless_stopped(wait)).unwrap_or(Err(ServerError::Interrupted))?;
+        }
+        let ask = || Ok::<_, RunError>(runtime.block_on(ServerInfo::ask(&target, &headers))?);
         let info = self.info.get_or_try_init(ask)?;
         let model = info.choose_model(&target, workload.model.as_deref())?;
         Ok(Server { target, headers, model, embedded })
@@ -152,23 +154,6 @@ impl<'a> Session<'a> {
 
 /// Warming up needs no long answers.
 const MAX_WARMUP_TOKENS: u32 = 64;
-
-fn target(url: ServerUrl, connect_timeout: Duration, request_timeout: Duration) -> Result<Target, RunError> {
-    #[cfg(feature = "tls")]
-    let tls = if url.tls { Some(crate::client::Tls::new().map_err(RunError::Setup)?) } else { None };
-    #[cfg(not(feature = "tls"))]
-    if url.tls {
-        return Err(RunError::Setup("this build of tachometer lacks the feature `tls`, which https needs".to_owned()));
-    }
-    Ok(Target {
-        url,
-        connect_timeout,
-        request_timeout,
-        one_request_per_connection: AtomicBool::new(false),
-        #[cfg(feature = "tls")]
-        tls,
-    })
-}
 
 /// The sampling parameters of warm-up requests: those of the workload, with the lengths of the warm-up prompts.
 pub fn warmup_sampling(sampling: &Sampling) -> Sampling {

@@ -1,46 +1,78 @@
 //! Closed loop: clients that drain one queue of prompts in order.
 
 use std::{
+    cell::RefCell,
     fmt::Write,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::pass::{Pass, Shared, ThreadResult};
 use crate::client::{Client, ConnectionStats, Record};
 
-/// Runs a thread's clients until the queue is empty.
+/// What the clients of a thread have so far; it stays when they are stopped.
+#[derive(Default)]
+struct Kept {
+    records: RefCell<Vec<Record>>,
+    /// Of each client.
+    connections: RefCell<Vec<ConnectionStats>>,
+}
+
+/// Runs a thread's clients until the queue is empty, or the pass is stopped.
 pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> ThreadResult {
-    let mut result = ThreadResult::default();
+    let kept = Rc::new(Kept::default());
+    kept.connections.borrow_mut().resize(clients.len(), ConnectionStats::default());
     let mut running = JoinSet::new();
-    for client in clients {
-        running.spawn_local(drain(client, shared.pass.clone(), shared.queue.clone()));
+    let spawn = |(slot, client)| {
+        running.spawn_local(drain(client, slot, shared.pass.clone(), shared.queue.clone(), kept.clone()))
+    };
+    let handles: Vec<AbortHandle> = clients.into_iter().enumerate().map(spawn).collect();
+    let stop = shared.pass.stop.clone();
+    let stopper = tokio::task::spawn_local(async move {
+        stop.stopped().await;
+        handles.iter().for_each(AbortHandle::abort);
+    });
+    while let Some(ended) = running.join_next().await {
+        rethrow(ended);
     }
-    for (records, connections) in running.join_all().await {
-        result.records.extend(records);
+    stopper.abort();
+    let mut result = ThreadResult::default();
+    result.records = kept.records.take();
+    for connections in kept.connections.take() {
         result.connections += connections;
     }
     result
 }
 
+/// A task that was stopped has nothing to say; one that panicked ends the pass.
+pub(super) fn rethrow<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
+    match ended {
+        Ok(value) => Some(value),
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => None,
+    }
+}
+
 /// One client's work: the next prompt of the queue until there is none.
-async fn drain(mut client: Client, pass: Pass, queue: Arc<AtomicUsize>) -> (Vec<Record>, ConnectionStats) {
-    let mut records = Vec::new();
+async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Arc<AtomicUsize>, kept: Rc<Kept>) {
     let mut request_id = String::new();
     loop {
         let index = queue.fetch_add(1, Ordering::Relaxed);
-        let Some(prompt) = pass.prompts.get(index) else { break };
+        if index >= pass.prompts.len() {
+            break;
+        }
         request_id.clear();
         // Writing to a String can't fail.
         _ = write!(request_id, "{}-{index}", pass.request_id_prefix);
-        let record = client.complete(index, prompt, pass.sampling.requested_tokens(prompt), &request_id).await;
-        pass.progress.ended(&record);
-        records.push(record);
+        let record = pass.complete(&mut client, index, &request_id).await;
+        kept.connections.borrow_mut()[slot] = client.connection_stats();
+        kept.records.borrow_mut().push(record);
     }
     client.settle().await;
-    (records, client.connection_stats())
+    kept.connections.borrow_mut()[slot] = client.connection_stats();
 }

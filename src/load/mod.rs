@@ -5,13 +5,19 @@
 //! time, which is computed from the seed before the pass.
 
 mod arrivals;
+mod budget;
 mod closed;
 mod open;
+mod open_files;
 mod pass;
 mod point;
 mod progress;
+mod stop;
 
 pub use arrivals::{Arrival, RequestRate, arrivals_ns};
+pub use budget::FailureBudget;
+pub use open_files::raise_open_files_limit;
 pub use pass::{Load, Pass, PassRecords, run_pass};
 pub use point::LoadPoint;
 pub use progress::Progress;
+pub use stop::{Stop, StopReason};

@@ -3,14 +3,23 @@
 //! A thread of its own sleeps until each arrival, by the machine's clock, since the runtime's timers only tick in
 //! milliseconds; it hands the request to a client thread, where it goes out on an idle connection.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 
-use super::pass::{Load, Pass, Shared, ThreadResult, new_client};
+use super::{
+    closed::rethrow,
+    pass::{Load, Pass, Shared, ThreadResult, new_client},
+};
 use crate::client::{Client, PerThread, Record, clock::now_ns};
 
 /// Where a thread hears of the requests that are due.
@@ -29,19 +38,27 @@ pub(super) fn channels(threads: usize) -> (Vec<mpsc::UnboundedSender<usize>>, Ve
     (0..threads).map(|_| mpsc::unbounded_channel()).unzip()
 }
 
+/// How often the one who waits for an arrival looks whether the pass is stopped.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
 /// Tells each thread of its requests when they are due: request i goes to thread i mod threads. None is left out, however
 /// late this runs.
-pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
+pub(super) fn dispatch(shared: &Shared, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
+    let pass = shared.pass;
     let Load::Open { arrivals_ns, .. } = &pass.load else { return };
     for (index, arrival_ns) in arrivals_ns.iter().enumerate() {
         let due_ns = start_ns + arrival_ns;
         loop {
+            if pass.stop.reason().is_some() {
+                return;
+            }
             let now = now_ns();
             if now >= due_ns {
                 break;
             }
-            thread::sleep(Duration::from_nanos(due_ns - now));
+            thread::sleep(Duration::from_nanos(due_ns - now).min(LONGEST_SLEEP));
         }
+        shared.queue.store(index + 1, Ordering::Relaxed);
         // A thread that is gone has panicked, and its panic ends the pass.
         _ = threads[index % threads.len()].send(index);
     }
@@ -64,16 +81,26 @@ pub(super) async fn serve(
     });
     let mut result = ThreadResult::default();
     let mut running = JoinSet::new();
-    let mut keep = |ended: Result<Record, _>| match ended {
-        Ok(record) => result.records.push(record),
-        Err(panic) => std::panic::resume_unwind(tokio::task::JoinError::into_panic(panic)),
-    };
+    let mut keep = |ended: Result<Record, _>| result.records.extend(rethrow(ended));
     while let Some(index) = due.recv().await {
         running.spawn_local(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
         while let Some(ended) = running.try_join_next() {
             keep(ended);
         }
     }
+    // The last of them are in flight.
+    let rest = async {
+        while let Some(ended) = running.join_next().await {
+            keep(ended);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = rest => {}
+        () = shared.pass.stop.stopped() => {}
+    }
+    // Only a pass that is stopped has some left.
+    running.abort_all();
     while let Some(ended) = running.join_next().await {
         keep(ended);
     }
@@ -107,12 +134,9 @@ impl Pool {
         };
         let idle = self.idle.borrow_mut().pop();
         let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.thread));
-        let prompt = &self.pass.prompts[index];
         let request_id = format!("{}-{index}", self.pass.request_id_prefix);
-        let requested = self.pass.sampling.requested_tokens(prompt);
-        let mut record = client.complete(index, prompt, requested, &request_id).await;
+        let mut record = self.pass.complete(&mut client, index, &request_id).await;
         record.intended_ns = Some(due_ns);
-        self.pass.progress.ended(&record);
         self.idle.borrow_mut().push(client);
         drop(permit);
         record

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use tokio::{runtime::Runtime, sync::Semaphore, task::LocalSet};
 
 use super::{
-    Progress, closed,
+    Progress, Stop, StopReason, closed,
     open::{self, Arrivals},
 };
 use crate::{
@@ -46,6 +46,12 @@ pub struct Pass {
     pub threads: usize,
     /// What the request ids begin with; the position in the workload follows.
     pub request_id_prefix: Arc<str>,
+    /// How often a request that failed is sent again, where that may help.
+    pub retries: u32,
+    /// More failed requests than this end the pass.
+    pub max_failures: Option<usize>,
+    /// Ends the pass early.
+    pub stop: Stop,
     /// Where ended requests are counted.
     pub progress: Arc<Progress>,
 }
@@ -71,8 +77,10 @@ pub enum Load {
 
 /// What a pass gave.
 pub struct PassRecords {
-    /// One for each prompt, in sending order.
+    /// One for each prompt, in sending order; where the pass was stopped, for each that was begun.
     pub records: Vec<Record>,
+    /// Why it ended early, if so.
+    pub stopped: Option<StopReason>,
     /// What all connections together cost.
     pub connections: ConnectionStats,
     /// What the client's threads used between the first send and the last end.
@@ -82,7 +90,7 @@ pub struct PassRecords {
 /// What all threads of a pass share.
 pub(super) struct Shared<'a> {
     pub pass: &'a Pass,
-    /// The next prompt of a closed loop.
+    /// The next prompt.
     pub queue: Arc<AtomicUsize>,
     /// Threads that are ready to send.
     ready: Barrier,
@@ -107,6 +115,8 @@ const LEAD: Duration = Duration::from_millis(5);
 /// Turns of a runtime before it looks at its sockets again. In each, the set of clients runs up to 61 of its tasks, so that
 /// tokio's default of 61 turns would be thousands of them.
 const EVENT_INTERVAL: u32 = 1;
+/// Before a request is sent again for the first time; then twice as long each time, up to 64 times.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often a thread looks how late its timers run.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -142,7 +152,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
         if is_open {
             let shared = &shared;
-            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared.pass, arrivals, start_ns)));
+            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared, arrivals, start_ns)));
         }
         let mut spawned = Vec::new();
         for thread in 1..threads {
@@ -168,6 +178,11 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
             (all, one) => *all = all.take().or(one),
         }
     }
+    let stopped = pass.stop.reason();
+    if stopped.is_some() {
+        let begun = shared.queue.load(Ordering::Relaxed).min(pass.prompts.len());
+        add_cancelled(pass, begun, &mut total.records);
+    }
     total.records.sort_unstable_by_key(|record: &Record| record.index);
     let timers = total.timers.as_ref().filter(|timers| !timers.is_empty());
     let quantile_s = |quantile| timers.map(|timers| timers.value_at_quantile(quantile) as f64 * 1e-9);
@@ -179,7 +194,43 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
         timer_late_s: Late::of(quantile_s),
         bound: None,
     };
-    Ok(PassRecords { records: total.records, connections: total.connections, client })
+    Ok(PassRecords { records: total.records, stopped, connections: total.connections, client })
+}
+
+/// Records of the requests that were in flight when the pass was stopped.
+fn add_cancelled(pass: &Pass, begun: usize, records: &mut Vec<Record>) {
+    let mut ended = vec![false; begun];
+    for record in records.iter() {
+        ended[record.index] = true;
+    }
+    for index in (0..begun).filter(|&index| !ended[index]) {
+        let prompt = &pass.prompts[index];
+        let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
+        record.end_ns = now_ns();
+        record.outcome = Err(Failure::new(FailureClass::Cancelled, "the pass was stopped while it was in flight"));
+        records.push(record);
+    }
+}
+
+impl Pass {
+    /// Sends a prompt, again where that may help and is allowed, and counts its end. Time runs from the first send.
+    pub(super) async fn complete(&self, client: &mut Client, index: usize, request_id: &str) -> Record {
+        let prompt = &self.prompts[index];
+        let requested = self.sampling.requested_tokens(prompt);
+        let mut record = client.complete(index, prompt, requested, request_id).await;
+        while record.retries < self.retries && record.outcome.as_ref().is_err_and(|failure| failure.class.may_pass()) {
+            tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << record.retries.min(6))).await;
+            let (sent_ns, retries) = (record.sent_ns, record.retries + 1);
+            record = client.complete(index, prompt, requested, request_id).await;
+            record.sent_ns = sent_ns.or(record.sent_ns);
+            record.retries = retries;
+        }
+        let failed = self.progress.ended(&record);
+        if self.max_failures.is_some_and(|most| failed > most) {
+            self.stop.stop(StopReason::Failures);
+        }
+        record
+    }
 }
 
 impl Shared<'_> {

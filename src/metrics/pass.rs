@@ -29,6 +29,12 @@ pub struct PassMetrics {
     pub failures: BTreeMap<String, usize>,
     /// One message for each class.
     pub failure_examples: BTreeMap<String, String>,
+    /// Requests that were sent again after a failure, whatever became of them; their times count from the first send.
+    #[serde(default)]
+    pub retried: usize,
+    /// Completed requests whose server reported fewer output tokens than events with tokens came.
+    #[serde(default)]
+    pub contradicted: usize,
     /// Prompt tokens of completed requests: the server's count where it gave one, else the client's.
     pub prompt_tokens: u64,
     /// Output tokens of completed requests.
@@ -191,6 +197,8 @@ impl PassMetrics {
             failed: records.len() - completed.len(),
             failures,
             failure_examples,
+            retried: records.iter().filter(|record| record.retries > 0).count(),
+            contradicted: completed.iter().filter(|record| is_contradicted(record)).count(),
             prompt_tokens,
             output_tokens,
             requested_tokens: completed.iter().map(|record| u64::from(record.requested_tokens)).sum(),
@@ -258,6 +266,12 @@ fn achieved_rate(records: &[Record]) -> Option<f64> {
 /// Tokens of a request's prompt: the server's count where it gave one, else the client's.
 fn prompt_tokens(record: &Record) -> u32 {
     record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens)
+}
+
+/// Each event with a token has one at least.
+fn is_contradicted(record: &Record) -> bool {
+    let reported = record.usage.and_then(|usage| usage.completion_tokens);
+    reported.is_some_and(|tokens| tokens < record.token_events)
 }
 
 fn token_source(completed: &[&Record]) -> Option<TokenSource> {

@@ -6,10 +6,10 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Report, verdicts::change_lines};
+use super::{Partial, Report, verdicts::change_lines};
 use crate::{
     client::TokenSource,
-    load::LoadPoint,
+    load::{LoadPoint, StopReason},
     metrics::{PassMetrics, Steady},
     stats::{Estimate, Latency, Metric, Replication},
 };
@@ -92,6 +92,14 @@ fn remarks(report: &Report) -> Vec<String> {
         grouped(completed),
         grouped(failed)
     )];
+    if let Some(Partial { why, passes_wanted }) = report.partial {
+        let why = match why {
+            StopReason::Failures => "too many requests failed",
+            StopReason::Interrupted => "it was interrupted",
+        };
+        let end = "the last pass is cut short, and this is no baseline";
+        remarks.insert(0, format!("PARTIAL, of {passes_wanted} passes: {why}; {end}"));
+    }
     if report.server.embedded {
         let what = "the embedded engine, a simulation: no --server was given";
         remarks.push(what.to_owned());
@@ -120,6 +128,16 @@ fn remarks(report: &Report) -> Vec<String> {
         }
     }
     remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
+    let retried = sum(|p| p.retried as u64);
+    if retried > 0 {
+        remarks.push(format!("{retried} requests were sent again (--retries); their times count from the first send"));
+    }
+    let contradicted = sum(|p| p.contradicted as u64);
+    if contradicted > 0 {
+        remarks.push(format!(
+            "the server's count of output tokens is not to be trusted: in {contradicted} answers it is below the events that brought some"
+        ));
+    }
     if passes.len() == 1 {
         let interval = report.estimates.values().any(|e| e.replication == Replication::Batch && e.lower.is_some());
         remarks.push(match interval {

@@ -10,7 +10,7 @@ use crate::{
     client::Api,
     compare::Comparison,
     dataset::Policy,
-    load::LoadPoint,
+    load::{LoadPoint, StopReason},
     metrics::PassMetrics,
     stats::Estimate,
 };
@@ -47,6 +47,18 @@ pub struct Report {
     pub estimates: BTreeMap<String, Estimate>,
     /// Against a baseline; `null` where there was no comparison.
     pub comparison: Option<Comparison>,
+    /// Set where the run ended early. Its last pass may then be cut short, and it is no baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Partial>,
+}
+
+/// A run that ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    /// Why it ended.
+    pub why: StopReason,
+    /// How many passes it should have had.
+    pub passes_wanted: usize,
 }
 
 /// What was sent.

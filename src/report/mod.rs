@@ -17,6 +17,6 @@ pub use console::{Style, print_block};
 pub use criterion::{write_criterion, write_criterion_change};
 pub use formats::{bencher_lines, bencher_metric_format, github_entries};
 pub use history::print_history;
-pub use json::{Report, SCHEMA_VERSION, ServerReport, WorkloadReport};
+pub use json::{Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport};
 pub use requests::append_requests;
 pub use verdicts::{print_calibration, print_verdicts};

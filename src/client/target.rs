@@ -1,0 +1,81 @@
+//! The server as connections see it, and how long it may take.
+
+use std::{sync::atomic::AtomicBool, time::Duration};
+
+use super::ServerUrl;
+
+/// How long each part of a request may take. None of them is ever infinite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Opening a connection, TLS included.
+    pub connect: Duration,
+    /// From the send to the first token, where the answer is streamed.
+    pub first_token: Duration,
+    /// From one event to the next once the first token has come; pings are no events.
+    pub stall: Duration,
+    /// From the send to the end.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_token: Duration::from_secs(300),
+            stall: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The server as a connection sees it.
+pub struct Target {
+    /// Where it is.
+    pub url: ServerUrl,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Learned on the way: the server closes a connection after one request, without saying so (llama.cpp does after a
+    /// stream). Its connections are then opened for each request, before the send.
+    pub(super) one_request_per_connection: AtomicBool,
+    /// Set for https.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::Tls>,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// What the platform trusts.
+    #[default]
+    Platform,
+    /// Nothing but what the certificates of this PEM file have signed.
+    CaFile(std::path::PathBuf),
+    /// Everybody, which is no protection at all.
+    Anyone,
+}
+
+impl Target {
+    /// A server that nothing is known of yet.
+    ///
+    /// # Errors
+    /// For https, where the certificates can't be had, or this build has no TLS.
+    pub fn new(url: ServerUrl, timeouts: Timeouts, trust: &Trust) -> Result<Self, String> {
+        #[cfg(not(feature = "tls"))]
+        if url.tls {
+            _ = trust;
+            return Err("this build of tachometer lacks the feature `tls`, which https needs".to_owned());
+        }
+        Ok(Self {
+            timeouts,
+            one_request_per_connection: AtomicBool::new(false),
+            #[cfg(feature = "tls")]
+            tls: if url.tls { Some(super::Tls::new(trust)?) } else { None },
+            url,
+        })
+    }
+
+    /// Whether the server was found to close each connection after one answer.
+    pub fn closes_after_each_answer(&self) -> bool {
+        self.one_request_per_connection.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,67 @@
+use std::{fmt, str::FromStr};
+
+/// How many requests of a pass may fail before the rest of it is given up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FailureBudget {
+    /// So many.
+    Count(usize),
+    /// A share of the pass's prompts.
+    Share(f64),
+}
+
+impl Default for FailureBudget {
+    fn default() -> Self {
+        Self::Share(0.1)
+    }
+}
+
+impl FailureBudget {
+    /// The most requests that may fail in a pass of so many.
+    pub fn of(self, prompts: usize) -> usize {
+        match self {
+            Self::Count(most) => most,
+            Self::Share(share) => (share * prompts as f64) as usize,
+        }
+    }
+}
+
+impl fmt::Display for FailureBudget {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Count(most) => write!(f, "{most}"),
+            Self::Share(share) => write!(f, "{} %", share * 100.0),
+        }
+    }
+}
+
+impl FromStr for FailureBudget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("`{text}` is neither a number of requests nor a share such as 10%");
+        match text.trim().strip_suffix('%') {
+            None => text.trim().parse().map(Self::Count).map_err(|_| error()),
+            Some(percent) => match percent.trim().parse::<f64>() {
+                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Share(percent / 100.0)),
+                _ => Err(error()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_shares() {
+        let most = |text: &str, prompts| text.parse::<FailureBudget>().map(|budget| budget.of(prompts));
+        assert_eq!(most("7", 2000), Ok(7));
+        assert_eq!(most("0", 2000), Ok(0));
+        assert_eq!(most("5%", 2000), Ok(100));
+        assert_eq!(most(" 12.5 % ", 9), Ok(1));
+        assert_eq!(most("100%", 3), Ok(3));
+        for bad in ["", "x", "-1", "101%", "%", "0.5"] {
+            assert!(most(bad, 1).unwrap_err().contains("neither a number of requests nor a share"), "{bad}");
+        }
+    }
+}
