@@ -45,16 +45,35 @@ enum Io {
     Tcp(TcpStream, Option<Stamps>),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
 }
 
 impl Io {
-    /// The socket below whatever is spoken on it.
-    fn tcp(&self) -> &TcpStream {
+    /// Reads from the socket below whatever is spoken on it, without waiting.
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(tcp, _) => tcp,
+            Self::Tcp(tcp, _) => tcp.try_read(into),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.get_ref().0.try_read(into),
+            #[cfg(unix)]
+            Self::Unix(unix) => unix.try_read(into),
         }
+    }
+}
+
+/// What to do where the system has no more of something.
+fn hint(e: &io::Error) -> &'static str {
+    match e.kind() {
+        // No kind of its own: EMFILE, ENFILE.
+        _ if matches!(e.raw_os_error(), Some(23 | 24)) && cfg!(unix) => {
+            ": each connection takes an open file; raise the limit (ulimit -n), or lower --concurrency"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": all local ports are taken, most of them by connections that were closed a minute ago or less; a server that \
+             keeps its connections needs fewer"
+        }
+        _ => "",
     }
 }
 
@@ -89,9 +108,14 @@ impl Connection {
     }
 
     async fn open_io(target: &Target) -> Result<Io, Failure> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Failure::new(FailureClass::Connect, format!("cannot connect to {}: {e}", target.url))
+        let failed = |e: &io::Error| {
+            let message = format!("cannot connect to {}: {e}{}", target.url, hint(e));
+            Failure::new(FailureClass::Connect, message)
         };
+        #[cfg(unix)]
+        if let Some(path) = &target.url.socket {
+            return tokio::net::UnixStream::connect(path).await.map(Io::Unix).map_err(|e| failed(&e));
+        }
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((target.url.host.as_str(), target.url.port))
             .await
             .map_err(|e| failed(&e))?
@@ -126,10 +150,9 @@ impl Connection {
         {
             return false;
         }
-        let tcp = self.io.tcp();
         // A server that closed an idle connection has sent its FIN: the read gives 0 or an error instead of blocking.
         let mut byte = [0];
-        match tcp.try_read(&mut byte) {
+        match self.io.try_read(&mut byte) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => true,
             _ => {
                 self.closed = true;
@@ -160,6 +183,8 @@ impl Connection {
                 tls.write_all(request).await?;
                 tls.flush().await
             }
+            #[cfg(unix)]
+            Io::Unix(unix) => unix.write_all(request).await,
         }
     }
 
@@ -180,6 +205,8 @@ impl Connection {
             Io::Tcp(tcp, None) => tcp.read(into).await.map(Arrival::now),
             #[cfg(feature = "tls")]
             Io::Tls(tls) => tls.read(into).await.map(Arrival::now),
+            #[cfg(unix)]
+            Io::Unix(unix) => unix.read(into).await.map(Arrival::now),
         };
         let Arrival { bytes, at_ns, late_ns } = read.inspect_err(|_| {
             self.closed = true;

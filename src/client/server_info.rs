@@ -216,6 +216,11 @@ fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
         .no_proxy()
         .connect_timeout(target.timeouts.connect)
         .redirect(reqwest::redirect::Policy::none());
+    #[cfg(unix)]
+    let builder = match &target.url.socket {
+        Some(path) => builder.unix_socket(path.as_path()),
+        None => builder,
+    };
     #[cfg(feature = "tls")]
     let builder = builder.tls_backend_preconfigured(match &target.tls {
         Some(tls) => tls.config(),

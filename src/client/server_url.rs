@@ -1,6 +1,6 @@
 //! Where the server is.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use url::Url;
 
@@ -15,14 +15,19 @@ pub struct ServerUrl {
     pub port: u16,
     /// Path prefix without a trailing slash, `""` mostly; a trailing `/v1` is dropped, since every path adds it.
     pub prefix: String,
+    /// The Unix-domain socket that it listens on, in place of host and port.
+    pub socket: Option<PathBuf>,
 }
 
 impl ServerUrl {
-    /// Reads `http://host:port`, `https://…`, or `host:port`, which means http.
+    /// Reads `http://host:port`, `https://…`, `host:port`, which means http, or `unix:/path/of/a/socket`.
     ///
     /// # Errors
     /// What is wrong with it, as a fragment for "`…` is not a server URL: …".
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::of_socket(path.strip_prefix("//").unwrap_or(path));
+        }
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&with_scheme).map_err(|e| e.to_string())?;
         let tls = match url.scheme() {
@@ -43,6 +48,23 @@ impl ServerUrl {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().ok_or("it names no port")?,
             prefix: path.strip_suffix("/v1").unwrap_or(path).to_owned(),
+            socket: None,
+        })
+    }
+
+    fn of_socket(path: &str) -> Result<Self, String> {
+        if !cfg!(unix) {
+            return Err("this system has no Unix-domain sockets".to_owned());
+        }
+        if !path.starts_with('/') {
+            return Err("a Unix-domain socket is given by its whole path, as in unix:/run/server.sock".to_owned());
+        }
+        Ok(Self {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 80,
+            prefix: String::new(),
+            socket: Some(path.into()),
         })
     }
 
@@ -55,15 +77,22 @@ impl ServerUrl {
         }
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
     /// The whole URL of a path such as `/v1/models`.
     pub fn join(&self, path: &str) -> String {
-        format!("{self}{path}")
+        format!("{}://{}{}{path}", self.scheme(), self.authority(), self.prefix)
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.prefix)
+        match &self.socket {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None => write!(f, "{}://{}{}", self.scheme(), self.authority(), self.prefix),
+        }
     }
 }
 
@@ -80,6 +109,12 @@ mod tests {
             ("http://h/v1/", Ok("http://h")),
             ("https://h/llm/v1", Ok("https://h/llm")),
             ("http://[::1]:9", Ok("http://[::1]:9")),
+            #[cfg(unix)]
+            ("unix:/run/a.sock", Ok("unix:/run/a.sock")),
+            #[cfg(unix)]
+            ("unix:///run/a.sock", Ok("unix:/run/a.sock")),
+            #[cfg(unix)]
+            ("unix:a.sock", Err("whole path")),
             ("ftp://h", Err("scheme `ftp`")),
             ("http://", Err("empty host")),
             ("http://h:99999", Err("port")),
