@@ -168,6 +168,7 @@ impl Client {
                 continue;
             }
             self.reader.conclude(end, now_ns(), &mut record);
+            record.outcome = record.outcome.map_err(|f| Failure::new(f.class, self.writer.redact(f.message)));
             break;
         }
         record.gaps.shrink_to_fit();
@@ -223,7 +224,8 @@ impl Client {
                 }
             };
             match read {
-                Ok(0) if framing == Framing::UntilClose => return End::Complete,
+                // A stream that ends so may have been cut: its last event tells.
+                Ok(0) if framing == Framing::UntilClose && !reader.reads_events() => return End::Complete,
                 Ok(0) => return End::Closed,
                 Ok(_) => reader.begin_read(),
                 Err(e) => return End::Broken(e),

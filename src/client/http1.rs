@@ -36,10 +36,12 @@ pub struct Head {
     pub keep_alive_timeout_s: Option<u64>,
     /// `Location`, of a redirect.
     pub location: Option<String>,
+    /// `Retry-After`, of a server that has too much to do.
+    pub retry_after: Option<String>,
 }
 
-/// No head of an honest server is larger.
-const MAX_HEAD: usize = 64 << 10;
+/// No head of an honest server is larger; less than what one read takes in.
+const MAX_HEAD: usize = 32 << 10;
 const MAX_HEADERS: usize = 128;
 
 /// Parses a head at the start of `bytes`: `None` while it is incomplete, else the head and its length. Interim (1xx)
@@ -81,6 +83,7 @@ fn read_headers(status: u16, http_1_1: bool, headers: &[httparse::Header]) -> Re
         keep_alive_max: None,
         keep_alive_timeout_s: None,
         location: None,
+        retry_after: None,
     };
     let mut length = None;
     let mut chunked = false;
@@ -117,6 +120,7 @@ fn read_headers(status: u16, http_1_1: bool, headers: &[httparse::Header]) -> Re
                     }
                 }
             }
+            "retry-after" => head.retry_after = Some(value.to_owned()),
             "location" => head.location = Some(value.to_owned()),
             _ => {}
         }

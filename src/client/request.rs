@@ -124,6 +124,29 @@ impl Headers {
     }
 }
 
+/// A value shorter than this is no secret, and may stand anywhere by chance.
+const SHORTEST_SECRET: usize = 4;
+
+impl Headers {
+    /// A foreign text without these values: servers like to repeat them ("incorrect key: …"). A text that was cut may end
+    /// with the beginning of one.
+    pub(super) fn redact(&self, text: String) -> String {
+        let secrets = self.0.iter().flat_map(|(_, value)| [Some(value.as_str()), value.strip_prefix("Bearer ")]);
+        secrets.flatten().filter(|secret| secret.len() >= SHORTEST_SECRET).fold(text, |text, secret| {
+            let text = text.replace(secret, HIDDEN);
+            let whole = text.strip_suffix('…').unwrap_or(&text);
+            let begins = |&n: &usize| secret.is_char_boundary(n) && whole.ends_with(&secret[..n]);
+            match (SHORTEST_SECRET..secret.len()).rev().find(begins) {
+                Some(n) => format!("{}{HIDDEN}", &whole[..whole.len() - n]),
+                None => text,
+            }
+        })
+    }
+}
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "(hidden)";
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
@@ -131,8 +154,9 @@ impl fmt::Debug for Headers {
 }
 
 /// Writes the requests of one benchmark; what all of them share is built once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestWriter {
+    headers: Headers,
     head: Vec<u8>,
     body: Map<String, Value>,
     sampling: Sampling,
@@ -152,7 +176,17 @@ impl RequestWriter {
         for (name, value) in headers.iter() {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        Self { head: head.into_bytes(), body: body(model, sampling), sampling: sampling.clone() }
+        Self {
+            headers: headers.clone(),
+            head: head.into_bytes(),
+            body: body(model, sampling),
+            sampling: sampling.clone(),
+        }
+    }
+
+    /// A foreign text without the values of the headers that are sent.
+    pub(super) fn redact(&self, text: String) -> String {
+        self.headers.redact(text)
     }
 
     /// Replaces what `into` holds by the whole request. `client` is the number of the sending client, from 0.
@@ -238,6 +272,22 @@ mod tests {
         assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
         assert!(head.contains("x-request-id: id-4") && head.contains("Authorization: Bearer k"), "{head}");
         (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
+    }
+
+    #[test]
+    fn values_are_taken_out_of_foreign_texts() {
+        let mut headers = Headers::default();
+        headers.push("authorization", "Bearer sk-planted").unwrap();
+        headers.push("x-short", "on").unwrap();
+        for (text, expected) in [
+            ("incorrect key: sk-planted!", "incorrect key: (hidden)!"),
+            ("you sent Bearer sk-planted", "you sent (hidden)"),
+            ("go on", "go on"),
+            ("cut off at sk-plan…", "cut off at (hidden)"),
+            ("cut off at sk-…", "cut off at sk-…"),
+        ] {
+            assert_eq!(headers.redact(text.to_owned()), expected);
+        }
     }
 
     #[test]

@@ -173,6 +173,11 @@ impl ResponseReader {
         self.streaming
     }
 
+    /// Whether the body is read as a stream of events.
+    pub fn reads_events(&self) -> bool {
+        self.mode == Mode::Events
+    }
+
     /// When the last event that is no ping arrived.
     pub fn last_event_ns(&self) -> Option<u64> {
         self.state.last_event_ns
@@ -249,6 +254,9 @@ impl ResponseReader {
                 message = format!("redirect to {}, which is not followed", one_line(location));
             }
             message.push_str(refusal_hint(&message));
+            if let Some(time) = &head.retry_after {
+                message.push_str(&format!("; the server asks to wait (Retry-After: {})", one_line(time)));
+            }
             return Some(Failure::new(FailureClass::Http(head.status), message));
         }
         if let Some(error) = &answer.error {

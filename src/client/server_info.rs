@@ -95,7 +95,7 @@ impl ServerInfo {
 
         let response = get("/v1/models").await.map_err(unreachable)?;
         if let Some(server) = response.headers().get("server").and_then(|value| value.to_str().ok()) {
-            facts.insert("server_header".to_owned(), server.into());
+            facts.insert("server_header".to_owned(), headers.redact(server.to_owned()).into());
         }
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
@@ -105,7 +105,7 @@ impl ServerInfo {
                 url: target.url.to_string(),
                 path: "/v1/models",
                 status: status.as_u16(),
-                message: error_message(&body),
+                message: headers.redact(error_message(&body)),
             });
         }
         let models = match status.is_success() {
@@ -188,7 +188,7 @@ async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers)
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body = response.bytes().await.unwrap_or_default();
-                return Some(format!("{status} to GET {path}: {}", error_message(&body)));
+                return Some(headers.redact(format!("{status} to GET {path}: {}", error_message(&body))));
             }
             Err(e) => return Some(root_cause(&e)),
         }

@@ -23,7 +23,10 @@ pub struct EngineConfig {
     /// Random part of each step's time, as a share of it (standard deviation)
     #[arg(long, value_name = "SHARE", default_value_t = 0.02, value_parser = non_negative)]
     pub jitter: f64,
-    /// Seed of the jitter and of the words
+    /// Share of the streamed requests that each kind of fault befalls; there are ten kinds
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = tenth)]
+    pub fault_share: f64,
+    /// Seed of the jitter, of the words and of the faults
     #[arg(long = "engine-seed", value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Name of the model that it serves
@@ -35,6 +38,14 @@ fn non_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
         _ => Err("expected a number that is not negative".to_owned()),
+    }
+}
+
+/// Ten kinds of that share are at most all requests.
+fn tenth(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=0.1).contains(&share) => Ok(share),
+        _ => Err("expected a share from 0 to 0.1".to_owned()),
     }
 }
 
@@ -100,6 +111,7 @@ mod tests {
             ("instance_num=0", "0 is not in 1.."),
             ("instance_nm=1", "--instance-num"),
             ("jitter=-1", "not negative"),
+            ("fault_share=0.2", "from 0 to 0.1"),
         ] {
             let message = bad.parse::<EngineConfig>().unwrap_err();
             assert!(message.contains(expected), "{bad}: {message}");

@@ -84,10 +84,13 @@ pub fn response(status: u16, content_type: &str, body: &str) -> Vec<u8> {
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
         _ => "Error",
     };
+    let retry = if status == 429 { "retry-after: 1\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {status} {reason}\r\nserver: tachometer-engine\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} {reason}\r\n{retry}server: tachometer-engine\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

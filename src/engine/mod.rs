@@ -7,11 +7,13 @@
 
 mod config;
 mod dialect;
+mod fault;
 mod http;
 mod scheduler;
 mod server;
 mod truth;
 
 pub use config::EngineConfig;
+pub use fault::Fault;
 pub use server::Engine;
 pub use truth::RequestTruth;

@@ -11,6 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::json;
 use tokio::{
     io::AsyncWriteExt,
@@ -21,6 +22,7 @@ use tokio::{
 use super::{
     EngineConfig, RequestTruth,
     dialect::{Asked, Wording},
+    fault::{self, Fault},
     http::{self, Request},
     scheduler::{Gauges, Job, Scheduler},
 };
@@ -41,6 +43,24 @@ struct Shared {
     jobs: Sender<Job>,
     gauges: Arc<Gauges>,
     next_id: AtomicU64,
+    truths: Arc<Mutex<Vec<RequestTruth>>>,
+    faults: Faults,
+}
+
+/// Draws the faults that the configuration wants.
+struct Faults {
+    share: f64,
+    rng: Mutex<ChaCha8Rng>,
+}
+
+impl Faults {
+    fn next(&self) -> Option<Fault> {
+        if self.share == 0.0 {
+            return None;
+        }
+        let drawn: f64 = self.rng.lock().unwrap_or_else(PoisonError::into_inner).random();
+        Fault::ALL.get((drawn / self.share) as usize).copied()
+    }
 }
 
 impl Engine {
@@ -60,8 +80,17 @@ impl Engine {
 
         let scheduler =
             Scheduler { config: config.clone(), words, jobs, gauges: gauges.clone(), truths: truths.clone() };
-        let shared = Arc::new(Shared { config, tokenizer, jobs: sender, gauges, next_id: AtomicU64::new(1) });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let rng = Mutex::new(ChaCha8Rng::seed_from_u64(config.seed));
+        let shared = Arc::new(Shared {
+            faults: Faults { share: config.fault_share, rng },
+            config,
+            tokenizer,
+            jobs: sender,
+            gauges,
+            next_id: AtomicU64::new(1),
+            truths: truths.clone(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stopped = stop.clone();
         let front = move || {
             runtime.block_on(async {
@@ -167,17 +196,24 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
         Err((status, message)) => return refuse(stream, status, &message).await,
     };
     let prompt_tokens = shared.tokenizer.count(&asked.prompt, false).unwrap_or(0) as u32;
-    let wording = Wording::new(&asked, shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
-    if asked.stream {
-        // As vLLM and llama.cpp do, the head goes out long before the first token.
-        stream.write_all(&wording.greeting()).await?;
-    }
-    let truth = RequestTruth {
+    let mut wording = Wording::new(&asked, shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
+    let mut truth = RequestTruth {
         request_id: request.request_id,
         received_ns: request.received_ns,
         prompt_tokens,
         ..RequestTruth::default()
     };
+    if asked.stream
+        && let Some(fault) = shared.faults.next()
+    {
+        truth.fault = Some(fault);
+        shared.truths.lock().unwrap_or_else(PoisonError::into_inner).push(truth);
+        return fault::commit(stream, fault, &mut wording).await;
+    }
+    if asked.stream {
+        // As vLLM and llama.cpp do, the head goes out long before the first token.
+        stream.write_all(&wording.greeting()).await?;
+    }
     let (finished, wait) = oneshot::channel();
     let socket = duplicate(stream)?;
     if shared.jobs.send(Job { asked, wording, socket, truth, finished }).is_err() {

@@ -89,20 +89,20 @@ impl<'a> Baselines<'a> {
             return Ok(self.plan.csv.iter().try_for_each(|path| append_csv(path, self.plan.csv_format, report))?);
         }
         let (criterion, resamples) = (self.store.criterion(), self.plan.nresamples);
+        // The report first: the other files can be made from it. A file that can't be written costs no other one.
         self.store.retire_last_run(&report.id)?;
         self.write_report(report)?;
         self.store.remove_partial(&report.id);
-        if let Some(last) = &earlier.last_run {
-            write_criterion(&criterion, BASE, last, resamples)?;
-        }
-        for slot in self.slots() {
-            write_criterion(&criterion, slot, report, resamples)?;
-        }
         let base = earlier.baseline.as_ref().map(|baseline| &baseline.report);
-        write_criterion_change(&criterion, report, base, resamples)?;
-        append_csv(&self.csv(), self.plan.csv_format, report)?;
-        self.history.append(&Report { comparison: None, ..report.clone() })?;
-        Ok(())
+        let last = earlier.last_run.as_ref();
+        let files = [
+            last.map_or(Ok(()), |last| write_criterion(&criterion, BASE, last, resamples)),
+            self.slots().try_for_each(|slot| write_criterion(&criterion, slot, report, resamples)),
+            write_criterion_change(&criterion, report, base, resamples),
+            append_csv(&self.csv(), self.plan.csv_format, report),
+            self.history.append(&Report { comparison: None, ..report.clone() }),
+        ];
+        Ok(files.into_iter().collect::<Result<(), StoreError>>()?)
     }
 
     /// Keeps what there is of a run that ended early; gives the file.

@@ -34,13 +34,15 @@ pub fn measure(
     let _lock = lock(baselines, output)?;
     // What ends the run does so before anything is sent.
     let earlier = baselines.earlier(name, &mut warn)?;
+    let mut unsaved = None;
     let mut report = match baselines.loaded(name, &mut warn)? {
         Some(report) => report,
         None => {
             let ready = Ready::new(session, benchmark, output)?;
             ready.warm_up()?;
             let passes = benchmark.workload.sample_size;
-            let run = ready.run(0..passes, passes)?;
+            let mut run = ready.run(0..passes, passes)?;
+            unsaved = run.unsaved.take();
             if let Some(reason) = run.stopped {
                 return Err(ended_early(session, baselines, benchmark, ready.report(run, commit), reason, output));
             }
@@ -63,7 +65,10 @@ pub fn measure(
         OutputFormat::Json | OutputFormat::Bmf => {}
     }
     baselines.keep(&report, &earlier)?;
-    Ok(report)
+    match unsaved {
+        Some(e) => Err(e.into()),
+        None => Ok(report),
+    }
 }
 
 /// Runs a benchmark against itself and keeps how far the two runs lie apart.

@@ -12,7 +12,7 @@ use super::{
     session::{Server, Session, warmup_sampling},
 };
 use crate::{
-    baseline::{Commit, Host},
+    baseline::{Commit, Host, StoreError},
     client::{Record, RequestWriter},
     config::Benchmark,
     dataset::{Digest, Workload},
@@ -56,6 +56,8 @@ pub struct Passes {
     records: Vec<Record>,
     /// Why the last pass ended early, if so.
     pub stopped: Option<StopReason>,
+    /// Why the lines of requests could not be kept, if so: no reason to lose the rest.
+    pub unsaved: Option<StoreError>,
 }
 
 impl<'a> Ready<'a> {
@@ -111,7 +113,7 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let mut passes = Vec::with_capacity(numbers.len());
         let mut last = Vec::new();
-        let mut stopped = None;
+        let (mut stopped, mut unsaved) = (None, None);
         for number in numbers {
             let draw = number % spec.sample_size;
             let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
@@ -127,7 +129,7 @@ impl<'a> Ready<'a> {
             let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
             count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
             if let Some(path) = &self.session.plan.save_requests {
-                append_requests(path, name, number, &prefix, &run.records)?;
+                unsaved = append_requests(path, name, number, &prefix, &run.records).err().or(unsaved);
             }
             let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
             pass.steady = Steady::of(&run.records, load.concurrency());
@@ -146,7 +148,7 @@ impl<'a> Ready<'a> {
                 break;
             }
         }
-        Ok(Passes { passes, records: last, stopped })
+        Ok(Passes { passes, records: last, stopped, unsaved })
     }
 
     /// Puts passes into a report.

@@ -5,8 +5,10 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -83,7 +85,12 @@ pub(super) async fn serve(
     let mut running = JoinSet::new();
     let mut keep = |ended: Result<Record, _>| result.records.extend(rethrow(ended));
     while let Some(index) = due.recv().await {
-        running.spawn_local(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
+        let mut request = Box::pin(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
+        // It goes out at once, and not behind all those that have something to read.
+        match poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await {
+            Poll::Ready(record) => keep(Ok(record)),
+            Poll::Pending => _ = running.spawn_local(request),
+        }
         while let Some(ended) = running.try_join_next() {
             keep(ended);
         }

@@ -27,6 +27,7 @@ struct Line<'a> {
     output_tokens: Option<u32>,
     token_source: Option<TokenSource>,
     finish_reason: Option<&'a str>,
+    retries: u32,
 }
 
 /// Appends the requests of one pass. `request_id_prefix` is what their ids began with.
@@ -65,6 +66,7 @@ pub fn append_requests(
                 output_tokens: record.output.map(|(tokens, _)| tokens),
                 token_source: record.output.map(|(_, source)| source),
                 finish_reason: record.finish_reason.as_deref(),
+                retries: record.retries,
             };
             serde_json::to_writer(&mut lines, &line)?;
             lines.push(b'\n');

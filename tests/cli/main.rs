@@ -5,6 +5,7 @@
 mod comparison;
 mod formats;
 mod history;
+mod limits;
 mod package;
 mod wrong_input;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
     trials.extend(history::trials());
+    trials.extend(limits::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,12 +1,14 @@
 //! A scratch package to run the bench target in.
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Output, Stdio},
     sync::Arc,
 };
 
 use libtest_mimic::Failed;
+use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 use tachometer::{
     engine::{Engine, EngineConfig},
@@ -39,6 +41,16 @@ impl Package {
     }
 
     pub fn run(&self, flags: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        Outcome::of(self.command(flags, variables).output().unwrap())
+    }
+
+    /// Starts it, to be looked at or killed while it runs.
+    pub fn spawn(&self, flags: &[&str]) -> Running {
+        let mut command = self.command(flags, &[]);
+        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn command(&self, flags: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // What is configured for real runs must not reach the tests, a live server least of all.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TACHOMETER_")) {
@@ -51,12 +63,7 @@ impl Package {
             .env("CARGO_MANIFEST_DIR", self.0.path())
             .env("CARGO_TARGET_DIR", self.path("target"))
             .envs(variables.iter().copied());
-        let output = command.output().unwrap();
-        Outcome {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        command
     }
 
     pub fn report(&self, benchmark: &str) -> Value {
@@ -65,7 +72,46 @@ impl Package {
     }
 }
 
+/// A run under way.
+pub struct Running(Child);
+
+impl Running {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        nix::sys::signal::kill(id, signal).unwrap();
+    }
+
+    /// Reads stderr up to a line that holds this.
+    pub fn read_until(&mut self, part: &str) -> Result<(), Failed> {
+        let stderr = self.0.stderr.as_mut().unwrap();
+        let mut said = Vec::new();
+        let mut byte = [0];
+        // Byte by byte, so that nothing of what follows is taken away.
+        while stderr.read(&mut byte)? == 1 {
+            said.push(byte[0]);
+            if byte[0] == b'\n' && String::from_utf8_lossy(&said).contains(part) {
+                return Ok(());
+            }
+        }
+        Err(format!("it ended without {part:?}: {}", String::from_utf8_lossy(&said)).into())
+    }
+
+    pub fn wait(self) -> Outcome {
+        Outcome::of(self.0.wait_with_output().unwrap())
+    }
+}
+
 impl Outcome {
+    fn of(output: Output) -> Self {
+        Self {
+            // What a signal ended has none.
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     pub fn expect(&self, code: i32) -> Result<(), Failed> {
         if self.code == code {
             return Ok(());
@@ -79,7 +125,11 @@ pub fn fixture(name: &str) -> String {
 }
 
 pub fn engine() -> Engine {
-    let config: EngineConfig = "decode_step_ms=0.2".parse().unwrap();
+    engine_with("decode_step_ms=0.2")
+}
+
+pub fn engine_with(config: &str) -> Engine {
+    let config: EngineConfig = config.parse().unwrap();
     Engine::start(config, Arc::new(fixtures::tokenizer().unwrap()), 0).unwrap()
 }
 

@@ -1,0 +1,93 @@
+//! Servers behind https: whose certificates are believed, and what a refusal says.
+#![cfg(feature = "tls")]
+
+use std::{path::Path, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use tachometer::{
+    client::{
+        Client, FailureClass, Headers, PerThread, Record, RequestWriter, Sampling, ServerInfo, ServerUrl, Target,
+        Timeouts, Trust,
+    },
+    dataset::Prompt,
+    engine::{Engine, EngineConfig},
+    fixtures,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate of 127.0.0.1 by an authority that nobody knows, whose own certificate goes into the file.
+fn server_config(ca_file: &Path) -> ServerConfig {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(ca_file, authority.pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap()
+}
+
+/// Speaks TLS in front of the engine.
+async fn relay(listener: TcpListener, config: ServerConfig, engine: String) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        let (acceptor, engine) = (acceptor.clone(), engine.clone());
+        tokio::spawn(async move {
+            // A client that does not believe us leaves here.
+            let Ok(mut client) = acceptor.accept(client).await else { return };
+            let mut server = TcpStream::connect(engine).await.unwrap();
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        });
+    }
+}
+
+/// Asks for the models and sends a prompt; or what keeps that from being tried.
+async fn measure(url: &str, trust: &Trust) -> Result<(Option<Vec<String>>, Record), String> {
+    let target = Arc::new(Target::new(ServerUrl::parse(url)?, Timeouts::default(), trust)?);
+    let models = ServerInfo::ask(&target, &Headers::default()).await.ok().and_then(|info| info.models);
+    let sampling = Sampling { stream: true, ..Sampling::default() };
+    let writer = RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default());
+    let mut client = Client::new(target, Arc::new(writer), true, 0, PerThread::default());
+    let prompt = Prompt { index: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
+    Ok((models, client.complete(0, &prompt, 5, "test").await))
+}
+
+#[test]
+fn only_certificates_that_are_trusted_are_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ca_file, empty) = (folder.path().join("ca.pem"), folder.path().join("empty.pem"));
+    std::fs::write(&empty, "").unwrap();
+    let config = server_config(&ca_file);
+    let engine = EngineConfig { decode_step_ms: 0.2, ..EngineConfig::default() };
+    let engine = Engine::start(engine, Arc::new(fixtures::tokenizer().unwrap()), 0).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(relay(listener, config, engine.url().replace("http://", "")));
+
+        for trust in [Trust::CaFile(ca_file), Trust::Anyone] {
+            let (models, record) = measure(&url, &trust).await.unwrap();
+            assert_eq!(models.as_deref(), Some(&["tachometer-engine".to_owned()][..]), "{trust:?}");
+            assert_eq!((record.outcome, record.token_events), (Ok(()), 5), "{trust:?}");
+        }
+        // A machine may trust nobody at all.
+        match measure(&url, &Trust::Platform).await {
+            Ok((models, record)) => {
+                assert_eq!(models, None);
+                let failure = record.outcome.unwrap_err();
+                assert_eq!(failure.class, FailureClass::Connect);
+                assert!(failure.message.contains("certificate"), "{}", failure.message);
+            }
+            Err(why) => assert!(why.contains("certificate"), "{why}"),
+        }
+        let why = measure(&url, &Trust::CaFile(empty.clone())).await.unwrap_err();
+        assert_eq!(why, format!("--ca-file {}: it holds no PEM certificate", empty.display()));
+    });
+}
