@@ -116,14 +116,18 @@ impl Connection {
         if let Some(path) = &target.url.socket {
             return tokio::net::UnixStream::connect(path).await.map(Io::Unix).map_err(|e| failed(&e));
         }
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((target.url.host.as_str(), target.url.port))
-            .await
-            .map_err(|e| failed(&e))?
-            .collect();
+        let (host, port) = match &target.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (target.url.host.as_str(), target.url.port),
+        };
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(|e| failed(&e))?.collect();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in addresses {
             match TcpStream::connect(address).await {
-                Ok(tcp) => {
+                Ok(mut tcp) => {
+                    if let Some(proxy) = &target.proxy {
+                        proxy.tunnel(&mut tcp, &target.url).await.map_err(|why| failed(&io::Error::other(why)))?;
+                    }
                     // Requests are single writes; waiting to fill a segment would delay them.
                     tcp.set_nodelay(true).map_err(|e| failed(&e))?;
                     #[cfg(feature = "tls")]

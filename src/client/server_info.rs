@@ -92,6 +92,9 @@ impl ServerInfo {
         let unreachable =
             |e: reqwest::Error| ServerError::Unreachable { url: target.url.to_string(), why: root_cause(&e) };
         let mut facts = Map::new();
+        if let Some(proxy) = &target.proxy {
+            facts.insert("proxy".to_owned(), proxy.to_string().into());
+        }
 
         let response = get("/v1/models").await.map_err(unreachable)?;
         if let Some(server) = response.headers().get("server").and_then(|value| value.to_str().ok()) {
@@ -216,6 +219,10 @@ fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
         .no_proxy()
         .connect_timeout(target.timeouts.connect)
         .redirect(reqwest::redirect::Policy::none());
+    let builder = match &target.proxy {
+        Some(proxy) => builder.proxy(proxy.for_reqwest().map_err(|e| ServerError::Setup(root_cause(&e)))?),
+        None => builder,
+    };
     #[cfg(unix)]
     let builder = match &target.url.socket {
         Some(path) => builder.unix_socket(path.as_path()),

@@ -1,6 +1,6 @@
 //! Where the server is.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use url::Url;
 
@@ -79,6 +79,18 @@ impl ServerUrl {
 
     fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
+    }
+
+    /// `host:port`, with the port whatever it is.
+    pub fn host_and_port(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// Whether it is on this machine, as its name or address says.
+    pub fn is_loopback(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        self.socket.is_some() || self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
     }
 
     /// The whole URL of a path such as `/v1/models`.

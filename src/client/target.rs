@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
-use super::ServerUrl;
+use super::{Proxy, ServerUrl};
 
 /// How long each part of a request may take. None of them is ever infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Target {
     pub url: ServerUrl,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What stands between, where the environment names one.
+    pub proxy: Option<Proxy>,
     /// Learned on the way: the server closes a connection after one request, without saying so (llama.cpp does after a
     /// stream). Its connections are then opened for each request, before the send.
     pub(super) one_request_per_connection: AtomicBool,
@@ -58,7 +60,7 @@ impl Target {
     /// A server that nothing is known of yet.
     ///
     /// # Errors
-    /// For https, where the certificates can't be had, or this build has no TLS.
+    /// For https, where the certificates can't be had, or this build has no TLS; a proxy that can't be used.
     pub fn new(url: ServerUrl, timeouts: Timeouts, trust: &Trust) -> Result<Self, String> {
         #[cfg(not(feature = "tls"))]
         if url.tls {
@@ -66,6 +68,7 @@ impl Target {
             return Err("this build of tachometer lacks the feature `tls`, which https needs".to_owned());
         }
         Ok(Self {
+            proxy: Proxy::of_environment(&url)?,
             timeouts,
             one_request_per_connection: AtomicBool::new(false),
             #[cfg(feature = "tls")]

@@ -74,6 +74,9 @@ impl<'a> Session<'a> {
         };
         let target = Target::new(url, workload.timeouts, &trust).map_err(RunError::Setup)?;
         let target = Arc::new(target);
+        if let Some(proxy) = &target.proxy {
+            tell(&format!("{} is measured through the proxy {proxy}, which the environment names", target.url));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
         if !embedded && !self.plan.wait_ready.is_zero() {

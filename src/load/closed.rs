@@ -61,7 +61,7 @@ pub(super) fn rethrow<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> 
 /// One client's work: the next prompt of the queue until there is none.
 async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Arc<AtomicUsize>, kept: Rc<Kept>) {
     let mut request_id = String::new();
-    loop {
+    while pass.stop.reason().is_none() {
         let index = queue.fetch_add(1, Ordering::Relaxed);
         if index >= pass.prompts.len() {
             break;

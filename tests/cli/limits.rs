@@ -3,7 +3,8 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::{UnixListener, UnixStream},
     path::Path,
     time::Duration,
 };
@@ -27,6 +28,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("two_runs_at_once_keep_both_whole", two_runs),
         Trial::test("a_full_disk_costs_one_file", full_disk),
         Trial::test("what_servers_repeat_of_a_key_is_hidden", repeated_key),
+        Trial::test("too_few_open_files_are_named", open_files),
+        Trial::test("a_proxy_is_used_and_shown_but_never_for_loopback", proxy),
         Trial::test("a_server_on_a_unix_socket_is_measured", unix_socket),
     ]
 }
@@ -313,23 +316,122 @@ fn repeated_key() -> Result<(), Failed> {
     Ok(())
 }
 
+fn open_files() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
+    let flags: Vec<&str> =
+        quick(&url, &tokenizer).into_iter().map(|flag| if flag == "2" { "60" } else { flag }).collect();
+    let outcome = Package::new("").run_with_open_files(40, &flags);
+    outcome.expect(101)?;
+    let expected = "Too many open files (os error 24): each connection takes an open file; raise the limit (ulimit -n)";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    Package::new("").run_with_open_files(200, &flags).expect(0)
+}
+
+/// A proxy in front of the engine: it alone knows where the name leads to.
+fn proxy() -> Result<(), Failed> {
+    let engine = engine();
+    let address = engine.url().replace("http://", "");
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let (proxy, tokenizer) = (listener.local_addr()?.to_string(), fixture("tokenizer.json"));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&address).unwrap());
+            let mut request = vec![0; 1 << 16];
+            // Each client sends its first request in one piece, and waits for the answer.
+            let n = client.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..n]).into_owned();
+            // "me:planted-7f3a9"
+            if !request.contains("proxy-authorization: Basic bWU6cGxhbnRlZC03ZjNhOQ==") {
+                _ = client.write_all(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n");
+                continue;
+            }
+            if request.starts_with("CONNECT engine.invalid:8000 HTTP/1.1\r\n") {
+                client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            } else {
+                // What a question is sent as, with the whole URL.
+                let request = request.replace("http://engine.invalid:8000", "");
+                server.write_all(request.as_bytes()).unwrap();
+            }
+            relay(client, server);
+        }
+    });
+    let package = Package::new("");
+    let with_password = format!("http://me:planted-7f3a9@{proxy}");
+    let outcome = package.run(&quick("engine.invalid:8000", &tokenizer), &[("http_proxy", &with_password)]);
+    outcome.expect(0)?;
+    let expected =
+        format!("http://engine.invalid:8000 is measured through the proxy http://{proxy}, which the environment names");
+    assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+    let report = package.report("random-8-8/c2");
+    assert_eq!(report["server"]["proxy"], format!("http://{proxy}"));
+    assert_eq!(report["passes"][0]["completed"], 60);
+    assert!(!format!("{}{}{report}", outcome.stdout, outcome.stderr).contains("planted"));
+
+    let without_password = format!("http://{proxy}");
+    let outcome = package.run(&quick("engine.invalid:8000", &tokenizer), &[("http_proxy", &without_password)]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("407"), "{}", outcome.stderr);
+
+    // Nothing listens there; nobody asks.
+    let engine_url = engine.url();
+    let outcome = package.run(
+        &quick(&engine_url, &tokenizer),
+        &[("http_proxy", "http://127.0.0.1:1"), ("all_proxy", "http://127.0.0.1:1")],
+    );
+    outcome.expect(0)?;
+    assert!(!outcome.stderr.contains("proxy"), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// Passes on what either side says, until one of them is done.
+fn relay(client: impl Side, server: impl Side) {
+    let (mut client_reads, mut server_writes) = (client.again(), server.again());
+    let (mut server_reads, mut client_writes) = (server, client);
+    std::thread::spawn(move || {
+        _ = std::io::copy(&mut client_reads, &mut server_writes);
+        server_writes.close();
+    });
+    std::thread::spawn(move || {
+        _ = std::io::copy(&mut server_reads, &mut client_writes);
+        client_writes.close();
+    });
+}
+
+/// A connection of either kind.
+trait Side: Read + Write + Send + Sized + 'static {
+    fn again(&self) -> Self;
+    fn close(&self);
+}
+
+impl Side for TcpStream {
+    fn again(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+    fn close(&self) {
+        _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Side for UnixStream {
+    fn again(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+    fn close(&self) {
+        _ = self.shutdown(Shutdown::Both);
+    }
+}
+
 /// A relay in front of the engine, which listens on loopback only.
 fn unix_socket() -> Result<(), Failed> {
     let engine = engine();
     let address = engine.url().replace("http://", "");
     let package = Package::new("");
     let path = package.path("engine.sock");
-    let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(&path)?;
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, server) = (client.unwrap(), std::net::TcpStream::connect(&address).unwrap());
-            let (mut client_reads, mut server_writes) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || {
-                _ = std::io::copy(&mut client_reads, &mut server_writes);
-                _ = server_writes.shutdown(std::net::Shutdown::Both);
-            });
-            let (mut server_reads, mut client_writes) = (server, client);
-            std::thread::spawn(move || _ = std::io::copy(&mut server_reads, &mut client_writes));
+            relay(client.unwrap(), TcpStream::connect(&address).unwrap());
         }
     });
     let (url, tokenizer) = (format!("unix:{}", path.display()), fixture("tokenizer.json"));

@@ -50,6 +50,21 @@ impl Package {
         Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
+    /// Runs it where no more files than that may be open.
+    pub fn run_with_open_files(&self, most: usize, flags: &[&str]) -> Outcome {
+        let bench = self.command(flags, &[]);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        shell.arg(bench.get_program()).args(bench.get_args()).current_dir(self.0.path());
+        for (name, value) in bench.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Outcome::of(shell.output().unwrap())
+    }
+
     fn command(&self, flags: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // What is configured for real runs must not reach the tests, a live server least of all.
