@@ -103,7 +103,7 @@ impl ServerInfo {
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         // Not every server has the list; but one that refuses the key or is loading would refuse the prompts too.
-        if matches!(status.as_u16(), 401 | 403 | 429) || status.is_server_error() {
+        if matches!(status.as_u16(), 401 | 403 | 407 | 429) || status.is_server_error() {
             return Err(ServerError::Refused {
                 url: target.url.to_string(),
                 path: "/v1/models",
