@@ -57,3 +57,26 @@ fn read(reader: &mut ResponseReader, bytes: &[u8], piece: usize, record: &mut Re
         _ => End::Closed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fuzzing_has_found_stays_mended() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/regressions/response");
+        let mut read = 0;
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            // The first byte is how the fuzz target cuts the rest.
+            let bytes = std::fs::read(&path).unwrap().split_off(1);
+            for streaming in [true, false] {
+                let whole = read_response(&bytes, streaming, bytes.len());
+                for piece in 1..=16 {
+                    assert_eq!(read_response(&bytes, streaming, piece), whole, "{}, in {piece}s", path.display());
+                }
+            }
+            read += 1;
+        }
+        assert!(read > 0);
+    }
+}

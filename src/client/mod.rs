@@ -9,7 +9,7 @@ mod connection;
 mod event;
 mod exchange;
 mod failure;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http1;
 mod lateness;
