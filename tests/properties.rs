@@ -6,12 +6,15 @@ use std::sync::LazyLock;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use tachometer::{
+    baseline::History,
     client::{
         Answer, ConnectionStats, EventTooLarge, Failure, FailureClass, Gap, Record, SseDecoder, SseItem, TokenSource,
         error_message,
     },
+    compare::Calibration,
+    config::CsvFormat,
     metrics::{ClientUse, PassMetrics},
-    report::Report,
+    report::{Report, append_csv},
     stats::estimates,
 };
 
@@ -60,7 +63,7 @@ fn there_are_streams_to_cut() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_of_any_capture_gives_the_same_events(which in any::<prop::sample::Index>(), places in vec(any::<usize>(), 0..40)) {
@@ -114,7 +117,25 @@ proptest! {
         report.passes = passes;
         let json = report.to_json().unwrap();
         // NaN and infinity are `null` in JSON, which no number is read from.
-        prop_assert_eq!(Report::from_json(&json), Ok(report));
+        prop_assert_eq!(Report::from_json(&json), Ok(report.clone()));
+
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::at(folder.path().join("history.jsonl"));
+        history.append(&report).unwrap();
+        history.append(&report).unwrap();
+        let lines = history.read(&mut |warning| panic!("{warning}")).unwrap();
+        prop_assert_eq!(lines, vec![report.clone(), report.clone()]);
+
+        let csv = folder.path().join("rows.csv");
+        append_csv(&csv, CsvFormat::Tachometer, &report).unwrap();
+        let rows: Vec<csv::StringRecord> = csv::Reader::from_path(&csv).unwrap().records().map(Result::unwrap).collect();
+        prop_assert_eq!(rows.len(), report.passes.len());
+        for (row, pass) in rows.iter().zip(&report.passes) {
+            prop_assert_eq!((&row[5], &row[6]), (&*pass.completed.to_string(), &*pass.failed.to_string()));
+        }
+
+        let calibration = Calibration::of(&report, report.clone(), 0.95);
+        prop_assert_eq!(Calibration::from_json(&calibration.to_json().unwrap()), Ok(calibration));
     }
 }
 

@@ -31,6 +31,9 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("too_few_open_files_are_named", open_files),
         Trial::test("a_proxy_is_used_and_shown_but_never_for_loopback", proxy),
         Trial::test("a_server_on_a_unix_socket_is_measured", unix_socket),
+        Trial::test("a_server_on_ipv6_is_measured", ipv6),
+        Trial::test("a_target_directory_that_cannot_be_written_is_named", unwritable),
+        Trial::test("insecure_warns", insecure),
     ]
 }
 
@@ -441,5 +444,52 @@ fn unix_socket() -> Result<(), Failed> {
     assert_eq!(report["passes"][0]["completed"], 60);
     // Such a socket has no stamps of the kernel's.
     assert_eq!(report["passes"][0]["client"]["stamps"], "read");
+    Ok(())
+}
+
+fn ipv6() -> Result<(), Failed> {
+    // Not every machine has it.
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return Ok(()) };
+    let engine = engine();
+    let address = engine.url().replace("http://", "");
+    let (url, tokenizer) = (format!("http://{}", listener.local_addr()?), fixture("tokenizer.json"));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            relay(client.unwrap(), TcpStream::connect(&address).unwrap());
+        }
+    });
+    let package = Package::new("");
+    package.run(&quick(&url, &tokenizer), &[]).expect(0)?;
+    let report = package.report("random-8-8/c2");
+    assert_eq!((&report["server"]["url"], &report["passes"][0]["completed"]), (&url.as_str().into(), &60.into()));
+    Ok(())
+}
+
+/// It is found before anything is sent, so that nothing is measured in vain.
+fn unwritable() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
+    let package = Package::new("");
+    std::fs::write(package.path("target"), "a file")?;
+    let outcome = package.run(&quick(&url, &tokenizer), &[]);
+    outcome.expect(101)?;
+    let expected = format!("{}: Not a directory", package.path("target/tachometer").display());
+    assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+    assert_eq!(engine.take_truths().len(), 0);
+    Ok(())
+}
+
+fn insecure() -> Result<(), Failed> {
+    let tokenizer = fixture("tokenizer.json");
+    let package = Package::new("insecure = true\n");
+    for (url, warns) in [("https://127.0.0.1:1", true), ("http://127.0.0.1:1", false)] {
+        let outcome = package.run(&quick(url, &tokenizer), &[]);
+        outcome.expect(101)?;
+        let warning = "warning: --insecure: anybody may pose as https://127.0.0.1:1";
+        assert_eq!(outcome.stderr.contains(warning), warns, "{}", outcome.stderr);
+    }
+    let outcome = package.run(&[quick("https://127.0.0.1:1", &tokenizer), vec!["--ca-file", "x.pem"]].concat(), &[]);
+    outcome.expect(2)?;
+    assert!(outcome.stderr.contains("--insecure: with it no certificate is checked"), "{}", outcome.stderr);
     Ok(())
 }
