@@ -212,7 +212,8 @@ fn interrupted() -> Result<(), Failed> {
         assert_eq!(report["partial"]["why"], "interrupted");
         let pass = &report["passes"][0];
         assert!(pass["completed"].as_u64().unwrap() >= 5);
-        assert_eq!(pass["failed"], pass["failures"]["cancelled"]);
+        // None, if it came just between two requests.
+        assert_eq!(pass["failed"].as_u64(), Some(pass["failures"]["cancelled"].as_u64().unwrap_or(0)));
         assert!(pass["failed"].as_u64().unwrap() <= 2, "{pass:#}");
         // What was complete before is kept; nothing new was begun.
         assert_eq!(package.report("a/c2")["passes"][0]["completed"], 4);
