@@ -18,6 +18,7 @@ use crate::package::{Package, engine, engine_with, fixture};
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("too_many_failures_end_a_benchmark_early", too_many_failures),
+        Trial::test("a_pass_in_which_all_failed_is_an_error", all_failed),
         Trial::test("failures_within_the_budget_are_reported", failures_within_the_budget),
         Trial::test("retries_are_counted_and_do_not_restart_the_clock", retries),
         Trial::test("a_server_that_is_not_there_yet_is_waited_for", waits_for_the_server),
@@ -73,6 +74,19 @@ fn too_many_failures() -> Result<(), Failed> {
     for file in ["random-8-8/c2/new", "history.jsonl", "profile_api_server.csv"] {
         assert!(!package.path("target/tachometer").join(file).exists(), "{file}");
     }
+    Ok(())
+}
+
+fn all_failed() -> Result<(), Failed> {
+    let (url, tokenizer) = (refusing("404 No", "worker died")?, fixture("tokenizer.json"));
+    let package = Package::new("");
+    let outcome = package.run(&[quick(&url, &tokenizer), vec!["--model", "m", "--warmup", "0"]].concat(), &[]);
+    outcome.expect(101)?;
+    for expected in ["error: random-8-8/c2: pass 0: all ", " requests failed: ", " http_404: worker died"] {
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+    assert_eq!(outcome.stdout, "");
+    assert!(!package.path("target/tachometer/random-8-8").exists());
     Ok(())
 }
 
