@@ -8,10 +8,12 @@ mod error;
 mod file;
 mod load;
 mod plan;
+mod server;
 mod settings;
 
 pub use cli::{Cli, Color, ListFormat};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
-pub use plan::{Benchmark, DatasetSpec, Plan, ServerSpec, Workload, check_environment, plan};
+pub use plan::{Benchmark, DatasetSpec, Plan, Workload, check_environment, plan};
+pub use server::ServerSpec;
 pub use settings::{CsvFormat, FailOn, OutputFormat, Settings};

@@ -7,6 +7,7 @@ mod formats;
 mod history;
 mod limits;
 mod package;
+mod server;
 mod wrong_input;
 
 use std::{io::Read, net::TcpListener, process::ExitCode, time::Duration};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     trials.extend(formats::trials());
     trials.extend(history::trials());
     trials.extend(limits::trials());
+    trials.extend(server::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,0 +1,106 @@
+//! The server of a plan: where it is, the way to it, and how long it may take.
+
+use std::time::Duration;
+
+use super::{ConfigError, Settings};
+use crate::{
+    client::{Headers, ServerUrl, Timeouts, Trust},
+    engine::EngineConfig,
+};
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub enum ServerSpec {
+    /// The simulated engine in this process.
+    Embedded(EngineConfig),
+    /// A running server.
+    Live {
+        /// Where it is.
+        url: ServerUrl,
+        /// Sent with every request, the key among them.
+        headers: Headers,
+        /// Whose certificates are believed.
+        trust: Trust,
+    },
+}
+
+/// The embedded engine, or the server that was named.
+pub(super) fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
+    let Some(text) = top.server.as_ref().filter(|_| !tiny) else {
+        return Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() }));
+    };
+    let url = ServerUrl::parse(text).map_err(|why| {
+        ConfigError::value("--server", format!("`{}` is not a server URL: {why}", without_credentials(text)))
+    })?;
+    let mut headers = Headers::default();
+    // Listing must work without the key.
+    if let Some((flag, key)) = if list { None } else { api_key(top)? } {
+        let bearer = format!("Bearer {}", key.trim());
+        headers.push("authorization", &bearer).map_err(|why| ConfigError::value(flag, why))?;
+    }
+    for line in top.header.iter().flatten() {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
+        headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
+    }
+    let trust = match (&top.ca_file, top.insecure.unwrap_or(false)) {
+        (Some(_), true) => {
+            return Err(ConfigError::value("--insecure", "with it no certificate is checked: leave out --ca-file"));
+        }
+        (Some(path), false) => Trust::CaFile(path.clone()),
+        (None, true) => Trust::Anyone,
+        (None, false) => Trust::Platform,
+    };
+    Ok(ServerSpec::Live { url, headers, trust })
+}
+
+/// The key, and the flag that named its place.
+fn api_key(top: &Settings) -> Result<Option<(&'static str, String)>, ConfigError> {
+    match (&top.api_key_env, &top.api_key_file) {
+        (Some(_), Some(_)) => Err(ConfigError::value("--api-key-file", "--api-key-env names another key: use one")),
+        (Some(name), None) => match std::env::var(name) {
+            Ok(key) => Ok(Some(("--api-key-env", key))),
+            Err(_) => Err(ConfigError::value("--api-key-env", format!("the variable {name} is not set"))),
+        },
+        (None, Some(path)) => match std::fs::read_to_string(path) {
+            Ok(key) if !key.trim().is_empty() => Ok(Some(("--api-key-file", key))),
+            Ok(_) => Err(ConfigError::value("--api-key-file", format!("{} is empty", path.display()))),
+            Err(e) => Err(ConfigError::value("--api-key-file", format!("{}: {e}", path.display()))),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// The text of a URL, without what may be a password in it.
+fn without_credentials(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+/// As fast as the machine goes: a test waits for nothing.
+fn tiny_engine() -> EngineConfig {
+    EngineConfig { decode_step_ms: 0.1, decode_per_request_us: 0.0, ..EngineConfig::default() }
+}
+
+/// The limits of a request.
+pub(super) fn timeouts(settings: &Settings) -> Result<Timeouts, ConfigError> {
+    let default = Timeouts::default();
+    let limit = |flag, value: Option<f64>, default| value.map_or(Ok(default), |value| seconds(flag, value));
+    Ok(Timeouts {
+        connect: limit("--connect-timeout", settings.connect_timeout, default.connect)?,
+        first_token: limit("--first-token-timeout", settings.first_token_timeout, default.first_token)?,
+        stall: limit("--stall-timeout", settings.stall_timeout, default.stall)?,
+        total: limit("--timeout", settings.timeout, default.total)?,
+    })
+}
+
+/// A positive number of seconds.
+pub(super) fn seconds(flag: &str, value: f64) -> Result<Duration, ConfigError> {
+    match Duration::try_from_secs_f64(value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(ConfigError::value(flag, format!("{value} is not a number of seconds above 0"))),
+    }
+}
