@@ -47,15 +47,16 @@ async fn relay(listener: TcpListener, config: ServerConfig, engine: String) {
     }
 }
 
-/// Asks for the models and sends a prompt; or what keeps that from being tried.
-async fn measure(url: &str, trust: &Trust) -> Result<(Option<Vec<String>>, Record), String> {
+/// Asks for the models and sends two prompts, on how many connections; or what keeps that from being tried.
+async fn measure(url: &str, trust: &Trust) -> Result<(Option<Vec<String>>, [Record; 2], u32), String> {
     let target = Arc::new(Target::new(ServerUrl::parse(url)?, Timeouts::default(), trust)?);
     let models = ServerInfo::ask(&target, &Headers::default()).await.ok().and_then(|info| info.models);
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default());
     let mut client = Client::new(target, Arc::new(writer), true, 0, PerThread::default());
     let prompt = Prompt { index: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
-    Ok((models, client.complete(0, &prompt, 5, "test").await))
+    let records = [client.complete(0, &prompt, 5, "a").await, client.complete(1, &prompt, 5, "b").await];
+    Ok((models, records, client.connection_stats().opened))
 }
 
 #[test]
@@ -73,13 +74,17 @@ fn only_certificates_that_are_trusted_are_believed() {
         tokio::spawn(relay(listener, config, engine.url().replace("http://", "")));
 
         for trust in [Trust::CaFile(ca_file), Trust::Anyone] {
-            let (models, record) = measure(&url, &trust).await.unwrap();
+            let (models, records, opened) = measure(&url, &trust).await.unwrap();
             assert_eq!(models.as_deref(), Some(&["tachometer-engine".to_owned()][..]), "{trust:?}");
-            assert_eq!((record.outcome, record.token_events), (Ok(()), 5), "{trust:?}");
+            for record in records {
+                assert_eq!((record.outcome, record.token_events), (Ok(()), 5), "{trust:?}");
+            }
+            // The tickets that the server sends after the handshake are no reason to open another.
+            assert_eq!(opened, 1, "{trust:?}");
         }
         // A machine may trust nobody at all.
         match measure(&url, &Trust::Platform).await {
-            Ok((models, record)) => {
+            Ok((models, [record, _], _)) => {
                 assert_eq!(models, None);
                 let failure = record.outcome.unwrap_err();
                 assert_eq!(failure.class, FailureClass::Connect);

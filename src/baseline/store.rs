@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::BaselineError;
@@ -125,21 +126,34 @@ impl Store {
     }
 
     /// Takes the right to measure: two runs at once would disturb each other's numbers. `waiting` is called where another
-    /// run has it. The right ends with the value.
+    /// run has it; `None` where `stop` says that it is not to be waited for any longer. The right ends with the value.
     ///
     /// # Errors
     /// Where the folder can't be written.
-    pub fn lock(&self, waiting: impl FnOnce()) -> Result<Lock, StoreError> {
+    pub fn lock(&self, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> Result<Option<Lock>, StoreError> {
         let path = self.root.join(".lock");
         create_parent(&path)?;
         let file = File::create(&path).map_err(StoreError::new("create", &path))?;
-        if file.try_lock().is_err() {
-            waiting();
-            file.lock().map_err(StoreError::new("lock", &path))?;
+        let mut waiting = Some(waiting);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Lock { _file: file })),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(StoreError::new("lock", &path)(e)),
+            }
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            if stop() {
+                return Ok(None);
+            }
+            std::thread::sleep(LOCK_POLL);
         }
-        Ok(Lock { _file: file })
     }
 }
+
+/// How often a run that waits for another one looks whether it has ended.
+const LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// The right to measure, see [`Store::lock`].
 #[derive(Debug)]

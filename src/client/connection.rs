@@ -1,7 +1,14 @@
 //! A persistent connection whose every read is stamped.
 
 use std::{io, net::SocketAddr, time::Duration};
+#[cfg(feature = "tls")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
+#[cfg(feature = "tls")]
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -50,12 +57,19 @@ enum Io {
 }
 
 impl Io {
-    /// Reads from the socket below whatever is spoken on it, without waiting.
-    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+    /// Reads without waiting.
+    fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp, _) => tcp.try_read(into),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.get_ref().0.try_read(into),
+            Self::Tls(tls) => {
+                // What lies on the socket may be TLS's own, a session ticket for one, and no answer.
+                let mut buffer = ReadBuf::new(into);
+                match Pin::new(tls).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+                    Poll::Ready(read) => read.map(|()| buffer.filled().len()),
+                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            }
             #[cfg(unix)]
             Self::Unix(unix) => unix.try_read(into),
         }

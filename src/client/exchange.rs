@@ -187,6 +187,7 @@ impl Client {
         let limits = Limits { timeouts, streaming: self.reader.is_streaming() };
         let mut timer = pin!(tokio::time::sleep(limits.next(record, None).1));
         let mut waits_for_token = true;
+        let mut drained = None;
         let mut framing = match read_head(connection, &mut self.reader, record, &limits, timer.as_mut()).await {
             Ok(framing) => framing,
             Err(end) => return end,
@@ -209,8 +210,14 @@ impl Client {
                 waits_for_token = false;
                 limits.rearm(timer.as_mut(), record, reader);
             }
+            // What keeps coming keeps the timer from being looked at.
+            let since_send = connection.read_at_ns().saturating_sub(record.sent_ns.unwrap_or(u64::MAX));
+            if Duration::from_nanos(since_send) > timeouts.total {
+                return End::TimedOut(Limit::Total, timeouts.total);
+            }
             let read = if reader.is_done() {
-                match tokio::time::timeout(DRAIN, connection.read()).await {
+                let drained = *drained.get_or_insert_with(|| Instant::now() + DRAIN);
+                match tokio::time::timeout_at(drained, connection.read()).await {
                     Ok(read) if framing != Framing::UntilClose => read,
                     _ => {
                         connection.close();

@@ -128,16 +128,18 @@ impl Headers {
 const SHORTEST_SECRET: usize = 4;
 
 impl Headers {
-    /// A foreign text without these values: servers like to repeat them ("incorrect key: …"). A text that was cut may end
-    /// with the beginning of one.
+    /// A foreign text without these values, nor what follows their first word (`Bearer …`, `Token …`): servers like to repeat
+    /// them ("incorrect key: …"). Where a text was cut in the middle of one, its beginning is hidden too.
     pub(super) fn redact(&self, text: String) -> String {
-        let secrets = self.0.iter().flat_map(|(_, value)| [Some(value.as_str()), value.strip_prefix("Bearer ")]);
+        let secrets = self.0.iter().flat_map(|(_, value)| {
+            let after_scheme = value.split_once(' ').map(|(_, rest)| rest.trim());
+            [Some(value.as_str()), after_scheme]
+        });
         secrets.flatten().filter(|secret| secret.len() >= SHORTEST_SECRET).fold(text, |text, secret| {
             let text = text.replace(secret, HIDDEN);
-            let whole = text.strip_suffix('…').unwrap_or(&text);
-            let begins = |&n: &usize| secret.is_char_boundary(n) && whole.ends_with(&secret[..n]);
-            match (SHORTEST_SECRET..secret.len()).rev().find(begins) {
-                Some(n) => format!("{}{HIDDEN}", &whole[..whole.len() - n]),
+            let cut = |&n: &usize| secret.is_char_boundary(n) && text.contains(&format!("{}…", &secret[..n]));
+            match (SHORTEST_SECRET..secret.len()).rev().find(cut) {
+                Some(n) => text.replace(&format!("{}…", &secret[..n]), HIDDEN),
                 None => text,
             }
         })
@@ -285,6 +287,7 @@ mod tests {
             ("go on", "go on"),
             ("cut off at sk-plan…", "cut off at (hidden)"),
             ("cut off at sk-…", "cut off at sk-…"),
+            ("cut off at sk-plan… (a hint)", "cut off at (hidden) (a hint)"),
         ] {
             assert_eq!(headers.redact(text.to_owned()), expected);
         }

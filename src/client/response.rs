@@ -164,6 +164,10 @@ impl ResponseReader {
             Mode::ErrorBody => {
                 let room = MAX_ERROR_BODY.saturating_sub(self.body.len());
                 self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if bytes.len() > room {
+                    // Its status says enough.
+                    self.state.fail(format!("the error is larger than {} KiB", MAX_ERROR_BODY >> 10));
+                }
             }
         }
     }

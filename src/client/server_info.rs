@@ -73,6 +73,8 @@ pub enum ServerError {
 
 /// How often a server is asked whether it is ready.
 const POLL: Duration = Duration::from_millis(250);
+/// How long one such question may take.
+const ANSWER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl ServerInfo {
@@ -98,7 +100,7 @@ impl ServerInfo {
 
         let response = get("/v1/models").await.map_err(unreachable)?;
         if let Some(server) = response.headers().get("server").and_then(|value| value.to_str().ok()) {
-            facts.insert("server_header".to_owned(), headers.redact(server.to_owned()).into());
+            facts.insert("server_header".to_owned(), server.into());
         }
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
@@ -122,6 +124,11 @@ impl ServerInfo {
             && let Some(version @ Value::String(_)) = fields.get("version")
         {
             facts.insert("version".to_owned(), version.clone());
+        }
+        for fact in facts.values_mut() {
+            if let Value::String(text) = fact {
+                *text = headers.redact(std::mem::take(text));
+            }
         }
         Ok(Self { models, facts })
     }
@@ -181,13 +188,15 @@ pub async fn wait_until_ready(
 /// Why the server can't be measured yet.
 async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers) -> Option<String> {
     for path in ["/health", "/v1/models"] {
-        let mut request = client.get(target.url.join(path));
+        let mut request = client.get(target.url.join(path)).timeout(ANSWER);
         for (name, value) in headers.iter() {
             request = request.header(name, value);
         }
         match request.send().await {
             Ok(response) if response.status().is_success() => return None,
             Ok(response) if matches!(response.status().as_u16(), 404 | 405) => {}
+            // It answers, and waiting would not change that: the benchmark says what is wrong.
+            Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 407) => return None,
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body = response.bytes().await.unwrap_or_default();

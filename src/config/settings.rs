@@ -119,7 +119,7 @@ settings! {
     /// Wait so many seconds for a server that is not there or not ready, before each benchmark [default: 0]
     #[arg(long, env = "TACHOMETER_WAIT_READY", value_name = "SECONDS", help_heading = "Server")]
     wait_ready: f64,
-    /// The embedded engine's behaviour, as key=value,…: instance_num, decode_step_ms, decode_per_request_us, prefill_tokens_per_s, kv_tokens, jitter
+    /// The embedded engine's behaviour, as key=value,…: instance_num, decode_step_ms, decode_per_request_us, prefill_tokens_per_s, kv_tokens, jitter, fault_share
     #[arg(long, env = "TACHOMETER_ENGINE", value_name = "KEY=VALUE,…", help_heading = "Server")]
     #[serde(deserialize_with = "from_text")]
     engine: EngineConfig,

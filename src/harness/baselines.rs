@@ -105,12 +105,15 @@ impl<'a> Baselines<'a> {
         Ok(files.into_iter().collect::<Result<(), StoreError>>()?)
     }
 
-    /// Keeps what there is of a run that ended early; gives the file.
-    pub fn keep_partial(&self, report: &Report) -> Result<PathBuf, RunError> {
+    /// Keeps what there is of a run that ended early, unless nothing is to be kept; gives the file.
+    pub fn keep_partial(&self, report: &Report) -> Result<Option<PathBuf>, RunError> {
+        if self.discard {
+            return Ok(None);
+        }
         let path = self.store.report(&report.id, PARTIAL);
         let json = report.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
         write_whole(&path, json.as_bytes())?;
-        Ok(path)
+        Ok(Some(path))
     }
 
     /// Writes the report anew, with the verdicts that all benchmarks together led to.

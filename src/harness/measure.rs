@@ -5,15 +5,13 @@ use std::io::{Write, stderr, stdout};
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
-    run::{Output, Ready, failures},
+    run::{Ended, Output, Ready},
     session::Session,
 };
 use crate::{
-    baseline::{BaselineError, Commit, write_whole},
+    baseline::{BaselineError, Commit, Lock, write_whole},
     compare::{Calibration, Comparison, settle},
     config::{Benchmark, FailOn, OutputFormat, Plan},
-    load::StopReason,
-    metrics::PassMetrics,
     report::{
         Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_history,
         print_verdicts,
@@ -31,7 +29,7 @@ pub fn measure(
 ) -> Result<Report, RunError> {
     let name = &benchmark.name;
     let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
-    let _lock = lock(baselines, output)?;
+    let _lock = lock(session, baselines, output)?;
     // What ends the run does so before anything is sent.
     let earlier = baselines.earlier(name, &mut warn)?;
     let mut unsaved = None;
@@ -43,10 +41,14 @@ pub fn measure(
             let passes = benchmark.workload.sample_size;
             let mut run = ready.run(0..passes, passes)?;
             unsaved = run.unsaved.take();
-            if let Some(reason) = run.stopped {
-                return Err(ended_early(session, baselines, benchmark, ready.report(run, commit), reason, output));
+            if let Some(Ended { why, error }) = run.ended.take() {
+                keep_partial(session, baselines, &ready.report(run, Some(why), commit), output);
+                if let Some(e) = unsaved {
+                    warn(e.to_string());
+                }
+                return Err(error);
             }
-            ready.report(run, commit)
+            ready.report(run, None, commit)
         }
     };
     let Earlier { baseline, calibration, .. } = &earlier;
@@ -84,15 +86,15 @@ pub fn calibrate(
         let why = "one pass has no spread to find: --calibrate needs --sample-size 2 or more".to_owned();
         return Err(RunError::Calibration(why));
     }
-    let _lock = lock(baselines, output)?;
+    let _lock = lock(session, baselines, output)?;
     let earlier = baselines.store.read_calibration(&benchmark.name)?;
     let ready = Ready::new(session, benchmark, output)?;
     ready.warm_up()?;
     let half = |numbers| {
-        let run = ready.run(numbers, 2 * passes)?;
-        match run.stopped {
-            None => Ok(ready.report(run, commit.clone())),
-            Some(reason) => Err(why_ended(benchmark, run.passes.last(), run.passes.len(), reason)),
+        let mut run = ready.run(numbers, 2 * passes)?;
+        match run.ended.take() {
+            None => Ok(ready.report(run, None, commit.clone())),
+            Some(ended) => Err(ended.error),
         }
     };
     let first = half(0..passes)?;
@@ -109,46 +111,23 @@ pub fn calibrate(
     Ok(())
 }
 
-/// Shows and keeps what there is of a run that ended early, apart from whole runs; gives the reason as an error.
-fn ended_early(
-    session: &Session,
-    baselines: &Baselines,
-    benchmark: &Benchmark,
-    report: Report,
-    reason: StopReason,
-    output: Output,
-) -> RunError {
-    let why = why_ended(benchmark, report.passes.last(), report.passes.len(), reason);
-    if report.passes.is_empty() {
-        return why;
-    }
+/// Shows and keeps what there is of a run that ended early, apart from whole runs.
+fn keep_partial(session: &Session, baselines: &Baselines, report: &Report, output: Output) {
     if matches!(session.plan.output_format, OutputFormat::Criterion | OutputFormat::Github) {
-        // Whether or not it can be printed, the reason is what counts.
-        _ = print_block(&mut stdout().lock(), &report, output.style);
+        // Whether or not it can be printed, why it ended is what counts.
+        _ = print_block(&mut stdout().lock(), report, output.style);
     }
-    match baselines.keep_partial(&report) {
-        Ok(path) => output.status(&format!("What there is of {}: {}", benchmark.name, path.display())),
-        Err(e) => _ = writeln!(stderr(), "error: {}: {e}", benchmark.name),
-    }
-    why
-}
-
-fn why_ended(benchmark: &Benchmark, last: Option<&PassMetrics>, passes: usize, reason: StopReason) -> RunError {
-    match (reason, last) {
-        (StopReason::Failures, Some(pass)) => RunError::TooManyFailures {
-            pass: passes - 1,
-            failed: pass.failed,
-            sent: pass.completed + pass.failed,
-            prompts: benchmark.workload.num_prompts,
-            budget: benchmark.workload.max_failures,
-            failures: failures(pass),
-        },
-        _ => RunError::Interrupted,
+    match baselines.keep_partial(report) {
+        Ok(Some(path)) => output.status(&format!("What there is of {}: {}", report.id, path.display())),
+        Ok(None) => {}
+        Err(e) => _ = writeln!(stderr(), "error: {}: {e}", report.id),
     }
 }
 
-fn lock(baselines: &Baselines, output: Output) -> Result<crate::baseline::Lock, RunError> {
-    Ok(baselines.store.lock(|| output.status("Waiting for another run, which would disturb this one"))?)
+fn lock(session: &Session, baselines: &Baselines, output: Output) -> Result<Lock, RunError> {
+    let waiting = || output.status("Waiting for another run, which would disturb this one");
+    let lock = baselines.store.lock(waiting, || session.check_stopped().is_err())?;
+    lock.ok_or(RunError::Interrupted)
 }
 
 /// Corrects the comparisons of all benchmarks for one another, prints the verdicts and what is printed at the end, and says

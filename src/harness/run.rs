@@ -51,13 +51,29 @@ pub struct Ready<'a> {
 
 /// What some passes gave.
 pub struct Passes {
-    pub passes: Vec<PassMetrics>,
-    /// Of the last pass.
+    whole: Vec<PassMetrics>,
+    /// A pass that was cut short, where something of it was completed.
+    cut: Option<PassMetrics>,
+    /// Of the last whole pass, or else of the cut one.
     records: Vec<Record>,
-    /// Why the last pass ended early, if so.
-    pub stopped: Option<StopReason>,
+    /// Why there are fewer whole passes than were wanted, if so.
+    pub ended: Option<Ended>,
     /// Why the lines of requests could not be kept, if so: no reason to lose the rest.
     pub unsaved: Option<StoreError>,
+}
+
+/// Why a run ended early.
+pub struct Ended {
+    pub why: StopReason,
+    pub error: RunError,
+}
+
+/// What one pass gave.
+struct Ran {
+    pass: PassMetrics,
+    records: Vec<Record>,
+    stopped: Option<StopReason>,
+    unsaved: Option<StoreError>,
 }
 
 impl<'a> Ready<'a> {
@@ -67,6 +83,7 @@ impl<'a> Ready<'a> {
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.workload(spec, 0)?;
         let digest = first.digest(&spec.sampling);
+        session.check_stopped()?;
         Ok(Self {
             session,
             benchmark,
@@ -93,7 +110,7 @@ impl<'a> Ready<'a> {
         let progress = Progress::new("warm-up", requests, true);
         let prefix = request_id_prefix("warmup");
         // The server may take a few requests to come to itself.
-        warm.workload.max_failures = FailureBudget::Share(1.0);
+        warm.workload.max_failures = FailureBudget::Percent(100.0);
         let PassRecords { records, stopped, .. } =
             send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
         if stopped.is_some() {
@@ -108,61 +125,95 @@ impl<'a> Ready<'a> {
     }
 
     /// Runs the passes of these numbers, of so many in all. With a calibration's second half the numbers go on, and the
-    /// seeds begin anew.
+    /// seeds begin anew. What was complete before an error is given beside it.
     pub fn run(&self, numbers: Range<usize>, of: usize) -> Result<Passes, RunError> {
-        let Benchmark { name, workload: spec, load } = self.benchmark;
-        let mut passes = Vec::with_capacity(numbers.len());
-        let mut last = Vec::new();
-        let (mut stopped, mut unsaved) = (None, None);
+        let mut run = Passes { whole: Vec::new(), cut: None, records: Vec::new(), ended: None, unsaved: None };
         for number in numbers {
-            let draw = number % spec.sample_size;
-            let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
-            let title = format!("{name}: pass {}/{of}", number + 1);
-            if !stderr().is_terminal() {
-                self.output.status(&format!("Benchmarking {title}"));
-            }
-            let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
-            let started_at = timestamp();
-            let prefix = request_id_prefix(&format!("p{number}"));
-            let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
-            stopped = run.stopped;
-            let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
-            count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-            if let Some(path) = &self.session.plan.save_requests {
-                unsaved = append_requests(path, name, number, &prefix, &run.records).err().or(unsaved);
-            }
-            let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
-            pass.steady = Steady::of(&run.records, load.concurrency());
-            pass.digest = workload.digest(&spec.sampling).to_string();
-            match (pass.completed, stopped) {
-                // The passes before it have theirs.
-                (0, Some(StopReason::Interrupted)) => {}
-                (0, Some(StopReason::Failures)) if !passes.is_empty() => {}
-                (0, _) => return Err(all_failed(number, &pass)),
-                _ => {
-                    passes.push(pass);
-                    last = run.records;
+            let Ran { pass, records, stopped, unsaved } = match self.pass(number, of) {
+                Ok(ran) => ran,
+                Err(error) if run.whole.is_empty() => return Err(error),
+                Err(error) => {
+                    let interrupted = matches!(error, RunError::Interrupted);
+                    let why = if interrupted { StopReason::Interrupted } else { StopReason::Failures };
+                    run.ended = Some(Ended { why, error });
+                    break;
                 }
+            };
+            run.unsaved = unsaved.or(run.unsaved);
+            let Some(why) = stopped else {
+                run.whole.push(pass);
+                run.records = records;
+                continue;
+            };
+            let error = self.why_stopped(number, &pass, why);
+            if pass.completed > 0 {
+                if run.whole.is_empty() {
+                    run.records = records;
+                }
+                run.cut = Some(pass);
+            } else if run.whole.is_empty() {
+                return Err(error);
             }
-            if stopped.is_some() {
-                break;
-            }
+            run.ended = Some(Ended { why, error });
+            break;
         }
-        Ok(Passes { passes, records: last, stopped, unsaved })
+        Ok(run)
     }
 
-    /// Puts passes into a report.
-    pub fn report(&self, run: Passes, commit: Option<Commit>) -> Report {
+    fn pass(&self, number: usize, of: usize) -> Result<Ran, RunError> {
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let draw = number % spec.sample_size;
+        let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
+        self.session.check_stopped()?;
+        let title = format!("{name}: pass {}/{of}", number + 1);
+        if !stderr().is_terminal() {
+            self.output.status(&format!("Benchmarking {title}"));
+        }
+        let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
+        let started_at = timestamp();
+        let prefix = request_id_prefix(&format!("p{number}"));
+        let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
+        let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
+        count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
+        let requests = self.session.plan.save_requests.as_ref();
+        let unsaved = requests.and_then(|path| append_requests(path, name, number, &prefix, &run.records).err());
+        let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+        pass.steady = Steady::of(&run.records, load.concurrency());
+        pass.digest = workload.digest(&spec.sampling).to_string();
+        if pass.completed == 0 && run.stopped.is_none() {
+            return Err(all_failed(number, &pass));
+        }
+        Ok(Ran { pass, records: run.records, stopped: run.stopped, unsaved })
+    }
+
+    fn why_stopped(&self, number: usize, pass: &PassMetrics, why: StopReason) -> RunError {
+        match why {
+            StopReason::Interrupted => RunError::Interrupted,
+            StopReason::Failures if pass.completed == 0 => all_failed(number, pass),
+            StopReason::Failures => RunError::TooManyFailures {
+                pass: number,
+                failed: pass.failed,
+                sent: pass.completed + pass.failed,
+                prompts: self.benchmark.workload.num_prompts,
+                budget: self.benchmark.workload.max_failures,
+                failures: failures(pass),
+            },
+        }
+    }
+
+    /// Puts passes into a report; `ended` is why there are fewer than were wanted, if so.
+    pub fn report(&self, run: Passes, ended: Option<StopReason>, commit: Option<Commit>) -> Report {
+        let Passes { whole, cut, records, .. } = run;
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
         // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
-        let whole = run.passes.len() - usize::from(run.stopped.is_some() && run.passes.len() > 1);
-        let estimates: std::collections::BTreeMap<String, Estimate> = match &run.passes[..whole] {
-            [pass] if run.passes.len() > 1 => estimates_within(pass, &[], level),
-            [pass] => estimates_within(pass, &run.records, level),
-            passes => estimates(passes, level),
+        let estimates: std::collections::BTreeMap<String, Estimate> = match (whole.as_slice(), &cut) {
+            ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
+            (passes, _) => estimates(passes, level),
         };
+        let partial = ended.map(|why| Partial { why, passes_wanted: spec.sample_size, last_pass_cut: cut.is_some() });
+        let passes: Vec<PassMetrics> = whole.into_iter().chain(cut).collect();
         Report {
             schema_version: SCHEMA_VERSION,
             id: name.clone(),
@@ -191,11 +242,11 @@ impl<'a> Ready<'a> {
             },
             commit,
             host: Host::this(),
-            started_at: run.passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
+            started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             estimates,
-            passes: run.passes,
+            passes,
             comparison: None,
-            partial: run.stopped.map(|why| Partial { why, passes_wanted: spec.sample_size }),
+            partial,
         }
     }
 }
@@ -211,7 +262,7 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     let tokenizer = session.tokenizer(None)?;
     count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
     let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client);
-    if pass.failed > 0 {
+    if pass.failed > 0 || pass.completed < workload.prompts.len() {
         return Err(all_failed(0, &pass));
     }
     if spec.sampling.ignore_eos && pass.output_tokens != pass.requested_tokens {
@@ -268,7 +319,7 @@ fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
 }
 
 /// Each class with its count and one example.
-pub fn failures(pass: &PassMetrics) -> String {
+fn failures(pass: &PassMetrics) -> String {
     let example = |class: &String| pass.failure_examples.get(class).cloned().unwrap_or_default();
     let failures: Vec<String> =
         pass.failures.iter().map(|(class, n)| format!("{n} {class}: {}", example(class))).collect();

@@ -12,7 +12,7 @@ use crate::{
     dataset::{Policy, Prompt, Sampler, ShareGpt, Tokenizer, WordList, Workload},
     engine::Engine,
     fixtures,
-    load::Stop,
+    load::{Stop, StopReason},
 };
 
 type Key = (DatasetSpec, Option<PathBuf>, Policy);
@@ -54,6 +54,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Ends what is under way where the run was interrupted.
+    pub fn check_stopped(&self) -> Result<(), RunError> {
+        match self.stop.reason() {
+            Some(StopReason::Interrupted) => Err(RunError::Interrupted),
+            _ => Ok(()),
+        }
+    }
+
     /// The embedded engine, running; `None` where a live server is measured.
     pub fn engine(&self) -> Result<Option<&Engine>, RunError> {
         let ServerSpec::Embedded(config) = &self.plan.server else { return Ok(None) };
@@ -83,7 +91,10 @@ impl<'a> Session<'a> {
             let wait = wait_until_ready(&target, &headers, self.plan.wait_ready, tell);
             runtime.block_on(self.stop.unless_stopped(wait)).unwrap_or(Err(ServerError::Interrupted))?;
         }
-        let ask = || Ok::<_, RunError>(runtime.block_on(ServerInfo::ask(&target, &headers))?);
+        let ask = || {
+            let asked = runtime.block_on(self.stop.unless_stopped(ServerInfo::ask(&target, &headers)));
+            asked.unwrap_or(Err(ServerError::Interrupted)).map_err(RunError::from)
+        };
         let info = self.info.get_or_try_init(ask)?;
         let model = info.choose_model(&target, workload.model.as_deref())?;
         Ok(Server { target, headers, model, embedded })

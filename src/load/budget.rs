@@ -5,13 +5,13 @@ use std::{fmt, str::FromStr};
 pub enum FailureBudget {
     /// So many.
     Count(usize),
-    /// A share of the pass's prompts.
-    Share(f64),
+    /// So many of a hundred of the pass's prompts.
+    Percent(f64),
 }
 
 impl Default for FailureBudget {
     fn default() -> Self {
-        Self::Share(0.1)
+        Self::Percent(10.0)
     }
 }
 
@@ -20,7 +20,7 @@ impl FailureBudget {
     pub fn of(self, prompts: usize) -> usize {
         match self {
             Self::Count(most) => most,
-            Self::Share(share) => (share * prompts as f64) as usize,
+            Self::Percent(percent) => (percent * prompts as f64 / 100.0) as usize,
         }
     }
 }
@@ -29,7 +29,7 @@ impl fmt::Display for FailureBudget {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Count(most) => write!(f, "{most}"),
-            Self::Share(share) => write!(f, "{} %", share * 100.0),
+            Self::Percent(percent) => write!(f, "{percent} %"),
         }
     }
 }
@@ -41,7 +41,7 @@ impl FromStr for FailureBudget {
         match text.trim().strip_suffix('%') {
             None => text.trim().parse().map(Self::Count).map_err(|_| error()),
             Some(percent) => match percent.trim().parse::<f64>() {
-                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Share(percent / 100.0)),
+                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Percent(percent)),
                 _ => Err(error()),
             },
         }
@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(most("5%", 2000), Ok(100));
         assert_eq!(most(" 12.5 % ", 9), Ok(1));
         assert_eq!(most("100%", 3), Ok(3));
+        assert_eq!(most("29%", 100), Ok(29));
+        assert_eq!("29%".parse().map(|budget: FailureBudget| budget.to_string()), Ok("29 %".to_owned()));
         for bad in ["", "x", "-1", "101%", "%", "0.5"] {
             assert!(most(bad, 1).unwrap_err().contains("neither a number of requests nor a share"), "{bad}");
         }

@@ -19,6 +19,7 @@ use crate::client::{Client, ConnectionStats, Record};
 #[derive(Default)]
 struct Kept {
     records: RefCell<Vec<Record>>,
+    begun: RefCell<Vec<usize>>,
     /// Of each client.
     connections: RefCell<Vec<ConnectionStats>>,
 }
@@ -43,6 +44,7 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
     stopper.abort();
     let mut result = ThreadResult::default();
     result.records = kept.records.take();
+    result.begun = kept.begun.take();
     for connections in kept.connections.take() {
         result.connections += connections;
     }
@@ -66,6 +68,7 @@ async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Arc<AtomicUsi
         if index >= pass.prompts.len() {
             break;
         }
+        kept.begun.borrow_mut().push(index);
         request_id.clear();
         // Writing to a String can't fail.
         _ = write!(request_id, "{}-{index}", pass.request_id_prefix);

@@ -3,15 +3,7 @@
 //! A thread of its own sleeps until each arrival, by the machine's clock, since the runtime's timers only tick in
 //! milliseconds; it hands the request to a client thread, where it goes out on an idle connection.
 
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-    thread,
-    time::Duration,
-};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll, thread, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -45,8 +37,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// Tells each thread of its requests when they are due: request i goes to thread i mod threads. None is left out, however
 /// late this runs.
-pub(super) fn dispatch(shared: &Shared, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
-    let pass = shared.pass;
+pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
     let Load::Open { arrivals_ns, .. } = &pass.load else { return };
     for (index, arrival_ns) in arrivals_ns.iter().enumerate() {
         let due_ns = start_ns + arrival_ns;
@@ -60,7 +51,6 @@ pub(super) fn dispatch(shared: &Shared, threads: Vec<mpsc::UnboundedSender<usize
             }
             thread::sleep(Duration::from_nanos(due_ns - now).min(LONGEST_SLEEP));
         }
-        shared.queue.store(index + 1, Ordering::Relaxed);
         // A thread that is gone has panicked, and its panic ends the pass.
         _ = threads[index % threads.len()].send(index);
     }
@@ -80,11 +70,15 @@ pub(super) async fn serve(
         pass: shared.pass.clone(),
         thread: thread.clone(),
         in_flight: shared.in_flight.clone(),
+        begun: RefCell::default(),
     });
     let mut result = ThreadResult::default();
     let mut running = JoinSet::new();
     let mut keep = |ended: Result<Record, _>| result.records.extend(rethrow(ended));
     while let Some(index) = due.recv().await {
+        if shared.pass.stop.reason().is_some() {
+            break;
+        }
         let mut request = Box::pin(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
         // It goes out at once, and not behind all those that have something to read.
         match poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await {
@@ -111,6 +105,7 @@ pub(super) async fn serve(
     while let Some(ended) = running.join_next().await {
         keep(ended);
     }
+    result.begun = pool.begun.take();
     let clients = pool.idle.take();
     // More than were opened before the start were opened for want of an idle one.
     result.connections.reopened = clients.len().saturating_sub(opened_before) as u32;
@@ -130,6 +125,7 @@ struct Pool {
     pass: Pass,
     thread: PerThread,
     in_flight: Option<Arc<Semaphore>>,
+    begun: RefCell<Vec<usize>>,
 }
 
 impl Pool {
@@ -139,6 +135,7 @@ impl Pool {
             Some(in_flight) => in_flight.clone().acquire_owned().await.ok(),
             None => None,
         };
+        self.begun.borrow_mut().push(index);
         let idle = self.idle.borrow_mut().pop();
         let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.thread));
         let request_id = format!("{}-{index}", self.pass.request_id_prefix);

@@ -90,7 +90,7 @@ pub struct PassRecords {
 /// What all threads of a pass share.
 pub(super) struct Shared<'a> {
     pub pass: &'a Pass,
-    /// The next prompt.
+    /// The next prompt of a closed loop.
     pub queue: Arc<AtomicUsize>,
     /// Threads that are ready to send.
     ready: Barrier,
@@ -104,6 +104,8 @@ pub(super) struct Shared<'a> {
 #[derive(Default)]
 pub(super) struct ThreadResult {
     pub records: Vec<Record>,
+    /// The prompts that were begun, whatever became of them.
+    pub begun: Vec<usize>,
     pub connections: ConnectionStats,
     cpu_ns: Option<u64>,
     reads: ReadLateness,
@@ -152,7 +154,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
         if is_open {
             let shared = &shared;
-            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared, arrivals, start_ns)));
+            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared.pass, arrivals, start_ns)));
         }
         let mut spawned = Vec::new();
         for thread in 1..threads {
@@ -169,6 +171,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     for result in results {
         let result = result?;
         total.records.extend(result.records);
+        total.begun.extend(result.begun);
         total.connections += result.connections;
         total.cpu_ns = total.cpu_ns.zip(result.cpu_ns).map(|(a, b)| a + b);
         total.reads.add(&result.reads);
@@ -180,8 +183,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     }
     let stopped = pass.stop.reason();
     if stopped.is_some() {
-        let begun = shared.queue.load(Ordering::Relaxed).min(pass.prompts.len());
-        add_cancelled(pass, begun, &mut total.records);
+        add_cancelled(pass, &total.begun, &mut total.records);
     }
     total.records.sort_unstable_by_key(|record: &Record| record.index);
     let timers = total.timers.as_ref().filter(|timers| !timers.is_empty());
@@ -198,12 +200,12 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
 }
 
 /// Records of the requests that were in flight when the pass was stopped.
-fn add_cancelled(pass: &Pass, begun: usize, records: &mut Vec<Record>) {
-    let mut ended = vec![false; begun];
+fn add_cancelled(pass: &Pass, begun: &[usize], records: &mut Vec<Record>) {
+    let mut ended = vec![false; pass.prompts.len()];
     for record in records.iter() {
         ended[record.index] = true;
     }
-    for index in (0..begun).filter(|&index| !ended[index]) {
+    for &index in begun.iter().filter(|&&index| !ended[index]) {
         let prompt = &pass.prompts[index];
         let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
         record.end_ns = now_ns();

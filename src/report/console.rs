@@ -92,13 +92,14 @@ fn remarks(report: &Report) -> Vec<String> {
         grouped(completed),
         grouped(failed)
     )];
-    if let Some(Partial { why, passes_wanted }) = report.partial {
+    if let Some(Partial { why, passes_wanted, last_pass_cut }) = report.partial {
         let why = match why {
             StopReason::Failures => "too many requests failed",
             StopReason::Interrupted => "it was interrupted",
         };
-        let end = "the last pass is cut short, and this is no baseline";
-        remarks.insert(0, format!("PARTIAL, of {passes_wanted} passes: {why}; {end}"));
+        let cut = if last_pass_cut { "the last pass is cut short, and " } else { "" };
+        let wanted = count(passes_wanted, "pass", "passes");
+        remarks.insert(0, format!("PARTIAL, of {wanted}: {why}; {cut}this is no baseline"));
     }
     if report.server.embedded {
         let what = "the embedded engine, a simulation: no --server was given";

@@ -47,7 +47,7 @@ pub struct Report {
     pub estimates: BTreeMap<String, Estimate>,
     /// Against a baseline; `null` where there was no comparison.
     pub comparison: Option<Comparison>,
-    /// Set where the run ended early. Its last pass may then be cut short, and it is no baseline.
+    /// Set where the run ended early: it is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
 }
@@ -59,6 +59,8 @@ pub struct Partial {
     pub why: StopReason,
     /// How many passes it should have had.
     pub passes_wanted: usize,
+    /// Whether the last of those it has was cut short; no estimate rests on that one, unless it is the only one.
+    pub last_pass_cut: bool,
 }
 
 /// What was sent.

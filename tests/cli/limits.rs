@@ -24,6 +24,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("a_server_that_never_gets_ready_is_an_error", never_ready),
         Trial::test("an_interrupted_run_keeps_what_is_complete", interrupted),
         Trial::test("the_second_interruption_leaves_at_once", interrupted_twice),
+        Trial::test("a_run_that_waits_for_another_can_be_interrupted", interrupted_in_the_queue),
+        Trial::test("passes_before_the_one_that_fails_are_kept", earlier_passes),
         Trial::test("a_killed_run_leaves_earlier_benchmarks_whole", killed),
         Trial::test("two_runs_at_once_keep_both_whole", two_runs),
         Trial::test("a_full_disk_costs_one_file", full_disk),
@@ -57,7 +59,7 @@ fn too_many_failures() -> Result<(), Failed> {
     for expected in ["pass 0 was given up: ", " of its 60 up to 10 % may (--max-failures): "] {
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
-    assert!(outcome.stdout.contains("PARTIAL, of 1 passes: too many requests failed"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("PARTIAL, of 1 pass: too many requests failed"), "{}", outcome.stdout);
     let report = partial(&package, "random-8-8/c2");
     assert_eq!(report["partial"]["why"], "failures");
     let number = |key: &str| report["passes"][0][key].as_u64().unwrap();
@@ -193,7 +195,7 @@ fn long<'a>(config: &'a Path, tokenizer: &'a str) -> Vec<&'a str> {
 fn long_config(url: &str) -> String {
     format!(
         "server = \"{url}\"\nconcurrency = 2\nstream = true\n[workload.a]\ndataset = \"random:8:8\"\nnum_prompts = 4\n\
-         [workload.b]\ndataset = \"random:8:8\"\nnum_prompts = 100000\n[workload.c]\ndataset = \"random:8:8\"\n"
+         [workload.b]\ndataset = \"random:8:8\"\nnum_prompts = 20000\n[workload.c]\ndataset = \"random:8:8\"\n"
     )
 }
 
@@ -215,7 +217,7 @@ fn interrupted() -> Result<(), Failed> {
         outcome.expect(130)?;
         assert!(outcome.stderr.contains("Stopping, and keeping what is complete"), "{}", outcome.stderr);
         assert!(outcome.stderr.ends_with("error: interrupted\n"), "{}", outcome.stderr);
-        assert!(outcome.stdout.contains("PARTIAL, of 1 passes: it was interrupted"), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("PARTIAL, of 1 pass: it was interrupted"), "{}", outcome.stdout);
         let report = partial(&package, "b/c2");
         assert_eq!(report["partial"]["why"], "interrupted");
         let pass = &report["passes"][0];
@@ -238,17 +240,57 @@ fn interrupted_twice() -> Result<(), Failed> {
     let engine = engine();
     let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
     let package = Package::new("");
-    std::fs::create_dir_all(package.path("target/tachometer"))?;
-    // A run that waits for another one cannot stop in good order.
-    let lock = std::fs::File::create(package.path("target/tachometer/.lock"))?;
-    lock.lock()?;
-    let mut run = package.spawn(&quick(&url, &tokenizer));
-    run.read_until("Waiting for another run")?;
+    // Reading a dataset does not stop in good order, and a pipe that nobody writes to is never read to its end.
+    let pipe = package.path("dataset.json");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    let flags: Vec<&str> = quick(&url, &tokenizer);
+    let flags = flags.into_iter().map(|flag| if flag == "random:8:8" { pipe.to_str().unwrap() } else { flag });
+    let mut run = package.spawn(&flags.collect::<Vec<_>>());
+    run.read_until("drawing 60 prompts")?;
     run.signal(Signal::SIGINT);
     run.read_until("Stopping, and keeping what is complete; once more leaves at once")?;
     run.signal(Signal::SIGINT);
     run.wait().expect(130)?;
     assert_eq!(engine.take_truths().len(), 0);
+    Ok(())
+}
+
+fn interrupted_in_the_queue() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
+    let package = Package::new("");
+    std::fs::create_dir_all(package.path("target/tachometer"))?;
+    let lock = std::fs::File::create(package.path("target/tachometer/.lock"))?;
+    lock.lock()?;
+    let mut run = package.spawn(&quick(&url, &tokenizer));
+    run.read_until("Waiting for another run")?;
+    run.signal(Signal::SIGINT);
+    run.wait().expect(130)?;
+    assert_eq!(engine.take_truths().len(), 0);
+    Ok(())
+}
+
+fn earlier_passes() -> Result<(), Failed> {
+    let engine = engine();
+    let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let more = |flag| match flag {
+        "60" => "1000",
+        "1" => "3",
+        flag => flag,
+    };
+    let flags: Vec<&str> = quick(&url, &tokenizer).into_iter().map(more).collect();
+    let mut run = package.spawn(&flags);
+    run.read_until("pass 2/3")?;
+    // The server dies.
+    drop(engine);
+    let outcome = run.wait();
+    outcome.expect(101)?;
+    assert!(outcome.stdout.contains("PARTIAL, of 3 passes: too many requests failed"), "{}", outcome.stdout);
+    let report = partial(&package, "random-8-8/c2");
+    assert_eq!((&report["partial"]["why"], &report["passes"][0]["completed"]), (&"failures".into(), &1000.into()));
+    // The estimates are those of the whole pass.
+    assert_eq!(report["estimates"]["rpm"]["point"], report["passes"][0]["rpm"]);
     Ok(())
 }
 
