@@ -38,7 +38,7 @@ pub fn trials() -> Vec<Trial> {
 pub fn quick<'a>(url: &'a str, tokenizer: &'a str) -> Vec<&'a str> {
     let server = ["--bench", "--server", url, "--dataset", "random:8:8", "--tokenizer", tokenizer];
     let load = ["--stream", "true", "--concurrency", "2", "--num-prompts", "60", "--sample-size", "1"];
-    let limits = ["--first-token-timeout", "0.5", "--stall-timeout", "0.5"];
+    let limits = ["--first-token-timeout", "1.5", "--stall-timeout", "1.5"];
     [&server[..], &load, &limits].concat()
 }
 
