@@ -171,6 +171,19 @@ mod tests {
     use super::*;
     use crate::dataset::ShareGpt;
 
+    /// The texts of the first two turns of the fixture's conversations.
+    fn fixture_texts() -> Vec<String> {
+        let mut texts = Vec::new();
+        let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
+        fixture
+            .scan(|_, c| {
+                texts.extend([c.prompt, c.answer]);
+                Ok(())
+            })
+            .unwrap();
+        texts
+    }
+
     #[test]
     fn a_folder_gives_the_tokenizer_in_it() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -188,13 +201,7 @@ mod tests {
     fn a_count_that_stops_is_the_whole_count_where_that_fits() {
         let tokenizer = crate::fixtures::tokenizer().unwrap();
         let mut texts = vec![String::new(), "<s>".to_owned(), "the<s> server</s>".repeat(9)];
-        let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
-        fixture
-            .scan(|_, c| {
-                texts.extend([c.prompt, c.answer]);
-                Ok(())
-            })
-            .unwrap();
+        texts.extend(fixture_texts());
         for text in &texts {
             for specials in [false, true] {
                 let whole = tokenizer.count(text, specials).unwrap();
@@ -215,14 +222,7 @@ mod tests {
         for (name, expected) in golden {
             let path = format!("{}/fixtures/golden/{name}.model", env!("CARGO_MANIFEST_DIR"));
             let tokenizer = Tokenizer::load(path).unwrap();
-            let mut texts = Vec::new();
-            let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
-            fixture
-                .scan(|_, c| {
-                    texts.extend([c.prompt, c.answer]);
-                    Ok(())
-                })
-                .unwrap();
+            let texts = fixture_texts();
             assert_eq!(texts.len(), expected.len());
             for (text, expected) in texts.iter().zip(expected) {
                 assert_eq!(tokenizer.count(text, false).unwrap(), expected, "{name}: {text:?}");
