@@ -1,18 +1,13 @@
 //! Servers that die, stall and refuse, runs that are interrupted, disks that are full: it ends, says what happened, and keeps
 //! what it measured.
 
-use std::{
-    io::{Read, Write},
-    net::TcpListener,
-    path::Path,
-    time::Duration,
-};
+use std::{net::TcpListener, path::Path, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::package::{Package, engine, engine_with, fixture};
+use crate::package::{Package, engine, engine_with, fixture, refusing};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -155,26 +150,6 @@ fn never_ready() -> Result<(), Failed> {
     let expected = "was not ready within 0.4 s (--wait-ready); at last: 503 to GET /health: Loading model";
     assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     Ok(())
-}
-
-/// A server that answers every request with this; `KEY` stands for the authorization header that came.
-pub fn refusing(status: &'static str, body: &'static str) -> Result<String, Failed> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = listener.local_addr()?.to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-            let mut request = vec![0; 1 << 16];
-            let n = stream.read(&mut request).unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..n]).into_owned();
-            let key = request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or("none");
-            let body = body.replace("KEY", key);
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            _ = stream.write_all((head + &body).as_bytes());
-        }
-    });
-    Ok(url)
 }
 
 /// Two benchmarks, of which the second takes long.

@@ -10,10 +10,10 @@ mod package;
 mod server;
 mod wrong_input;
 
-use std::{io::Read, net::TcpListener, process::ExitCode, time::Duration};
+use std::{io::Read, net::TcpListener, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use package::{Package, RUN_AS_BENCH, engine, fixture, live};
+use package::{Package, RUN_AS_BENCH, engine, fixture, live, refusing};
 use serde_json::Value;
 use tachometer::engine::RequestTruth;
 use wrong_input::WRONG;
@@ -311,7 +311,6 @@ fn wrong_model() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A server that answers every POST with one refusal.
 fn refused_field() -> Result<(), Failed> {
     for (message, expected) in [
         (
@@ -327,21 +326,7 @@ fn refused_field() -> Result<(), Failed> {
             "(the field's name is set by --max-tokens-field max_completion_tokens)",
         ),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let url = listener.local_addr()?.to_string();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-                // As much of the request as comes; all of it is sent in one piece.
-                _ = stream.read(&mut [0; 1 << 16]);
-                let answer = format!(
-                    "HTTP/1.1 422 No\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{message}",
-                    message.len()
-                );
-                _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
-            }
-        });
+        let url = refusing("422 No", message)?;
         let tokenizer = fixture("tokenizer.json");
         let package = Package::new("");
         let flags = [live(&url, "random:5:5", &tokenizer), vec!["--model", "m", "--concurrency", "2"]].concat();

@@ -1,10 +1,12 @@
 //! A scratch package to run the bench target in.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use libtest_mimic::Failed;
@@ -165,4 +167,24 @@ pub fn live<'a>(url: &'a str, dataset: &'a str, tokenizer: &'a str) -> Vec<&'a s
         "--max-tokens",
         "9",
     ]
+}
+
+/// A server that answers every request with this; `KEY` stands for the authorization header that came.
+pub fn refusing(status: &'static str, body: &'static str) -> Result<String, Failed> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            let mut request = vec![0; 1 << 16];
+            let n = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..n]).into_owned();
+            let key = request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or("none");
+            let body = body.replace("KEY", key);
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    Ok(url)
 }

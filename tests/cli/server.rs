@@ -9,8 +9,8 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 
 use crate::{
-    limits::{quick, refusing},
-    package::{Package, engine, fixture},
+    limits::quick,
+    package::{Package, engine, fixture, refusing},
 };
 
 pub fn trials() -> Vec<Trial> {
