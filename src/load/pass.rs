@@ -181,7 +181,9 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
             (all, one) => *all = all.take().or(one),
         }
     }
-    let stopped = pass.stop.reason();
+    // An interruption that finds all of them ended cuts nothing short.
+    let is_whole = total.records.len() == pass.prompts.len();
+    let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
     if stopped.is_some() {
         add_cancelled(pass, &total.begun, &mut total.records);
     }
