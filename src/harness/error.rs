@@ -5,6 +5,7 @@ use crate::{
     client::ServerError,
     config::ConfigError,
     dataset::DatasetError,
+    load::{FailureBudget, StopReason},
 };
 
 /// What ends a run, or one of its benchmarks.
@@ -72,7 +73,7 @@ pub enum RunError {
         /// How many it should have been.
         prompts: usize,
         /// How many may fail.
-        budget: crate::load::FailureBudget,
+        budget: FailureBudget,
         /// Each class with its count and one example.
         failures: String,
     },
@@ -99,4 +100,14 @@ pub enum RunError {
         /// How many were run.
         of: usize,
     },
+}
+
+impl RunError {
+    /// As what it ends a run in which something was complete already.
+    pub(super) fn stop_reason(&self) -> StopReason {
+        match self {
+            Self::Interrupted => StopReason::Interrupted,
+            _ => StopReason::Failures,
+        }
+    }
 }

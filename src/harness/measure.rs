@@ -5,7 +5,7 @@ use std::io::{Write, stderr, stdout};
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
-    run::{Ended, Output, Ready},
+    run::{Output, Ready},
     session::Session,
 };
 use crate::{
@@ -41,8 +41,8 @@ pub fn measure(
             let passes = benchmark.workload.sample_size;
             let mut run = ready.run(0..passes, passes)?;
             unsaved = run.unsaved.take();
-            if let Some(Ended { why, error }) = run.ended.take() {
-                keep_partial(session, baselines, &ready.report(run, Some(why), commit), output);
+            if let Some(error) = run.ended.take() {
+                keep_partial(session, baselines, &ready.report(run, Some(&error), commit), output);
                 if let Some(e) = unsaved {
                     warn(e.to_string());
                 }
@@ -94,7 +94,7 @@ pub fn calibrate(
         let mut run = ready.run(numbers, 2 * passes)?;
         match run.ended.take() {
             None => Ok(ready.report(run, None, commit.clone())),
-            Some(ended) => Err(ended.error),
+            Some(error) => Err(error),
         }
     };
     let first = half(0..passes)?;

@@ -57,15 +57,9 @@ pub struct Passes {
     /// Of the last whole pass, or else of the cut one.
     records: Vec<Record>,
     /// Why there are fewer whole passes than were wanted, if so.
-    pub ended: Option<Ended>,
+    pub ended: Option<RunError>,
     /// Why the lines of requests could not be kept, if so: no reason to lose the rest.
     pub unsaved: Option<StoreError>,
-}
-
-/// Why a run ended early.
-pub struct Ended {
-    pub why: StopReason,
-    pub error: RunError,
 }
 
 /// What one pass gave.
@@ -133,9 +127,7 @@ impl<'a> Ready<'a> {
                 Ok(ran) => ran,
                 Err(error) if run.whole.is_empty() => return Err(error),
                 Err(error) => {
-                    let interrupted = matches!(error, RunError::Interrupted);
-                    let why = if interrupted { StopReason::Interrupted } else { StopReason::Failures };
-                    run.ended = Some(Ended { why, error });
+                    run.ended = Some(error);
                     break;
                 }
             };
@@ -154,7 +146,7 @@ impl<'a> Ready<'a> {
             } else if run.whole.is_empty() {
                 return Err(error);
             }
-            run.ended = Some(Ended { why, error });
+            run.ended = Some(error);
             break;
         }
         Ok(run)
@@ -202,7 +194,7 @@ impl<'a> Ready<'a> {
     }
 
     /// Puts passes into a report; `ended` is why there are fewer than were wanted, if so.
-    pub fn report(&self, run: Passes, ended: Option<StopReason>, commit: Option<Commit>) -> Report {
+    pub fn report(&self, run: Passes, ended: Option<&RunError>, commit: Option<Commit>) -> Report {
         let Passes { whole, cut, records, .. } = run;
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let sampling = &spec.sampling;
@@ -212,7 +204,11 @@ impl<'a> Ready<'a> {
             ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
             (passes, _) => estimates(passes, level),
         };
-        let partial = ended.map(|why| Partial { why, passes_wanted: spec.sample_size, last_pass_cut: cut.is_some() });
+        let partial = ended.map(|error| Partial {
+            why: error.stop_reason(),
+            passes_wanted: spec.sample_size,
+            last_pass_cut: cut.is_some(),
+        });
         let passes: Vec<PassMetrics> = whole.into_iter().chain(cut).collect();
         Report {
             schema_version: SCHEMA_VERSION,
