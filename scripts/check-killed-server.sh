@@ -3,11 +3,7 @@
 # the benchmark before. Stopped for a moment only, it costs nothing.
 # usage: check-killed-server.sh DIR      (DIR: where scripts/real-server/install.sh installs, or has installed)
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-cd "$root"
-dir=${1:?usage: check-killed-server.sh DIR}
-"$root/scripts/real-server/install.sh" "$dir"
-dir=$(cd "$dir" && pwd)
+source "$(dirname "$0")/real-server/common.sh" "${1:?usage: check-killed-server.sh DIR}"
 work=$(mktemp -d)
 server=
 trap 'kill -CONT $server 2>/dev/null || true; kill -KILL $server 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -19,7 +15,7 @@ kept=$CARGO_TARGET_DIR/tachometer
 check() {
   local how=$1 code=$2 classes=$3 prompts=$4
   local port
-  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  port=$(free_port)
   "$root/scripts/real-server/start.sh" "$dir" "$port" > "$work/server.log" 2>&1 &
   server=$!
   cat > "$work/tachometer.toml" <<EOF

@@ -2,12 +2,8 @@
 # The main job on a real llama.cpp server: streaming, not streaming and completions, counts checked against the sample.
 # usage: check-real-server.sh DIR      (DIR: where scripts/real-server/install.sh installs, or has installed)
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-cd "$root"
-dir=${1:?usage: check-real-server.sh DIR}
-"$root/scripts/real-server/install.sh" "$dir"
-dir=$(cd "$dir" && pwd)
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+source "$(dirname "$0")/real-server/common.sh" "${1:?usage: check-real-server.sh DIR}"
+port=$(free_port)
 "$root/scripts/real-server/start.sh" "$dir" "$port" > "$dir/server.log" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
