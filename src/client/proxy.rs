@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{ServerUrl, http1::parse_head};
+use super::{ServerUrl, http1::parse_head, server_url::bracketed};
 
 /// An HTTP proxy, through which connections are tunnelled (`CONNECT`).
 #[derive(Clone)]
@@ -23,10 +23,7 @@ pub struct Proxy {
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "http://[{}]:{}", self.host, self.port),
-            false => write!(f, "http://{}:{}", self.host, self.port),
-        }
+        write!(f, "http://{}:{}", bracketed(&self.host), self.port)
     }
 }
 

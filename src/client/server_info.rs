@@ -84,13 +84,7 @@ impl ServerInfo {
     /// Where the server can't be reached, refuses the key, or is not ready.
     pub async fn ask(target: &Target, headers: &Headers) -> Result<Self, ServerError> {
         let client = http_client(target)?;
-        let get = |path: &'static str| {
-            let mut request = client.get(target.url.join(path)).timeout(PATIENCE);
-            for (name, value) in headers.iter() {
-                request = request.header(name, value);
-            }
-            request.send()
-        };
+        let get = |path: &'static str| question(&client, target, headers, path).timeout(PATIENCE).send();
         let unreachable =
             |e: reqwest::Error| ServerError::Unreachable { url: target.url.to_string(), why: root_cause(&e) };
         let mut facts = Map::new();
@@ -188,11 +182,7 @@ pub async fn wait_until_ready(
 /// Why the server can't be measured yet.
 async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers) -> Option<String> {
     for path in ["/health", "/v1/models"] {
-        let mut request = client.get(target.url.join(path)).timeout(ANSWER);
-        for (name, value) in headers.iter() {
-            request = request.header(name, value);
-        }
-        match request.send().await {
+        match question(client, target, headers, path).timeout(ANSWER).send().await {
             Ok(response) if response.status().is_success() => return None,
             Ok(response) if matches!(response.status().as_u16(), 404 | 405) => {}
             // It answers, and waiting would not change that: the benchmark says what is wrong.
@@ -221,6 +211,11 @@ pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<Stri
         }
     }
     Some(models.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).collect())
+}
+
+fn question(client: &reqwest::Client, target: &Target, headers: &Headers, path: &str) -> reqwest::RequestBuilder {
+    let request = client.get(target.url.join(path));
+    headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
 fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {

@@ -1,6 +1,6 @@
 //! Where the server is.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf};
 
 use url::Url;
 
@@ -70,9 +70,9 @@ impl ServerUrl {
 
     /// `host:port`, as the Host header has it.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = bracketed(&self.host);
         match (self.tls, self.port) {
-            (false, 80) | (true, 443) => host,
+            (false, 80) | (true, 443) => host.into_owned(),
             (_, port) => format!("{host}:{port}"),
         }
     }
@@ -83,8 +83,7 @@ impl ServerUrl {
 
     /// `host:port`, with the port whatever it is.
     pub fn host_and_port(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{host}:{}", self.port)
+        format!("{}:{}", bracketed(&self.host), self.port)
     }
 
     /// Whether it is on this machine, as its name or address says.
@@ -97,6 +96,11 @@ impl ServerUrl {
     pub fn join(&self, path: &str) -> String {
         format!("{}://{}{}{path}", self.scheme(), self.authority(), self.prefix)
     }
+}
+
+/// A host as it stands before a port.
+pub(super) fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
 
 impl fmt::Display for ServerUrl {
