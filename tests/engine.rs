@@ -104,7 +104,6 @@ fn what_exceeds_the_instances_waits_and_the_ttft_holds_the_wait() {
     let engine = engine("instance_num=2,decode_step_ms=2");
     let (result, truths) = run(&engine, streaming(), prompts(6, 10, 20), 6);
     let truth = |index: usize| &truths[&format!("r-{index}")];
-    let mut waits = 0;
     for record in &result.records {
         let truth = truth(record.index);
         assert!(record.sent_ns.unwrap() <= truth.received_ns && truth.received_ns <= truth.admitted_ns);
@@ -112,10 +111,13 @@ fn what_exceeds_the_instances_waits_and_the_ttft_holds_the_wait() {
         assert!(record.first_token_ns.unwrap() >= truth.token_ns[0]);
         let waited_s = (truth.admitted_ns - truth.received_ns) as f64 * 1e-9;
         assert!(record.ttft_s().unwrap() >= waited_s);
-        // At least one whole answer of 20 steps went before.
-        waits += usize::from(waited_s > 0.020);
+        // Whoever found both instances taken waited until one of them was free.
+        let running = truths.values().filter(|b| b.admitted_ns < truth.received_ns && truth.received_ns < b.ended_ns);
+        let mut ends: Vec<u64> = running.map(|b| b.ended_ns).collect();
+        ends.sort_unstable();
+        assert!(ends.len() <= 2);
+        assert!(ends.len() < 2 || truth.admitted_ns >= ends[0], "request {} did not wait", record.index);
     }
-    assert_eq!(waits, 4);
     // Never more than two at once.
     for a in truths.values() {
         let running = truths.values().filter(|b| b.admitted_ns <= a.admitted_ns && a.admitted_ns < b.ended_ns).count();
@@ -147,8 +149,8 @@ fn every_token_is_stamped_after_it_was_written_and_before_the_end() {
         assert!(record.first_token_ns.unwrap() >= truth.token_ns[0]);
         assert!(record.last_token_ns.unwrap() >= *truth.token_ns.last().unwrap());
         assert!(record.end_ns >= truth.ended_ns);
-        // The head was sent long before.
-        assert!(record.headers_ns.unwrap() < record.first_token_ns.unwrap());
+        // The head was sent long before; a client that was busy elsewhere reads both at once.
+        assert!(record.headers_ns.unwrap() <= record.first_token_ns.unwrap());
         let gaps: f64 = record.gaps.iter().map(|gap| gap.seconds()).sum();
         let span = (record.last_token_ns.unwrap() - record.first_token_ns.unwrap()) as f64 * 1e-9;
         assert!((gaps - span).abs() < 25.0 * 1e-7, "{gaps} is not {span}");
@@ -161,7 +163,7 @@ fn prefill_takes_its_time() {
     let engine = engine("prefill_tokens_per_s=10000,decode_step_ms=0.1,jitter=0");
     let (_, truths) = run(&engine, streaming(), prompts(1, 500, 2), 1);
     let truth = truths.values().next().unwrap();
-    assert!(truth.token_ns[0] - truth.admitted_ns >= 50_000_000);
+    assert!(truth.token_ns[0] - truth.received_ns >= 50_000_000);
     assert!(truth.token_ns[1] > truth.token_ns[0]);
 }
 

@@ -11,7 +11,7 @@ mod bare_reader;
 mod cores;
 mod engine_process;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use engine_process::{EngineProcess, RUN_AS_ENGINE, Truth, run_as_engine};
@@ -131,15 +131,7 @@ fn run(case: &Case, arguments: &Arguments, tiny: bool) -> Result<(), String> {
     engine.truths().map_err(|e| text(&e))?;
 
     let PassRecords { mut records, connections, client, .. } = measure(url, writer, sampling, prompts, streams)?;
-    let mut truths = engine.truths().map_err(|e| text(&e))?;
-    // It notes a request down after it has written its end, which the client may have read by then.
-    for _ in 0..100 {
-        if truths.len() >= records.len() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-        truths.extend(engine.truths().map_err(|e| text(&e))?);
-    }
+    let truths = engine.truths().map_err(|e| text(&e))?;
     count_output_tokens(&mut records, &tokenizer).map_err(|e| text(&e))?;
     let pass = PassMetrics::of(0, String::new(), &records, connections, client);
     let mut errors = Errors::default();

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     net::TcpStream,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
@@ -102,7 +102,7 @@ impl Scheduler {
             std::thread::sleep(step_starts.saturating_duration_since(Instant::now()));
             for request in &mut running {
                 let word = self.words[rng.random_range(0..self.words.len())];
-                request.make_token(word, &mut scratch);
+                request.make_token(word, &mut scratch, &self.truths);
             }
             self.gauges.tokens.fetch_add(running.len() as u64, Ordering::Relaxed);
             for done in running.extract_if(.., |request| request.is_over()) {
@@ -134,8 +134,10 @@ impl Scheduler {
 
     fn retire(&self, request: Running) {
         let Running { mut job, lost, .. } = request;
-        job.truth.cancelled = lost;
-        self.truths.lock().unwrap_or_else(PoisonError::into_inner).push(job.truth);
+        if lost {
+            job.truth.cancelled = true;
+            lock(&self.truths).push(job.truth);
+        }
         // The connection may be gone already.
         _ = job.finished.send(!lost);
     }
@@ -146,11 +148,15 @@ fn need(job: &Job) -> u64 {
     u64::from(job.truth.prompt_tokens) + u64::from(job.asked.max_tokens)
 }
 
+fn lock(truths: &Mutex<Vec<RequestTruth>>) -> MutexGuard<'_, Vec<RequestTruth>> {
+    truths.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Running {
-    fn make_token(&mut self, word: &str, scratch: &mut Vec<u8>) {
+    fn make_token(&mut self, word: &str, scratch: &mut Vec<u8>, truths: &Mutex<Vec<RequestTruth>>) {
         if self.made == self.length {
             // Only waits for the client to take the rest.
-            self.write(&[]);
+            self.write_end(&[], truths);
             return;
         }
         let first = self.made == 0;
@@ -180,7 +186,17 @@ impl Running {
                 *scratch = self.job.wording.whole(&self.text, finish, &usage);
             }
             self.job.truth.ended_ns = now_ns();
-            self.write(scratch);
+            self.write_end(scratch, truths);
+        }
+    }
+
+    /// Writes the end, or what is left of it. The record of a request is there before its client can have seen the last byte:
+    /// whoever asks for the records meanwhile waits.
+    fn write_end(&mut self, bytes: &[u8], truths: &Mutex<Vec<RequestTruth>>) {
+        let mut truths = lock(truths);
+        self.write(bytes);
+        if !self.lost && self.unsent.is_empty() {
+            truths.push(std::mem::take(&mut self.job.truth));
         }
     }
 

@@ -112,7 +112,8 @@ impl Engine {
         format!("http://{}", self.address)
     }
 
-    /// What it did for the requests that have ended since the last call, in the order of their end.
+    /// What it did for the requests that have ended since the last call, in the order of their end. A request whose answer a
+    /// client has read to its last byte is among them.
     pub fn take_truths(&self) -> Vec<RequestTruth> {
         std::mem::take(&mut self.truths.lock().unwrap_or_else(PoisonError::into_inner))
     }
