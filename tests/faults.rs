@@ -61,6 +61,10 @@ const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reaso
 const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\n";
 const ERROR: &str = "data: {\"error\":{\"message\":\"out of memory\",\"code\":500}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
+const FAILED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\"}]}\n\n";
+const ABORTED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n";
+const ABORTED_WHY: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":{\"type\":\"abort\",\"message\":\"out of memory\"}}]}\n\n";
+const FILTERED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\n";
 const DOTS: &str = concat!(
     "................................................................................................................................",
     "................................................................................................................................",
@@ -242,6 +246,139 @@ const FAULTS: &[Fault] = &[
         "nothing in the response is a completion's",
         &[Sends(SSE), Sends("data: {\"token\":1}\n\n")],
     ),
+    stream(
+        "finish-reason-error",
+        "stream_error",
+        "the server ended the answer with the finish reason `error`",
+        &[Sends(SSE), Sends(TOKEN), Sends(FAILED), Sends(DONE)],
+    ),
+    stream(
+        "finish-reason-abort",
+        "stream_error",
+        "the server ended the answer with the finish reason `abort`",
+        &[Sends(SSE), Sends(TOKEN), Sends(ABORTED), Sends(USAGE), Sends(DONE)],
+    ),
+    stream(
+        "finish-reason-as-an-object",
+        "stream_error",
+        "out of memory (finish reason `abort`)",
+        &[Sends(SSE), Sends(TOKEN), Sends(ABORTED_WHY), Sends(DONE)],
+    ),
+    whole(
+        "finish-reason-error-in-a-body",
+        "stream_error",
+        "the server ended the answer with the finish reason `error`",
+        &[Sends(JSON), Sends("{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"error\"}]}")],
+    ),
+    stream("content-filter", "completed", "", &[Sends(SSE), Sends(TOKEN), Sends(FILTERED), Sends(DONE)]),
+    stream(
+        "empty-finish-reason",
+        "truncated",
+        "neither a finish reason nor [DONE]",
+        &[Sends(SSE), Sends("data: {\"choices\":[{\"delta\":{\"content\":\" a\"},\"finish_reason\":\"\"}]}\n\n")],
+    ),
+    stream(
+        "null-as-a-finish-reason",
+        "truncated",
+        "neither a finish reason nor [DONE]",
+        &[Sends(SSE), Sends("data: {\"choices\":[{\"delta\":{\"content\":\" a\"},\"finish_reason\":\"null\"}]}\n\n")],
+    ),
+    stream(
+        "error-field",
+        "stream_error",
+        "out of memory",
+        &[Sends(SSE), Sends(TOKEN), Sends("error: {\"code\":500,\"message\":\"out of memory\"}\n\n")],
+    ),
+    stream(
+        "event-named-error",
+        "stream_error",
+        "the engine is gone",
+        &[Sends(SSE), Sends(TOKEN), Sends("event: error\ndata: the engine is gone\n\n"), Sends(STOP), Sends(DONE)],
+    ),
+    stream(
+        "event-of-type-error",
+        "stream_error",
+        "overloaded",
+        &[Sends(SSE), Sends(TOKEN), Sends("data: {\"type\":\"error\",\"message\":\"overloaded\"}\n\n"), Sends(STOP)],
+    ),
+    stream(
+        "code-and-message",
+        "stream_error",
+        "out of memory",
+        &[Sends(SSE), Sends(TOKEN), Sends("data: {\"code\":500,\"message\":\"out of memory\"}\n\n"), Sends(STOP)],
+    ),
+    stream(
+        "error-that-is-none",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends("data: {\"choices\":[{\"delta\":{\"content\":\" a\"}}],\"error\":{}}\n\n"),
+            Sends(STOP),
+            Sends(DONE),
+        ],
+    ),
+    stream(
+        "half-a-surrogate-pair",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends("data: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"}}]}\n\n"),
+            Sends(STOP),
+            Sends(DONE),
+        ],
+    ),
+    stream(
+        "fractional-count",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends(TOKEN),
+            Sends(STOP),
+            Sends("data: {\"choices\":[],\"usage\":{\"completion_tokens\":1.0}}\n\n"),
+        ],
+    ),
+    stream(
+        "function-that-is-null",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends("data: {\"choices\":[{\"delta\":{\"content\":\" a\",\"tool_calls\":[{\"function\":null}]}}]}\n\n"),
+            Sends(STOP),
+        ],
+    ),
+    stream(
+        "repeated-key",
+        "completed",
+        "",
+        &[Sends(SSE), Sends("data: {\"choices\":[],\"choices\":[{\"delta\":{\"content\":\" a\"}}]}\n\n"), Sends(STOP)],
+    ),
+    stream(
+        "empty-usage-after-usage",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends(TOKEN),
+            Sends(STOP),
+            Sends("data: {\"choices\":[],\"usage\":{\"completion_tokens\":7}}\n\n"),
+            Sends("data: {\"choices\":[],\"usage\":{}}\n\n"),
+            Sends(DONE),
+        ],
+    ),
+    stream(
+        "text-in-parts",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Sends("data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\" the\"}]}}]}\n\n"),
+            Sends(STOP),
+        ],
+    ),
     stream("more-than-max-tokens", "completed", "", &[Sends(SSE), Repeats(TOKEN, 9), Sends(STOP), Sends(DONE)]),
     stream(
         "usage-contradicts-text",
@@ -309,6 +446,9 @@ fn expect(record: Record, fault: &Fault) -> Result<(), Failed> {
     match fault.name {
         "more-than-max-tokens" => assert_eq!((pass.output_tokens, pass.requested_tokens), (9, 4)),
         "usage-contradicts-text" => assert_eq!((pass.output_tokens, pass.contradicted), (1, 1)),
+        "empty-usage-after-usage" => assert_eq!(pass.output_tokens, 7),
+        "fractional-count" | "text-in-parts" => assert_eq!(pass.output_tokens, 1),
+        "content-filter" => assert_eq!((pass.content_filtered, pass.contradicted), (1, 0)),
         _ => assert_eq!(pass.contradicted, 0),
     }
     Ok(())

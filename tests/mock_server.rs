@@ -3,7 +3,13 @@
 
 mod support;
 
-use std::{cell::RefCell, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use once_cell::sync::OnceCell;
@@ -11,6 +17,7 @@ use serde_json::{Value, json};
 use support::{
     capture::{self, Capture},
     playback::{Cut, play, serve_get},
+    ways,
 };
 use tachometer::{
     client::{
@@ -26,9 +33,21 @@ use tokio::net::TcpListener;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let captures = capture::all();
-    assert!(captures.len() >= 430, "fixtures/streams is incomplete: {} captures", captures.len());
-    let trials = captures.into_iter().map(|(name, path)| Trial::test(name, move || run(&path))).collect();
+    assert!(captures.len() >= 580, "fixtures/streams is incomplete: {} captures", captures.len());
+    let listed = captures.clone();
+    let mut trials: Vec<Trial> =
+        captures.into_iter().map(|(name, path)| Trial::test(name, move || run(&path))).collect();
+    trials.push(Trial::test("docs_list_every_way_to_fail", move || docs_list_every_way(&listed)));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn docs_list_every_way(captures: &[(String, PathBuf)]) -> Result<(), Failed> {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/responses.md"))?;
+    let table = ways::table(captures);
+    if docs.contains(&table) {
+        return Ok(());
+    }
+    Err(format!("docs/responses.md has another table than the captures give:\n{table}").into())
 }
 
 fn run(path: &Path) -> Result<(), Failed> {

@@ -38,7 +38,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>
     let mut decoder = SseDecoder::new(LARGEST);
     let mut events = Vec::new();
     let mut take = |item: SseItem| {
-        if let SseItem::Data(data) = item {
+        if let SseItem::Event { data, .. } = item {
             events.push(data.to_vec());
         }
     };
@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn no_event_and_no_error_body_panics(bytes in vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
         for data in [&bytes[..], text.as_bytes()] {
-            _ = Answer::default().take_event(data);
+            _ = Answer::default().take_event(b"", data);
             _ = Answer::default().take_body(data);
             prop_assert!(error_message(data).len() < 1500);
         }

@@ -9,8 +9,8 @@ fn events(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     let mut answer = Answer::default();
     let mut events = Vec::new();
     let mut take = |item: SseItem| {
-        if let SseItem::Data(data) = item {
-            _ = answer.take_event(data);
+        if let SseItem::Event { name, data } = item {
+            _ = answer.take_event(name, data);
             events.push(data.to_vec());
         }
     };

@@ -1,10 +1,11 @@
 //! From the JSON of one event, or of a whole response, to what it means.
 //!
-//! What is accepted follows from the OpenAI protocol and its dialects: text in `delta.content`, `message.content` or `text`;
-//! reasoning in `reasoning` or `reasoning_content`; tool-call arguments; a finish reason; usage anywhere; errors as
-//! `{"error": …}` or `{"object": "error", …}` inside HTTP 200.
+//! What is accepted follows from the OpenAI protocol and its dialects: text in `delta.content`, `message.content` or `text`, as
+//! a string or as a list of parts; reasoning in `reasoning` or `reasoning_content`; tool-call arguments; a finish reason; usage
+//! anywhere; errors inside HTTP 200 in any of the shapes that docs/faults.md lists. An event that strict reading refuses is
+//! read once more as JavaScript's and Python's clients read it ([`mend`]).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,7 +13,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::failure::one_line;
+use super::{failure::one_line, mend::mend};
 
 /// What one event carries; several may be set (llama.cpp packs role and first token together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,11 +71,11 @@ pub struct Usage {
 pub struct Answer {
     /// All generated text in order of arrival: reasoning, content and tool-call arguments.
     pub text: String,
-    /// The last finish reason.
+    /// The last finish reason; an empty one is none.
     pub finish_reason: Option<String>,
-    /// The last usage.
+    /// Each count as it was last reported.
     pub usage: Option<Usage>,
-    /// The first error inside HTTP 200, as one line.
+    /// The first error inside HTTP 200, as one line; a finish reason that is a failure is one too.
     pub error: Option<String>,
     /// `[DONE]` was seen, or a whole response body.
     pub done: bool,
@@ -90,11 +91,14 @@ impl Answer {
         self.done = false;
     }
 
-    /// Takes the data of one server-sent event.
+    /// Takes the data of one server-sent event. One whose name says so is an error, whatever its data.
     ///
     /// # Errors
     /// Where it is neither `[DONE]` nor JSON.
-    pub fn take_event(&mut self, data: &[u8]) -> Result<Event, serde_json::Error> {
+    pub fn take_event(&mut self, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
+        if names_an_error(name) {
+            return Ok(self.take_error(data));
+        }
         if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Ok(Event { done: true, ..Event::default() });
@@ -116,30 +120,58 @@ impl Answer {
         Ok(event)
     }
 
+    /// Takes what an error event, or a line `error: …` of the stream, says.
+    pub fn take_error(&mut self, data: &[u8]) -> Event {
+        self.error.get_or_insert_with(|| match error_message(data) {
+            message if message.is_empty() => "the server sent an error event that says nothing".to_owned(),
+            message => message,
+        });
+        Event { error: true, ..Event::default() }
+    }
+
     fn take_json(&mut self, json: &[u8]) -> Result<Event, serde_json::Error> {
-        let mut event = Event::default();
-        // `data: null` is a ping of some servers.
-        let Some(chunk) = serde_json::from_slice::<Option<Chunk>>(json)? else { return Ok(event) };
-        if chunk.object.is("error") || chunk.error.is_some_and(|error| error.get() != "null") {
-            event.error = true;
-            let error = chunk.error.map_or_else(|| String::from_utf8_lossy(json), |raw| Cow::Borrowed(raw.get()));
-            self.error.get_or_insert_with(|| error_message(error.as_bytes()));
+        match serde_json::from_slice::<Option<Chunk>>(json) {
+            // `data: null` is a ping of some servers.
+            Ok(None) => Ok(Event::default()),
+            Ok(Some(chunk)) => Ok(self.take_chunk(chunk, json)),
+            Err(e) => {
+                let Some(mended) = mend(json) else { return Err(e) };
+                // It may still have no choices where a list of them should be.
+                let chunk: Option<Chunk> = serde_json::from_str(&mended)?;
+                Ok(chunk.map_or_else(Event::default, |chunk| self.take_chunk(chunk, mended.as_bytes())))
+            }
         }
+    }
+
+    fn take_chunk(&mut self, chunk: Chunk, json: &[u8]) -> Event {
+        let mut event = Event::default();
         if let Some(choices) = &chunk.choices {
             event.choices = true;
             for choice in choices.first.iter().chain(&choices.rest) {
                 self.take_choice(choice, &mut event);
             }
         }
-        if let Some(usage) = chunk.usage {
-            event.usage = true;
-            self.usage = Some(Usage {
-                prompt_tokens: usage.prompt_tokens,
-                completion_tokens: usage.completion_tokens,
-                cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            });
+        let error = chunk.error.filter(|raw| is_something(raw.get()));
+        let says_so = chunk.object.is("error") || chunk.kind.is("error");
+        let is_bare = chunk.choices.is_none() && chunk.code.is_some() && chunk.message.is_some();
+        if error.is_some() || says_so || is_bare {
+            event.error = true;
+            let said = error.map_or(json, |raw| raw.get().as_bytes());
+            self.error.get_or_insert_with(|| error_message(said));
         }
-        Ok(event)
+        if let Some(usage) = chunk.usage {
+            let new = usage.counts();
+            if new != Usage::default() {
+                event.usage = true;
+                let known = self.usage.unwrap_or_default();
+                self.usage = Some(Usage {
+                    prompt_tokens: new.prompt_tokens.or(known.prompt_tokens),
+                    completion_tokens: new.completion_tokens.or(known.completion_tokens),
+                    cached_tokens: new.cached_tokens.or(known.cached_tokens),
+                });
+            }
+        }
+        event
     }
 
     fn take_choice(&mut self, choice: &Choice, event: &mut Event) {
@@ -149,18 +181,34 @@ impl Answer {
             // Some servers send the reasoning under both names.
             let reasoning = if delta.reasoning.is_empty() { &delta.reasoning_content } else { &delta.reasoning };
             event.reasoning |= self.append(reasoning);
-            event.content |= self.append(&delta.content);
+            self.append_content(&delta.content, false, event);
             event.content |= self.append(&delta.refusal);
             for call in delta.tool_calls.iter().flatten() {
-                event.tool_call |= self.append(&call.function.arguments);
+                event.tool_call |= call.function.as_ref().is_some_and(|function| self.append(&function.arguments));
             }
             if let Some(function) = &delta.function_call {
                 event.tool_call |= self.append(&function.arguments);
             }
         }
-        if let Some(reason) = &choice.finish_reason.0 {
+        if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| reason.is_some()) {
             event.finish = true;
-            self.finish_reason = Some(reason.clone().into_owned());
+            if reason.is_failure() {
+                event.error = true;
+                self.error.get_or_insert_with(|| reason.said());
+            }
+            self.finish_reason = Some(reason.name.0.clone().unwrap_or_default().into_owned());
+        }
+    }
+
+    fn append_content(&mut self, content: &Content, thinking: bool, event: &mut Event) {
+        let is_new = self.append(&content.text);
+        event.reasoning |= is_new && thinking;
+        event.content |= is_new && !thinking;
+        for part in &content.parts {
+            let thinking = thinking || matches!(part.kind.0.as_deref(), Some("thinking" | "reasoning"));
+            for of_part in [&part.thinking, &part.text].into_iter().flatten() {
+                self.append_content(of_part, thinking, event);
+            }
         }
     }
 
@@ -212,6 +260,23 @@ struct Chunk<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     object: Text<'a>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Text<'a>,
+    #[serde(default)]
+    code: Option<IgnoredAny>,
+    #[serde(default)]
+    message: Option<IgnoredAny>,
+}
+
+/// Whether JSON says more than nothing: what is neither of JavaScript's and Python's false values nor an empty object.
+fn is_something(json: &str) -> bool {
+    !matches!(json.trim_ascii(), "null" | "false" | "0" | "\"\"" | "[]" | "{}")
+        && !json.trim_ascii().strip_prefix('{').is_some_and(|rest| rest.trim_ascii() == "}")
+}
+
+/// `error`, and what ends so: `response.error`, `internal_error`.
+fn names_an_error(name: &[u8]) -> bool {
+    name.len() >= 5 && name[name.len() - 5..].eq_ignore_ascii_case(b"error")
 }
 
 #[derive(Deserialize)]
@@ -222,6 +287,16 @@ struct RawUsage {
     completion_tokens: Option<u32>,
     #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
+}
+
+impl RawUsage {
+    fn counts(self) -> Usage {
+        Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -239,7 +314,7 @@ struct Choice<'a> {
     #[serde(borrow, default)]
     text: Text<'a>,
     #[serde(borrow, default)]
-    finish_reason: Text<'a>,
+    finish_reason: Option<FinishReason<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -247,7 +322,7 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     role: Text<'a>,
     #[serde(borrow, default)]
-    content: Text<'a>,
+    content: Content<'a>,
     #[serde(borrow, default)]
     refusal: Text<'a>,
     #[serde(borrow, default)]
@@ -263,10 +338,10 @@ struct Delta<'a> {
 #[derive(Deserialize)]
 struct ToolCall<'a> {
     #[serde(borrow, default)]
-    function: Function<'a>,
+    function: Option<Function<'a>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct Function<'a> {
     #[serde(borrow, default)]
     arguments: Text<'a>,
@@ -299,7 +374,55 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
     }
 }
 
-/// A string, borrowed where it has no escapes; anything else (null, a list of parts) counts as none.
+/// Why an answer ended: a name, or SGLang's object with a name and a message.
+#[derive(Default)]
+struct FinishReason<'a> {
+    name: Text<'a>,
+    message: Text<'a>,
+}
+
+/// Parts of the names under which servers say that they did not finish an answer: LMDeploy's `error`, vLLM's and SGLang's
+/// `abort`, DeepSeek's `insufficient_system_resource`, and what others call the same.
+const FAILURES: [&str; 9] =
+    ["error", "abort", "cancel", "fail", "timeout", "timed_out", "insufficient", "exception", "interrupt"];
+
+impl FinishReason<'_> {
+    /// An empty name, and the words for none of JSON and Python, are none.
+    fn is_some(&self) -> bool {
+        let name = self.name.0.as_deref().unwrap_or_default().trim();
+        !(name.is_empty() || name.eq_ignore_ascii_case("null") || name.eq_ignore_ascii_case("none"))
+    }
+
+    fn is_failure(&self) -> bool {
+        let name = self.name.0.as_deref().unwrap_or_default().to_ascii_lowercase();
+        FAILURES.iter().any(|part| name.contains(part))
+    }
+
+    /// What the server says of a failure.
+    fn said(&self) -> String {
+        let name = one_line(self.name.0.as_deref().unwrap_or_default());
+        match one_line(self.message.0.as_deref().unwrap_or_default()) {
+            message if message.is_empty() => format!("the server ended the answer with the finish reason `{name}`"),
+            message => format!("{message} (finish reason `{name}`)"),
+        }
+    }
+}
+
+/// Text as a string, or as a list of parts: `[{"type": "text", "text": …}, {"type": "thinking", "thinking": […]}]`.
+#[derive(Default)]
+struct Content<'a> {
+    text: Text<'a>,
+    parts: Vec<Part<'a>>,
+}
+
+#[derive(Default)]
+struct Part<'a> {
+    kind: Text<'a>,
+    text: Option<Content<'a>>,
+    thinking: Option<Content<'a>>,
+}
+
+/// A string, borrowed where it has no escapes; anything else counts as none.
 #[derive(Default)]
 struct Text<'a>(Option<Cow<'a, str>>);
 
@@ -313,47 +436,124 @@ impl Text<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Text<'de>, E> {
-                Ok(Text(None))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text<'de>, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-        }
-        deserializer.deserialize_any(TextVisitor)
+/// What a value of any type may stand for; each kind of value is none unless told otherwise.
+trait FromAny<'de>: Default {
+    const EXPECTED: &'static str;
+    fn of_text(text: Cow<'de, str>) -> Self;
+    fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
     }
 }
+
+impl<'de> FromAny<'de> for Text<'de> {
+    const EXPECTED: &'static str = "a string";
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Self(Some(text))
+    }
+}
+
+impl<'de> FromAny<'de> for FinishReason<'de> {
+    const EXPECTED: &'static str = "a finish reason";
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Self { name: Text(Some(text)), message: Text::default() }
+    }
+    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut reason = Self::default();
+        while let Some(key) = object.next_key::<Cow<str>>()? {
+            match &*key {
+                "type" => reason.name = object.next_value()?,
+                "message" => reason.message = object.next_value()?,
+                _ => _ = object.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(reason)
+    }
+}
+
+impl<'de> FromAny<'de> for Content<'de> {
+    const EXPECTED: &'static str = "a text, or a list of parts";
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Self { text: Text(Some(text)), parts: Vec::new() }
+    }
+    fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = list.next_element()? {
+            parts.push(part);
+        }
+        Ok(Self { text: Text::default(), parts })
+    }
+}
+
+impl<'de> FromAny<'de> for Part<'de> {
+    const EXPECTED: &'static str = "a part of a text";
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Self { text: Some(Content::of_text(text)), ..Self::default() }
+    }
+    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut part = Self::default();
+        while let Some(key) = object.next_key::<Cow<str>>()? {
+            match &*key {
+                "type" => part.kind = object.next_value()?,
+                "text" | "refusal" => part.text = Some(object.next_value()?),
+                "thinking" | "reasoning" => part.thinking = Some(object.next_value()?),
+                _ => _ = object.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(part)
+    }
+}
+
+struct AnyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: FromAny<'de>> Visitor<'de> for AnyVisitor<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::of_text(Cow::Borrowed(text)))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::of_text(Cow::Owned(text.to_owned())))
+    }
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        T::of_list(list)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
+        T::of_object(object)
+    }
+}
+
+macro_rules! from_any {
+    ($($type:ident),*) => {
+        $(impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(AnyVisitor(PhantomData::<$type<'de>>))
+            }
+        })*
+    };
+}
+from_any!(Text, FinishReason, Content, Part);
 
 #[cfg(test)]
 mod tests {
@@ -402,18 +602,116 @@ mod tests {
             (r#"{"error":null}"#, none, ""),
             (r#"{"object":"error","message":"boom","code":404}"#, Event { error: true, ..none }, ""),
             (r#"{"choices":[{"delta":{"content":[{"type":"text"}]}}]}"#, chat, ""),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},"b",{"type":"refusal","refusal":"c"}]}}]}"#,
+                Event { content: true, ..chat },
+                "abc",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"}]}]}}]}"#,
+                Event { reasoning: true, ..chat },
+                "h",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"reasoning","text":"h"},{"type":"image","url":3}]}}]}"#,
+                Event { reasoning: true, ..chat },
+                "h",
+            ),
+            (r#"{"choices":[{"delta":{"tool_calls":[{"function":null}]}}]}"#, chat, ""),
+            (r#"{"choices":[{"delta":{"content":"a\ud83d"}}]}"#, Event { content: true, ..chat }, "a\u{fffd}"),
+            (r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#, Event { content: true, ..chat }, "b"),
+            (r#"{"choices":[],"usage":{"completion_tokens":8.0}}"#, Event { usage: true, ..chat }, ""),
+            (r#"{"choices":[],"usage":{}}"#, chat, ""),
+            (r#"{"type":"error","message":"boom"}"#, Event { error: true, ..none }, ""),
+            (r#"{"type":"error","error":{"type":"x","message":"boom"}}"#, Event { error: true, ..none }, ""),
+            (r#"{"code":500,"message":"boom"}"#, Event { error: true, ..none }, ""),
+            (r#"{"code":0,"message":"","choices":[]}"#, chat, ""),
+            (r#"{"code":500}"#, none, ""),
+            (r#"{"message":"hello"}"#, none, ""),
+            (r#"{"error":""}"#, none, ""),
+            (r#"{"error":false}"#, none, ""),
+            (r#"{"error":0}"#, none, ""),
+            (r#"{"error":[]}"#, none, ""),
+            (r#"{"error":{ }}"#, none, ""),
         ];
         for (data, expected, text) in table {
             let mut answer = Answer::default();
-            let event = answer.take_event(data.as_bytes()).unwrap();
+            let event = answer.take_event(b"", data.as_bytes()).unwrap();
             assert_eq!((event, answer.text.as_str()), (*expected, *text), "{data}");
             if expected.error {
                 assert_eq!(answer.error.as_deref(), Some("boom"), "{data}");
             }
         }
-        for bad in ["{", "hello", "[1]", r#"{"choices": 3}"#, "\"text\""] {
-            assert!(Answer::default().take_event(bad.as_bytes()).is_err(), "{bad}");
+        for (name, data, said) in [
+            ("error", "boom", "boom"),
+            ("Error", "[DONE]", "[DONE]"),
+            ("response.error", r#"{"message":"boom"}"#, "boom"),
+            ("error", "", "the server sent an error event that says nothing"),
+        ] {
+            let mut answer = Answer::default();
+            let event = answer.take_event(name.as_bytes(), data.as_bytes()).unwrap();
+            assert_eq!(event, Event { error: true, ..none }, "{name}");
+            assert_eq!((answer.error.as_deref(), answer.done), (Some(said), false), "{name}");
         }
+        for name in ["message", "errors", "rror", ""] {
+            let mut answer = Answer::default();
+            assert_eq!(answer.take_event(name.as_bytes(), b"{}").unwrap(), none, "{name}");
+        }
+        for bad in ["{", "hello", "[1]", r#"{"choices": 3}"#, "\"text\""] {
+            assert!(Answer::default().take_event(b"", bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn finish_reasons() {
+        // The reason, its name, and what is said where it is a failure.
+        let table = [
+            (r#""stop""#, Some("stop"), None),
+            (r#""length""#, Some("length"), None),
+            (r#""content_filter""#, Some("content_filter"), None),
+            (r#"{"type":"length","length":16}"#, Some("length"), None),
+            ("null", None, None),
+            (r#""""#, None, None),
+            (r#"" ""#, None, None),
+            (r#""null""#, None, None),
+            (r#""None""#, None, None),
+            ("{}", None, None),
+            ("3", None, None),
+            (r#""error""#, Some("error"), Some("the server ended the answer with the finish reason `error`")),
+            (r#""ABORT""#, Some("ABORT"), Some("the server ended the answer with the finish reason `ABORT`")),
+            (
+                r#"{"type":"abort","message":"out of  memory","status_code":500}"#,
+                Some("abort"),
+                Some("out of memory (finish reason `abort`)"),
+            ),
+            (
+                r#""insufficient_system_resource""#,
+                Some("insufficient_system_resource"),
+                Some("the server ended the answer with the finish reason `insufficient_system_resource`"),
+            ),
+        ];
+        for (reason, name, said) in table {
+            let mut answer = Answer::default();
+            let data = format!(r#"{{"choices":[{{"text":"a","finish_reason":{reason}}}]}}"#);
+            let event = answer.take_event(b"", data.as_bytes()).unwrap();
+            assert_eq!((event.finish, event.error), (name.is_some(), said.is_some()), "{reason}");
+            assert_eq!((answer.finish_reason.as_deref(), answer.error.as_deref()), (name, said), "{reason}");
+        }
+    }
+
+    #[test]
+    fn usage_is_what_was_last_said_of_each_count() {
+        let mut answer = Answer::default();
+        for usage in [
+            r#"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}"#,
+            "{}",
+            r#"{"completion_tokens":3}"#,
+            "null",
+        ] {
+            answer.take_event(b"", format!(r#"{{"choices":[],"usage":{usage}}}"#).as_bytes()).unwrap();
+        }
+        let expected = Usage { prompt_tokens: Some(5), completion_tokens: Some(3), cached_tokens: Some(2) };
+        assert_eq!(answer.usage, Some(expected));
     }
 
     #[test]

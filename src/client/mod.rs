@@ -13,6 +13,7 @@ mod failure;
 pub mod fuzzing;
 mod http1;
 mod lateness;
+mod mend;
 mod per_thread;
 mod proxy;
 mod record;

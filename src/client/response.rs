@@ -315,14 +315,17 @@ impl State {
     }
 
     fn take_item(&mut self, item: SseItem, at_ns: u64, record: &mut Record) {
-        let SseItem::Data(data) = item else { return };
         // What follows a broken event counts for nothing, be it in the same read or in a later one.
         if self.failure.is_some() {
             return;
         }
-        let event = match self.answer.take_event(data) {
-            Ok(event) => event,
-            Err(e) => return self.fail(format!("an event is not a completion's: {e}")),
+        let event = match item {
+            SseItem::Comment => return,
+            SseItem::Error(said) => self.answer.take_error(said),
+            SseItem::Event { name, data } => match self.answer.take_event(name, data) {
+                Ok(event) => event,
+                Err(e) => return self.fail(format!("an event is not a completion's: {e}")),
+            },
         };
         self.note(event);
         if !event.is_ping() {

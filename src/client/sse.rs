@@ -1,9 +1,10 @@
 //! Server-sent events, by the WHATWG specification's grammar: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 //!
-//! Bytes go in as they arrive, cut anywhere; the data of whole events comes out. Lines end with LF, CRLF or CR; comments
+//! Bytes go in as they arrive, cut anywhere; whole events come out, with their names. Lines end with LF, CRLF or CR; comments
 //! and fields other than `data` and `event` are passed over; several `data` lines join with LF; a byte order mark in front
 //! is skipped. Unlike a browser, [`SseDecoder::finish`] also gives a last event whose blank line never came: servers that
-//! end a stream so did send that event.
+//! end a stream so did send that event. A field named `error`, which the specification does not know and some builds of
+//! llama.cpp send, is given too, and so is an event that has an error's name and no data.
 
 use memchr::memchr2;
 
@@ -15,6 +16,8 @@ pub struct SseDecoder {
     /// Data of the event that is not ended yet; each line is followed by LF.
     data: Vec<u8>,
     has_data: bool,
+    /// The name of that event.
+    name: Vec<u8>,
     /// The last piece ended with CR: an LF at the start of the next one belongs to it.
     after_cr: bool,
     started: bool,
@@ -28,8 +31,15 @@ pub struct EventTooLarge;
 /// What the decoder hands on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SseItem<'a> {
-    /// The data of one event, without its last line ending.
-    Data(&'a [u8]),
+    /// One event.
+    Event {
+        /// Its name, mostly none.
+        name: &'a [u8],
+        /// Its data, without the last line ending.
+        data: &'a [u8],
+    },
+    /// The value of a field `error`.
+    Error(&'a [u8]),
     /// A comment line, which servers send as a ping.
     Comment,
 }
@@ -45,6 +55,7 @@ impl SseDecoder {
         self.partial.clear();
         self.data.clear();
         self.has_data = false;
+        self.name.clear();
         self.after_cr = false;
         self.started = false;
     }
@@ -112,28 +123,44 @@ impl SseDecoder {
             self.dispatch(each);
         } else if line[0] == b':' {
             each(SseItem::Comment);
-        } else if let Some(rest) = line.strip_prefix(b"data") {
-            let value = match rest.first() {
-                None => rest,
-                Some(b':') => rest[1..].strip_prefix(b" ").unwrap_or(&rest[1..]),
-                // A field whose name only begins like ours.
-                Some(_) => return Ok(()),
-            };
+        } else if let Some(value) = field(line, b"data") {
             if self.data.len() + value.len() > self.limit {
                 return Err(EventTooLarge);
             }
             self.has_data = true;
             self.data.extend_from_slice(value);
             self.data.push(b'\n');
+        } else if let Some(value) = field(line, b"event") {
+            if value.len() > self.limit {
+                return Err(EventTooLarge);
+            }
+            self.name.clear();
+            self.name.extend_from_slice(value);
+        } else if let Some(value) = field(line, b"error") {
+            each(SseItem::Error(value));
         }
         Ok(())
     }
 
     fn dispatch(&mut self, each: &mut impl FnMut(SseItem)) {
-        if std::mem::take(&mut self.has_data) {
-            each(SseItem::Data(&self.data[..self.data.len() - 1]));
+        let has_data = std::mem::take(&mut self.has_data);
+        if has_data || self.name == b"error" {
+            let data = self.data.strip_suffix(b"\n").unwrap_or_default();
+            each(SseItem::Event { name: &self.name, data });
         }
         self.data.clear();
+        self.name.clear();
+    }
+}
+
+/// The value of a line where its field has that name.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = line.strip_prefix(name)?;
+    match rest.first() {
+        None => Some(rest),
+        Some(b':') => Some(rest[1..].strip_prefix(b" ").unwrap_or(&rest[1..])),
+        // A field whose name only begins like this one.
+        Some(_) => None,
     }
 }
 
@@ -141,13 +168,17 @@ impl SseDecoder {
 mod tests {
     use super::*;
 
-    /// Every item as text, comments as `:`.
+    /// Every item as text: comments as `:`, a name before its data, an error field behind `!`.
     fn decode(pieces: &[&[u8]]) -> Vec<String> {
         let mut decoder = SseDecoder::new(1 << 20);
         let mut items = Vec::new();
         let mut push = |item: SseItem| {
             items.push(match item {
-                SseItem::Data(data) => String::from_utf8_lossy(data).into_owned(),
+                SseItem::Event { name: b"", data } => String::from_utf8_lossy(data).into_owned(),
+                SseItem::Event { name, data } => {
+                    format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(data))
+                }
+                SseItem::Error(value) => format!("!{}", String::from_utf8_lossy(value)),
                 SseItem::Comment => ":".to_owned(),
             });
         };
@@ -169,7 +200,12 @@ mod tests {
             ("data: one\ndata: two\n\n", &["one\ntwo"]),
             ("data\n\ndata:\n\ndata: \n\n", &["", "", ""]),
             (": ping\n\n:\n\ndata: a\n\n", &[":", ":", "a"]),
-            ("event: x\nid: 7\nretry: 10\ndata: a\nfoo\n\n", &["a"]),
+            ("event: x\nid: 7\nretry: 10\ndata: a\nfoo\n\n", &["x=a"]),
+            ("event: x\ndata: a\n\ndata: b\n\n", &["x=a", "b"]),
+            ("event: x\nevent:y\ndata: a\n\n", &["y=a"]),
+            ("event: x\n\ndata: b\n\n", &["b"]),
+            ("event: error\n\nevent: error\ndata: a", &["error=", "error=a"]),
+            ("error: {}\n\nerror\nerrors: no\n", &["!{}", "!"]),
             ("database: no\ndat: no\nData: no\n\n", &[]),
             ("\u{feff}data: a\n\n", &["a"]),
             ("data: größe 海 😀\n\n", &["größe 海 😀"]),
@@ -202,6 +238,9 @@ mod tests {
         assert_eq!(result, Err(EventTooLarge));
         assert!(decoder.partial.capacity() <= 4096);
         decoder.reset();
-        assert_eq!(decoder.feed(b"data: ok\n\n", |item| assert_eq!(item, SseItem::Data(b"ok"))), Ok(()));
+        assert_eq!(
+            decoder.feed(b"data: ok\n\n", |item| assert_eq!(item, SseItem::Event { name: b"", data: b"ok" })),
+            Ok(())
+        );
     }
 }

@@ -35,6 +35,9 @@ pub struct PassMetrics {
     /// Completed requests whose server reported fewer output tokens than events with tokens came.
     #[serde(default)]
     pub contradicted: usize,
+    /// Completed requests that the server's content filter ended: answers, but not those that were asked for.
+    #[serde(default)]
+    pub content_filtered: usize,
     /// Prompt tokens of completed requests: the server's count where it gave one, else the client's.
     pub prompt_tokens: u64,
     /// Output tokens of completed requests.
@@ -199,6 +202,7 @@ impl PassMetrics {
             failure_examples,
             retried: records.iter().filter(|record| record.retries > 0).count(),
             contradicted: completed.iter().filter(|record| is_contradicted(record)).count(),
+            content_filtered: completed.iter().filter(|r| r.finish_reason.as_deref() == Some("content_filter")).count(),
             prompt_tokens,
             output_tokens,
             requested_tokens: completed.iter().map(|record| u64::from(record.requested_tokens)).sum(),

@@ -139,6 +139,10 @@ fn remarks(report: &Report) -> Vec<String> {
             "the server's count of output tokens is not to be trusted: in {contradicted} answers it is below the events that brought some"
         ));
     }
+    let filtered = sum(|p| p.content_filtered as u64);
+    if filtered > 0 {
+        remarks.push(format!("{filtered} answers ended by the server's content filter, and counted as completed"));
+    }
     if passes.len() == 1 {
         let interval = report.estimates.values().any(|e| e.replication == Replication::Batch && e.lower.is_some());
         remarks.push(match interval {

@@ -1,0 +1,140 @@
+//! A second look at an event that strict reading refuses.
+//!
+//! JavaScript's and Python's clients accept more than serde does: half of a surrogate pair, the same key twice (the last one
+//! counts), a number such as `8.0` where a count is meant, a field of an unexpected type that nobody reads. One odd event must
+//! not fail an answer that they accept. Only what strict reading refused comes here, so it may cost what it costs.
+
+use serde_json::{Map, Value};
+
+/// The event with everything made readable that common clients read or pass over; `None` where it is not JSON, or not an object.
+pub(super) fn mend(json: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(json);
+    let value: Value = serde_json::from_str(&without_lone_surrogates(&text)).ok()?;
+    let Value::Object(mut event) = value else { return value.is_null().then(|| "null".to_owned()) };
+    if let Some(usage) = event.get_mut("usage") {
+        counts(usage, &["prompt_tokens", "completion_tokens"]);
+        if let Some(usage) = usage.as_object_mut()
+            && let Some(details) = usage.get_mut("prompt_tokens_details")
+        {
+            counts(details, &["cached_tokens"]);
+        }
+    }
+    for choice in event.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+        object(choice);
+        let Value::Object(choice) = choice else { continue };
+        for key in ["delta", "message"] {
+            let Some(message) = drop_unless_object(choice, key) else { continue };
+            drop_unless_object(message, "function_call");
+            if message.get("tool_calls").is_some_and(|calls| !calls.is_array()) {
+                message.remove("tool_calls");
+            }
+            for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+                object(call);
+                if let Value::Object(call) = call {
+                    drop_unless_object(call, "function");
+                }
+            }
+        }
+    }
+    Some(Value::Object(event).to_string())
+}
+
+/// What is no object becomes an empty one.
+fn object(value: &mut Value) {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+}
+
+/// An object's field that is an object itself; one of another type is dropped.
+fn drop_unless_object<'a>(of: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+    if of.get(key).is_some_and(|value| !value.is_object()) {
+        of.remove(key);
+    }
+    of.get_mut(key)?.as_object_mut()
+}
+
+/// Makes these fields whole numbers, or nothing.
+fn counts(of: &mut Value, keys: &[&str]) {
+    let Value::Object(fields) = of else { return *of = Value::Null };
+    for key in keys {
+        if let Some(value) = fields.get_mut(*key) {
+            let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+            let count = number.filter(|n| (0.0..=f64::from(u32::MAX)).contains(n));
+            *value = count.map_or(Value::Null, |n| (n.round() as u32).into());
+        }
+    }
+}
+
+/// The text with U+FFFD in place of each escaped half of a surrogate pair that has no other half.
+fn without_lone_surrogates(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let taken = match (escaped_unit(escape), escape.get(6..).and_then(escaped_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => {
+                mended.push_str(&escape[..12]);
+                12
+            }
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.push_str("\\ufffd");
+                6
+            }
+            // An escaped backslash must not be taken for the beginning of the next escape.
+            _ => {
+                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+                mended.push_str(&escape[..length]);
+                length
+            }
+        };
+        rest = &escape[taken..];
+    }
+    mended + rest
+}
+
+/// The UTF-16 code unit of an escape `\uXXXX` at the start of a text.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_common_clients_accept_becomes_readable() {
+        let table = [
+            (r#"{"a":"\ud83d"}"#, r#"{"a":"\ufffd"}"#),
+            (r#"{"a":"\ud83d\ude00"}"#, "{\"a\":\"\u{1f600}\"}"),
+            (r#"{"a":"\ude00\ud83dx"}"#, "{\"a\":\"\u{fffd}\u{fffd}x\"}"),
+            (r#"{"a":"\\ud83d"}"#, r#"{"a":"\\ud83d"}"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"usage":{"completion_tokens":8.0}}"#, r#"{"usage":{"completion_tokens":8}}"#),
+            (r#"{"usage":{"prompt_tokens":"7"}}"#, r#"{"usage":{"prompt_tokens":7}}"#),
+            (r#"{"usage":{"completion_tokens":-1}}"#, r#"{"usage":{"completion_tokens":null}}"#),
+            (r#"{"usage":{"completion_tokens":5e9}}"#, r#"{"usage":{"completion_tokens":null}}"#),
+            (r#"{"usage":[]}"#, r#"{"usage":null}"#),
+            (
+                r#"{"usage":{"prompt_tokens_details":{"cached_tokens":2.0}}}"#,
+                r#"{"usage":{"prompt_tokens_details":{"cached_tokens":2}}}"#,
+            ),
+            (r#"{"choices":[3,{"delta":"x","message":{"tool_calls":{}}}]}"#, r#"{"choices":[{},{"message":{}}]}"#),
+            (
+                r#"{"choices":[{"delta":{"tool_calls":[null,{"function":3}],"function_call":[]}}]}"#,
+                r#"{"choices":[{"delta":{"tool_calls":[{},{}]}}]}"#,
+            ),
+            ("null", "null"),
+        ];
+        for (event, expected) in table {
+            let expected: Value = serde_json::from_str(expected).unwrap();
+            let mended: Value = serde_json::from_str(&mend(event.as_bytes()).unwrap()).unwrap();
+            assert_eq!(mended, expected, "{event}");
+        }
+        for hopeless in ["", "{", "[1]", "3", "hello", r#"{"a":"\u12"}"#, r#"{"a":"\"#] {
+            assert_eq!(mend(hopeless.as_bytes()), None, "{hopeless}");
+        }
+    }
+}
