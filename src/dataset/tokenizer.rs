@@ -81,8 +81,17 @@ impl Tokenizer {
     /// # Errors
     /// What the parser said.
     pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
-        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| format!("not a tokenizer.json: {e}"))?;
-        Ok(Self { kind: Kind::HuggingFace(Box::new(tokenizer)), digest: Sha256::digest(bytes).into() })
+        let error = |e: tokenizers::Error| format!("not a tokenizer.json: {e}");
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(error)?;
+        let mut digest = Sha256::new_with_prefix(bytes);
+        // As the Python tools do when they count: what is cut or filled up would be counted as it is not sent.
+        if tokenizer.get_truncation().is_some() || tokenizer.get_padding().is_some() {
+            tokenizer.with_truncation(None).map_err(error)?;
+            tokenizer.with_padding(None);
+            // Counts of an index made before are others.
+            digest.update("whole");
+        }
+        Ok(Self { kind: Kind::HuggingFace(Box::new(tokenizer)), digest: digest.finalize().into() })
     }
 
     #[cfg(feature = "sentencepiece")]
@@ -137,12 +146,12 @@ impl Tokenizer {
     /// What the tokenizer said.
     pub fn count_up_to(&self, text: &str, specials: bool, most: usize) -> Result<Option<usize>, String> {
         let tokens = match &self.kind {
-            // One that cuts or pads texts has its own idea of when to stop.
-            Kind::HuggingFace(t) if t.get_truncation().is_none() && t.get_padding().is_none() => {
+            Kind::HuggingFace(t) => {
                 count_until(t, text, most.saturating_add(1)).map_err(|e| e.to_string())?
                     + t.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false))
             }
-            _ => self.count(text, specials)?,
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(_) => self.count(text, specials)?,
         };
         Ok(Some(tokens).filter(|&tokens| tokens <= most))
     }
@@ -195,6 +204,27 @@ mod tests {
             let message = Tokenizer::load(fixtures.join(path)).err().unwrap().to_string();
             assert!(message.contains(expected) && message.contains(path), "{message}");
         }
+    }
+
+    /// Texts are counted as they are sent: whole, and not filled up.
+    #[test]
+    fn truncation_and_padding_of_the_file_are_switched_off() {
+        let mut file: serde_json::Value = serde_json::from_str(include_str!("../../fixtures/tokenizer.json")).unwrap();
+        file["truncation"] =
+            serde_json::json!({"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0});
+        file["padding"] = serde_json::json!({"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
+                                             "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"});
+        let cutting = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        let whole = crate::fixtures::tokenizer().unwrap();
+        for text in fixture_texts().iter().take(200) {
+            for specials in [false, true] {
+                let expected = whole.count(text, specials).unwrap();
+                assert_eq!(cutting.count(text, specials).unwrap(), expected);
+                assert_eq!(cutting.count_up_to(text, specials, 2048).unwrap(), Some(expected).filter(|n| *n <= 2048));
+            }
+        }
+        // An index of the counts that such a file gave before is no index of these.
+        assert_ne!(cutting.digest(), <[u8; 32]>::from(Sha256::digest(file.to_string())));
     }
 
     #[test]
