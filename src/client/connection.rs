@@ -39,8 +39,14 @@ pub struct Connection {
     requests: u32,
     /// After how many requests the server closes it, where it said so.
     max_requests: Option<u32>,
-    /// When the server may close it for idleness.
-    idle_deadline_ns: Option<u64>,
+    /// How long the server keeps it idle, where it said so.
+    keep_alive: Option<Duration>,
+    /// When its last answer had ended; before the first one, when it was opened.
+    idle_since_ns: u64,
+    /// How long it took to open.
+    opened_in: Duration,
+    /// Before this nothing of what the next read takes can have arrived.
+    not_before_ns: u64,
     /// Of no more use, whoever closed it.
     closed: bool,
     /// The server has closed it without having said so.
@@ -97,6 +103,7 @@ impl Connection {
     /// # Errors
     /// [`FailureClass::Connect`].
     pub async fn open(target: &Target, lateness: Lateness) -> Result<Self, Failure> {
+        let started_ns = now_ns();
         let connect = Self::open_io(target);
         let io = match tokio::time::timeout(target.timeouts.connect, connect).await {
             Ok(opened) => opened?,
@@ -106,8 +113,12 @@ impl Connection {
                 return Err(Failure::new(FailureClass::Connect, message));
             }
         };
+        let opened_ns = now_ns();
         Ok(Self {
             io,
+            opened_in: Duration::from_nanos(opened_ns - started_ns),
+            idle_since_ns: opened_ns,
+            not_before_ns: opened_ns,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -115,7 +126,7 @@ impl Connection {
             lateness,
             requests: 0,
             max_requests: None,
-            idle_deadline_ns: None,
+            keep_alive: None,
             closed: false,
             dropped_by_server: false,
         })
@@ -164,7 +175,7 @@ impl Connection {
             return false;
         }
         if self.max_requests.is_some_and(|max| self.requests >= max)
-            || self.idle_deadline_ns.is_some_and(|deadline| now_ns() >= deadline)
+            || self.keep_alive.is_some_and(|limit| self.idle() >= limit)
         {
             return false;
         }
@@ -185,15 +196,36 @@ impl Connection {
         self.dropped_by_server
     }
 
+    /// Whether it is of no more use.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Requests sent on it so far.
     pub fn requests(&self) -> u32 {
         self.requests
     }
 
+    /// How long it has been idle.
+    pub fn idle(&self) -> Duration {
+        Duration::from_nanos(now_ns().saturating_sub(self.idle_since_ns))
+    }
+
+    /// How long it took to open: about a round trip, or several with TLS.
+    pub fn opened_in(&self) -> Duration {
+        self.opened_in
+    }
+
+    /// Says that an answer has ended: from now on it is idle.
+    pub fn begin_idle(&mut self) {
+        self.idle_since_ns = now_ns();
+    }
+
     /// Sends one request. Notes the moment before its first byte is handed to the kernel, in nanoseconds.
     pub async fn send(&mut self, request: &[u8], sent_ns: &mut Option<u64>) -> io::Result<()> {
         self.requests += 1;
-        *sent_ns = Some(now_ns());
+        self.not_before_ns = now_ns();
+        *sent_ns = Some(self.not_before_ns);
         match &mut self.io {
             Io::Tcp(tcp, _) => tcp.write_all(request).await,
             #[cfg(feature = "tls")]
@@ -219,7 +251,7 @@ impl Connection {
         }
         let into = &mut self.buffer[self.end..];
         let read = match &mut self.io {
-            Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into).await,
+            Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into, self.not_before_ns).await,
             Io::Tcp(tcp, None) => tcp.read(into).await.map(Arrival::now),
             #[cfg(feature = "tls")]
             Io::Tls(tls) => tls.read(into).await.map(Arrival::now),
@@ -231,6 +263,7 @@ impl Connection {
             self.read_at_ns = now_ns();
         })?;
         self.read_at_ns = at_ns;
+        self.not_before_ns = at_ns;
         if bytes > 0 {
             self.lateness.record(late_ns);
         }
@@ -262,9 +295,9 @@ impl Connection {
             self.max_requests = Some(self.max_requests.unwrap_or(u32::MAX).min(max.max(1)));
         }
         if let Some(seconds) = head.keep_alive_timeout_s {
-            // A request that is on its way when the server gives up would be lost: stay clear of the limit.
-            let patience = Duration::from_secs(seconds).saturating_sub(Duration::from_millis(500));
-            self.idle_deadline_ns = Some(now_ns() + patience.as_nanos() as u64);
+            // It runs from the end of the answer. A request that is on its way when the server gives up would be lost: stay clear
+            // of the limit.
+            self.keep_alive = Some(Duration::from_secs(seconds).saturating_sub(Duration::from_millis(500)));
         }
     }
 

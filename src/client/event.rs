@@ -79,6 +79,9 @@ pub struct Answer {
     pub error: Option<String>,
     /// `[DONE]` was seen, or a whole response body.
     pub done: bool,
+    /// Choices that have begun, and those of them that have a finish reason: a bit each, the last for all beyond.
+    begun: u64,
+    finished: u64,
 }
 
 impl Answer {
@@ -89,6 +92,12 @@ impl Answer {
         self.usage = None;
         self.error = None;
         self.done = false;
+        (self.begun, self.finished) = (0, 0);
+    }
+
+    /// Whether every choice that has begun has its finish reason: what may still follow are counts, and the end.
+    pub fn is_finished(&self) -> bool {
+        self.finished != 0 && self.begun == self.finished
     }
 
     /// Takes the data of one server-sent event. One whose name says so is an error, whatever its data.
@@ -175,6 +184,8 @@ impl Answer {
     }
 
     fn take_choice(&mut self, choice: &Choice, event: &mut Event) {
+        let bit = 1u64 << choice.index.0.unwrap_or(0).min(63);
+        self.begun |= bit;
         event.content |= self.append(&choice.text);
         for delta in [&choice.delta, &choice.message].into_iter().flatten() {
             event.role |= delta.role.0.is_some();
@@ -192,6 +203,7 @@ impl Answer {
         }
         if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| reason.is_some()) {
             event.finish = true;
+            self.finished |= bit;
             if reason.is_failure() {
                 event.error = true;
                 self.error.get_or_insert_with(|| reason.said());
@@ -270,8 +282,8 @@ struct Chunk<'a> {
 
 /// Whether JSON says more than nothing: what is neither of JavaScript's and Python's false values nor an empty object.
 fn is_something(json: &str) -> bool {
-    !matches!(json.trim_ascii(), "null" | "false" | "0" | "\"\"" | "[]" | "{}")
-        && !json.trim_ascii().strip_prefix('{').is_some_and(|rest| rest.trim_ascii() == "}")
+    let inside = |open, close| json.strip_prefix(open)?.strip_suffix(close).map(str::trim_ascii);
+    !matches!(json, "null" | "false" | "0" | "\"\"") && inside('{', '}') != Some("") && inside('[', ']') != Some("")
 }
 
 /// `error`, and what ends so: `response.error`, `internal_error`.
@@ -282,9 +294,9 @@ fn names_an_error(name: &[u8]) -> bool {
 #[derive(Deserialize)]
 struct RawUsage {
     #[serde(default)]
-    prompt_tokens: Option<u32>,
+    prompt_tokens: Count,
     #[serde(default)]
-    completion_tokens: Option<u32>,
+    completion_tokens: Count,
     #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
 }
@@ -292,9 +304,9 @@ struct RawUsage {
 impl RawUsage {
     fn counts(self) -> Usage {
         Usage {
-            prompt_tokens: self.prompt_tokens,
-            completion_tokens: self.completion_tokens,
-            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            prompt_tokens: self.prompt_tokens.0,
+            completion_tokens: self.completion_tokens.0,
+            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens.0),
         }
     }
 }
@@ -302,11 +314,13 @@ impl RawUsage {
 #[derive(Deserialize)]
 struct PromptDetails {
     #[serde(default)]
-    cached_tokens: Option<u32>,
+    cached_tokens: Count,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: Count,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
@@ -436,10 +450,17 @@ impl Text<'_> {
     }
 }
 
+/// A whole number, however it is spelled (`8`, `8.0`, `"8"`); anything else counts as none.
+#[derive(Clone, Copy, Default)]
+struct Count(Option<u32>);
+
 /// What a value of any type may stand for; each kind of value is none unless told otherwise.
 trait FromAny<'de>: Default {
     const EXPECTED: &'static str;
     fn of_text(text: Cow<'de, str>) -> Self;
+    fn of_number(_: f64) -> Self {
+        Self::default()
+    }
     fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Self::default())
@@ -454,6 +475,16 @@ impl<'de> FromAny<'de> for Text<'de> {
     const EXPECTED: &'static str = "a string";
     fn of_text(text: Cow<'de, str>) -> Self {
         Self(Some(text))
+    }
+}
+
+impl FromAny<'_> for Count {
+    const EXPECTED: &'static str = "a count";
+    fn of_text(text: Cow<str>) -> Self {
+        text.trim().parse().map_or(Self(None), Self::of_number)
+    }
+    fn of_number(number: f64) -> Self {
+        Self((0.0..=f64::from(u32::MAX)).contains(&number).then(|| number.round() as u32))
     }
 }
 
@@ -527,14 +558,14 @@ impl<'de, T: FromAny<'de>> Visitor<'de> for AnyVisitor<T> {
     fn visit_bool<E>(self, _: bool) -> Result<T, E> {
         Ok(T::default())
     }
-    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
+        Ok(T::of_number(number as f64))
     }
-    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
+        Ok(T::of_number(number as f64))
     }
-    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_f64<E>(self, number: f64) -> Result<T, E> {
+        Ok(T::of_number(number))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
         T::of_list(list)
@@ -554,6 +585,12 @@ macro_rules! from_any {
     };
 }
 from_any!(Text, FinishReason, Content, Part);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyVisitor(PhantomData::<Self>))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -621,6 +658,8 @@ mod tests {
             (r#"{"choices":[{"delta":{"content":"a\ud83d"}}]}"#, Event { content: true, ..chat }, "a\u{fffd}"),
             (r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#, Event { content: true, ..chat }, "b"),
             (r#"{"choices":[],"usage":{"completion_tokens":8.0}}"#, Event { usage: true, ..chat }, ""),
+            (r#"{"choices":[],"usage":{"completion_tokens":"8"}}"#, Event { usage: true, ..chat }, ""),
+            (r#"{"choices":[],"usage":{"completion_tokens":-8,"prompt_tokens":5e9}}"#, chat, ""),
             (r#"{"choices":[],"usage":{}}"#, chat, ""),
             (r#"{"type":"error","message":"boom"}"#, Event { error: true, ..none }, ""),
             (r#"{"type":"error","error":{"type":"x","message":"boom"}}"#, Event { error: true, ..none }, ""),
@@ -697,6 +736,22 @@ mod tests {
             assert_eq!((event.finish, event.error), (name.is_some(), said.is_some()), "{reason}");
             assert_eq!((answer.finish_reason.as_deref(), answer.error.as_deref()), (name, said), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_finished_when_all_that_has_begun_is() {
+        let finished = |choices: &[&str]| {
+            let mut answer = Answer::default();
+            for choice in choices {
+                answer.take_event(b"", format!(r#"{{"choices":[{choice}]}}"#).as_bytes()).unwrap();
+            }
+            answer.is_finished()
+        };
+        let (a, b) = (r#"{"index":0,"text":"a"}"#, r#"{"index":1,"text":"b"}"#);
+        let (end_a, end_b) = (r#"{"finish_reason":"stop"}"#, r#"{"index":1.0,"finish_reason":"stop"}"#);
+        assert!(!finished(&[]) && !finished(&[a]) && finished(&[a, end_a]) && finished(&[end_a]));
+        assert!(!finished(&[a, b, end_a]) && finished(&[a, b, end_a, end_b]) && !finished(&[a, end_a, b]));
+        assert!(!finished(&[a, r#"{"index":99,"text":"c"}"#, end_a]));
     }
 
     #[test]

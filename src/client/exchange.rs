@@ -1,9 +1,11 @@
 //! One client: one prompt after another on a persistent connection, each becoming a record.
 
 use std::{
+    future::poll_fn,
     io,
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -12,12 +14,12 @@ use tokio::time::{Instant, Sleep};
 use super::{
     clock::now_ns,
     connection::Connection,
-    failure::Failure,
+    failure::{Failure, FailureClass},
     http1::{self, Framing},
     per_thread::PerThread,
     record::Record,
     request::RequestWriter,
-    response::{End, Limit, ResponseReader},
+    response::{End, Limit, Missing, ResponseReader},
     target::{Target, Timeouts},
 };
 use crate::dataset::Prompt;
@@ -56,12 +58,21 @@ pub struct Client {
     thread: PerThread,
 }
 
-/// How long after `[DONE]` the end of the body is waited for, so that the connection can be used again.
-const DRAIN: Duration = Duration::from_secs(1);
-/// How soon after a send the end of a connection shows that it was closed before the request reached the server.
-const STALE_WITHIN: Duration = Duration::from_millis(100);
+/// How long the end of a body is waited for when the answer is whole: as long as it took to open the connection, since that is
+/// what giving it up costs, within these bounds.
+const LEAST_END_WAIT: Duration = Duration::from_millis(1);
+const MOST_END_WAIT: Duration = Duration::from_millis(50);
+/// How long after the last finish reason the usage that was asked for is waited for.
+const USAGE_WAIT: Duration = Duration::from_secs(1);
+/// A connection that was idle for less than this was not closed for its idleness.
+const STALE_AFTER: Duration = Duration::from_millis(500);
+/// How soon after a send the end of a connection shows that it was closed before the request reached the server; the time that
+/// it took to open, about a round trip, comes on top.
+const STALE_WITHIN: Duration = Duration::from_millis(5);
 /// How long a server is watched for closing a connection it was not done with.
 const SETTLE: Duration = Duration::from_millis(20);
+/// A close that is noticed this soon after the answer came with the answer, and not from idleness.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 impl Client {
     /// The client of that number (from 0), without a connection yet. `thread` is the same for all clients of a
@@ -90,12 +101,8 @@ impl Client {
     /// # Errors
     /// Where the server can't be reached.
     pub async fn connect(&mut self) -> Result<(), Failure> {
-        if let Some(connection) = &mut self.connection {
-            let fresh = connection.requests() == 0 || !self.target.one_request_per_connection.load(Ordering::Relaxed);
-            if fresh && connection.is_reusable() {
-                return Ok(());
-            }
-            self.learn();
+        if self.can_use_connection().await {
+            return Ok(());
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
@@ -106,21 +113,48 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the next request can go out on the connection. After the first answer of all, this waits to see whether the
+    /// server closes it.
+    async fn can_use_connection(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        if connection.requests() != 1 || !connection.is_reusable() {
+            let usable = connection.is_reusable();
+            self.learn();
+            return usable;
+        }
+        let habits = &self.target.habits;
+        let idle = connection.idle();
+        if habits.closes_after_each_answer() && idle < SETTLE {
+            return false;
+        }
+        if !habits.knows_connections() && idle < SETTLE {
+            tokio::time::sleep(SETTLE - idle).await;
+        }
+        let usable = connection.is_reusable();
+        self.learn();
+        usable
+    }
+
     /// Gives the server the time to close the connection after a response, so that it is known before the next pass.
     pub async fn settle(&mut self) {
         if let Some(connection) = &mut self.connection
             && connection.requests() == 1
         {
-            tokio::time::sleep(SETTLE).await;
+            tokio::time::sleep(SETTLE.saturating_sub(connection.idle())).await;
             connection.is_reusable();
             self.learn();
         }
     }
 
-    /// A server that dropped a connection after its first request will drop the next one too.
+    /// What a connection after its first answer tells: a server that dropped it at once will drop the next one too, and one that
+    /// kept it will keep the next one.
     fn learn(&self) {
-        if self.connection.as_ref().is_some_and(|c| c.requests() == 1 && c.dropped_by_server()) {
-            self.target.one_request_per_connection.store(true, Ordering::Relaxed);
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.requests() == 1) else { return };
+        let habits = &self.target.habits;
+        match connection.dropped_by_server() {
+            true if connection.idle() < AT_ONCE => habits.note_closes(true),
+            false if !connection.is_closed() && connection.idle() >= SETTLE => habits.note_closes(false),
+            _ => {}
         }
     }
 
@@ -140,32 +174,37 @@ impl Client {
         // Room for every token, so that none of them allocates.
         record.gaps.reserve_exact(requested_tokens.min(1 << 16) as usize);
         self.writer.write(prompt, self.number, request_id, &mut self.request);
+        self.thread.begin_request();
         for attempt in 0.. {
-            let reused = match self.connect().await {
-                Ok(()) => self.connection.as_ref().is_some_and(|c| c.requests() > 0),
-                Err(failure) => {
-                    record.end_ns = now_ns();
-                    record.outcome = Err(failure);
-                    break;
-                }
-            };
-            self.reader.reset();
-            let end = self.exchange(&mut record).await;
-            if let Some(connection) = &mut self.connection
-                && !matches!(end, End::Complete)
-            {
-                connection.close();
+            if let Err(failure) = self.connect().await {
+                record.end_ns = now_ns();
+                record.outcome = Err(failure);
+                break;
             }
-            // The server had dropped the idle connection before the request came: its close then arrives about a round trip
-            // after the send. One that comes later ends a request that the server may have worked on, and is a failure.
-            let waited_ns = now_ns().saturating_sub(record.sent_ns.unwrap_or_default());
-            let dropped = !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
-            if reused && attempt == 0 && dropped && waited_ns < STALE_WITHIN.as_nanos() as u64 {
-                self.stats.resent += 1;
-                if self.connection.as_ref().is_some_and(|c| c.requests() == 2) {
-                    self.target.one_request_per_connection.store(true, Ordering::Relaxed);
+            let reused = self.connection.as_ref().filter(|connection| connection.requests() > 0);
+            let idle = reused.map(Connection::idle);
+            self.reader.reset();
+            let mut end = self.exchange(&mut record).await;
+            if let Some(connection) = &mut self.connection {
+                connection.begin_idle();
+                if !matches!(end, End::Complete) {
+                    connection.close();
                 }
-                continue;
+            }
+            let dropped = !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
+            let waited = Duration::from_nanos(now_ns().saturating_sub(record.sent_ns.unwrap_or_default()));
+            if attempt == 0
+                && dropped
+                && let (Some(idle), Some(connection)) = (idle, &self.connection)
+                && is_stale(idle, waited, connection.opened_in())
+            {
+                if self.thread.may_resend() {
+                    self.stats.resent += 1;
+                    continue;
+                }
+                let message = "the server closed an idle connection instead of answering, and 1 % of the requests have been sent \
+                               again for that already";
+                end = End::Refused(Failure::new(FailureClass::Reset, message));
             }
             self.reader.conclude(end, now_ns(), &mut record);
             record.outcome = record.outcome.map_err(|f| Failure::new(f.class, self.writer.redact(f.message)));
@@ -187,7 +226,7 @@ impl Client {
         let limits = Limits { timeouts, streaming: self.reader.is_streaming() };
         let mut timer = pin!(tokio::time::sleep(limits.next(record, None).1));
         let mut waits_for_token = true;
-        let mut drained = None;
+        let mut tail = Tail::default();
         let mut framing = match read_head(connection, &mut self.reader, record, &limits, timer.as_mut()).await {
             Ok(framing) => framing,
             Err(end) => return end,
@@ -203,7 +242,12 @@ impl Client {
             if let Some(failure) = reader.take_failure() {
                 return End::Malformed(failure);
             }
+            if reader.has_usage() {
+                self.target.habits.note_usage_left_out(false);
+            }
             if framing.is_done() {
+                self.target.habits.note_left_open(false);
+                tail.note(record);
                 return End::Complete;
             }
             if waits_for_token && record.first_token_ns.is_some() {
@@ -215,29 +259,95 @@ impl Client {
             if Duration::from_nanos(since_send) > timeouts.total {
                 return End::TimedOut(Limit::Total, timeouts.total);
             }
-            let read = if reader.is_done() {
-                let drained = *drained.get_or_insert_with(|| Instant::now() + DRAIN);
-                match tokio::time::timeout_at(drained, connection.read()).await {
-                    Ok(read) if framing != Framing::UntilClose => read,
-                    _ => {
+            let read = match reader.missing(self.writer.asks_usage()) {
+                Missing::Answer => {
+                    tail.reset();
+                    match read(connection, reader, record, &limits, timer.as_mut()).await {
+                        Ok(read) => read,
+                        Err(end) => return end,
+                    }
+                }
+                // Nothing that is still to come matters, and the connection has no use after it.
+                Missing::End if framing == Framing::UntilClose => {
+                    connection.close();
+                    return End::Complete;
+                }
+                missing => match tail.read(connection, missing, &self.target).await {
+                    Some(read) => read,
+                    None => {
+                        if missing == Missing::Usage {
+                            self.target.habits.note_usage_left_out(true);
+                        }
+                        self.target.habits.note_left_open(true);
+                        tail.note(record);
+                        record.left_open = true;
                         connection.close();
                         return End::Complete;
                     }
-                }
-            } else {
-                match read(connection, reader, record, &limits, timer.as_mut()).await {
-                    Ok(read) => read,
-                    Err(end) => return end,
-                }
+                },
             };
             match read {
                 // A stream that ends so may have been cut: its last event tells.
                 Ok(0) if framing == Framing::UntilClose && !reader.reads_events() => return End::Complete,
-                Ok(0) => return End::Closed,
+                Ok(0) => {
+                    tail.note(record);
+                    return End::Closed;
+                }
                 Ok(_) => reader.begin_read(),
-                Err(e) => return End::Broken(e),
+                Err(e) => {
+                    tail.note(record);
+                    return End::Broken(e);
+                }
             }
         }
+    }
+}
+
+/// Whether a request on a connection that was idle for so long, and was closed so soon after the send without a byte of an
+/// answer, never reached the server: its close then arrives about a round trip after the send. One that comes later, or on a
+/// connection that was in use just before, ends a request that the server may have worked on.
+fn is_stale(idle: Duration, waited: Duration, opened_in: Duration) -> bool {
+    idle >= STALE_AFTER && waited < STALE_WITHIN + opened_in.min(AT_ONCE)
+}
+
+/// What follows an answer that is whole.
+#[derive(Default)]
+struct Tail {
+    since: Option<Instant>,
+}
+
+impl Tail {
+    /// Reads what is missing, or gives up: the time runs from the moment at which nothing else was missing.
+    async fn read(
+        &mut self,
+        connection: &mut Connection,
+        missing: Missing,
+        target: &Target,
+    ) -> Option<io::Result<usize>> {
+        let patience = match missing {
+            Missing::Usage if target.habits.sends_usage() => USAGE_WAIT,
+            _ if target.habits.ends_bodies() => connection.opened_in().clamp(LEAST_END_WAIT, MOST_END_WAIT),
+            _ => {
+                // No more than what is there already.
+                let mut read = pin!(connection.read());
+                return poll_fn(|context| match read.as_mut().poll(context) {
+                    Poll::Ready(read) => Poll::Ready(Some(read)),
+                    Poll::Pending => Poll::Ready(None),
+                })
+                .await;
+            }
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        tokio::time::timeout_at(since + patience, connection.read()).await.ok()
+    }
+
+    /// Something was missing after all.
+    fn reset(&mut self) {
+        self.since = None;
+    }
+
+    fn note(&self, record: &mut Record) {
+        record.end_wait_ns = self.since.map_or(0, |since| since.elapsed().as_nanos() as u64);
     }
 }
 
@@ -321,6 +431,34 @@ async fn read(
                 // Events have come since it was set.
                 limits.rearm(timer.as_mut(), record, reader);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_close_that_meets_an_idle_connection_at_once_is_stale() {
+        let ms = Duration::from_millis;
+        // Idle, from the send to the close, the time it took to open.
+        let table = [
+            (500, 0, 0, true),
+            (500, 4, 0, true),
+            (499, 0, 0, false),
+            (0, 0, 0, false),
+            (60_000, 5, 0, false),
+            (60_000, 80, 0, false),
+            // Far away.
+            (5_000, 90, 86, true),
+            (5_000, 91, 86, false),
+            // A connection that took long to open is no reason to believe much more.
+            (5_000, 104, 10_000, true),
+            (5_000, 105, 10_000, false),
+        ];
+        for (idle, waited, opened_in, expected) in table {
+            assert_eq!(is_stale(ms(idle), ms(waited), ms(opened_in)), expected, "{idle} {waited} {opened_in}");
         }
     }
 }

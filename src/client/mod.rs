@@ -11,6 +11,7 @@ mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod habits;
 mod http1;
 mod lateness;
 mod mend;

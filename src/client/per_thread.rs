@@ -1,4 +1,4 @@
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use tokio::sync::Semaphore;
 
@@ -11,7 +11,12 @@ pub struct PerThread {
     pub lateness: Lateness,
     /// The sends of one turn of the runtime.
     sends: Rc<Semaphore>,
+    requests: Rc<Cell<u32>>,
+    resent: Rc<Cell<u32>>,
 }
+
+/// One request in so many may be sent again because its connection proved closed; the first always may.
+const REQUESTS_A_RESEND: u32 = 100;
 
 /// Where many clients want to send at once, so many do before the thread looks at its sockets again: what has arrived for
 /// the others does not wait until the last request is written.
@@ -19,11 +24,28 @@ const SENDS_A_TURN: usize = 8;
 
 impl Default for PerThread {
     fn default() -> Self {
-        Self { lateness: Lateness::default(), sends: Rc::new(Semaphore::new(SENDS_A_TURN)) }
+        Self {
+            lateness: Lateness::default(),
+            sends: Rc::new(Semaphore::new(SENDS_A_TURN)),
+            requests: Rc::default(),
+            resent: Rc::default(),
+        }
     }
 }
 
 impl PerThread {
+    /// Takes note of a request.
+    pub(super) fn begin_request(&self) {
+        self.requests.set(self.requests.get() + 1);
+    }
+
+    /// Whether one more request may be sent again, which is then noted.
+    pub(super) fn may_resend(&self) -> bool {
+        let may = self.resent.get() <= self.requests.get() / REQUESTS_A_RESEND;
+        self.resent.set(self.resent.get() + u32::from(may));
+        may
+    }
+
     /// Sends, at its turn.
     pub(super) async fn send<T>(&self, send: impl Future<Output = T>) -> T {
         // The semaphore is never closed.
@@ -34,5 +56,23 @@ impl PerThread {
         }
         drop(turn);
         sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_in_a_hundred_may_be_sent_again() {
+        let thread = PerThread::default();
+        let mut resent = Vec::new();
+        for i in 1..=350 {
+            thread.begin_request();
+            if thread.may_resend() {
+                resent.push(i);
+            }
+        }
+        assert_eq!(resent, [1, 100, 200, 300]);
     }
 }

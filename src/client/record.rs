@@ -23,6 +23,10 @@ pub struct Record {
     pub last_token_ns: Option<u64>,
     /// When the terminal event was read, or the failure was known.
     pub end_ns: u64,
+    /// How long the client waited for the end of the body after the answer was whole, in nanoseconds; outside all latencies.
+    pub end_wait_ns: u64,
+    /// The server left the body open after that: the connection was given up.
+    pub left_open: bool,
     /// Gaps between consecutive token events.
     pub gaps: Vec<Gap>,
     /// Token events.
@@ -67,6 +71,11 @@ impl Gap {
         Self(u32::try_from((ns + 50) / 100).unwrap_or(u32::MAX))
     }
 
+    /// Whether both events came in one read, so that the time between them is not known.
+    pub fn is_merged(self) -> bool {
+        self.0 == 0
+    }
+
     /// In seconds.
     pub fn seconds(self) -> f64 {
         f64::from(self.0) * 1e-7
@@ -86,6 +95,8 @@ impl Record {
             first_answer_ns: None,
             last_token_ns: None,
             end_ns: 0,
+            end_wait_ns: 0,
+            left_open: false,
             gaps: Vec::new(),
             token_events: 0,
             coalesced_events: 0,
@@ -104,48 +115,57 @@ impl Record {
         self.outcome.is_ok()
     }
 
-    /// Time to first token, in seconds.
+    /// Time to first token, in seconds: from the intended send in an open loop, else from the send.
     pub fn ttft_s(&self) -> Option<f64> {
-        self.since_send_s(self.first_token_ns?)
+        self.since_intended_s(self.first_token_ns?)
     }
 
-    /// Time to the first token that is not reasoning, in seconds.
+    /// Time to the first token that is not reasoning, in seconds; from the same moment.
     pub fn ttfo_s(&self) -> Option<f64> {
-        self.since_send_s(self.first_answer_ns?)
+        self.since_intended_s(self.first_answer_ns?)
     }
 
-    /// Time per output token after the first, in seconds: absent below two output tokens.
+    /// Time per output token after the first, in seconds: absent below two output tokens, and where all of them came in one
+    /// read, whose time says nothing of it.
     pub fn tpot_s(&self) -> Option<f64> {
         let (tokens, _) = self.output.filter(|(tokens, _)| *tokens >= 2)?;
-        let span = self.last_token_ns?.checked_sub(self.first_token_ns?)?;
+        let span = self.last_token_ns?.checked_sub(self.first_token_ns?).filter(|span| *span > 0)?;
         Some(span as f64 * 1e-9 / f64::from(tokens - 1))
     }
 
-    /// End-to-end latency, in seconds.
+    /// End-to-end latency, in seconds: from the intended send in an open loop, else from the send.
     pub fn e2e_s(&self) -> Option<f64> {
-        self.since_send_s(self.end_ns)
+        self.since_intended_s(self.end_ns)
     }
 
     /// How late it was sent, in seconds: only where it had an intended time.
     pub fn send_lag_s(&self) -> Option<f64> {
-        since_s(self.intended_ns?, self.sent_ns?)
+        Some(since_s(self.intended_ns?, self.sent_ns?))
     }
 
-    /// Time to first token from the intended send, in seconds.
-    pub fn ttft_intended_s(&self) -> Option<f64> {
-        since_s(self.intended_ns?, self.first_token_ns?)
+    /// Time to first token from the actual send, in seconds.
+    pub fn ttft_sent_s(&self) -> Option<f64> {
+        Some(since_s(self.sent_ns?, self.first_token_ns?))
     }
 
-    /// End-to-end latency from the intended send, in seconds.
-    pub fn e2e_intended_s(&self) -> Option<f64> {
-        since_s(self.intended_ns?, self.end_ns)
+    /// Time to the first token that is not reasoning from the actual send, in seconds.
+    pub fn ttfo_sent_s(&self) -> Option<f64> {
+        Some(since_s(self.sent_ns?, self.first_answer_ns?))
     }
 
-    fn since_send_s(&self, at_ns: u64) -> Option<f64> {
-        since_s(self.sent_ns?, at_ns)
+    /// End-to-end latency from the actual send, in seconds.
+    pub fn e2e_sent_s(&self) -> Option<f64> {
+        Some(since_s(self.sent_ns?, self.end_ns))
+    }
+
+    /// What was never sent has no latency, whenever it was meant to be.
+    fn since_intended_s(&self, at_ns: u64) -> Option<f64> {
+        let sent_ns = self.sent_ns?;
+        Some(since_s(self.intended_ns.unwrap_or(sent_ns), at_ns))
     }
 }
 
-fn since_s(start_ns: u64, end_ns: u64) -> Option<f64> {
-    Some(end_ns.checked_sub(start_ns)? as f64 * 1e-9)
+/// Arrivals are kept behind the send when they are stamped: a time that was taken is never missing.
+fn since_s(start_ns: u64, end_ns: u64) -> f64 {
+    end_ns.saturating_sub(start_ns) as f64 * 1e-9
 }

@@ -186,6 +186,11 @@ impl RequestWriter {
         }
     }
 
+    /// Whether streams are asked to report token counts.
+    pub(super) fn asks_usage(&self) -> bool {
+        self.body.get("stream_options").is_some_and(|options| options["include_usage"] == json!(true))
+    }
+
     /// A foreign text without the values of the headers that are sent.
     pub(super) fn redact(&self, text: String) -> String {
         self.headers.redact(text)

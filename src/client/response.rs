@@ -30,6 +30,19 @@ pub enum End {
     TimedOut(Limit, Duration),
     /// What came is not the protocol.
     Malformed(Failure),
+    /// It failed before any answer, for this reason.
+    Refused(Failure),
+}
+
+/// What a response lacks to be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A part of the answer.
+    Answer,
+    /// The token counts that were asked for; the answer itself is whole.
+    Usage,
+    /// Only the end of the body.
+    End,
 }
 
 /// The time limits of a request once it is sent; see [`Timeouts`](super::Timeouts).
@@ -187,9 +200,20 @@ impl ResponseReader {
         self.state.last_event_ns
     }
 
-    /// Whether `[DONE]` has come.
-    pub fn is_done(&self) -> bool {
-        self.state.answer.done
+    /// Whether token counts have come.
+    pub fn has_usage(&self) -> bool {
+        self.state.answer.usage.is_some()
+    }
+
+    /// What is still to come, where usage was asked for or not. `[DONE]` ends an answer in any case.
+    pub fn missing(&self, asks_usage: bool) -> Missing {
+        let answer = &self.state.answer;
+        match self.mode {
+            Mode::Events if answer.done => Missing::End,
+            Mode::Events if answer.is_finished() && asks_usage && answer.usage.is_none() => Missing::Usage,
+            Mode::Events if answer.is_finished() => Missing::End,
+            _ => Missing::Answer,
+        }
     }
 
     /// Takes the failure that a payload has shown, if any.
@@ -267,7 +291,7 @@ impl ResponseReader {
             return Some(Failure::new(FailureClass::StreamError, format!("{error}{}", refusal_hint(error))));
         }
         let end = match end {
-            End::Malformed(failure) => return Some(failure),
+            End::Malformed(failure) | End::Refused(failure) => return Some(failure),
             end => end,
         };
         let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with("text/event-stream"));

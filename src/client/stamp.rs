@@ -3,7 +3,7 @@
 //! On Linux the kernel stamps each segment as it comes in (SO_TIMESTAMPNS), also while the client is busy elsewhere; recvmsg
 //! hands the stamp out with the bytes. It is of the wall clock, so what is taken from it is its *age*: the wall clock's time
 //! after the read, less the stamp. The arrival is the monotonic time of the read less that age, whatever the wall clock is
-//! set to. Where segments were merged into one read, the stamp is the last one's. Elsewhere, and under TLS, where records
+//! set to; where it was set while the bytes waited, the arrival lies at least not before the read before. Where segments were merged into one read, the stamp is the last one's. Elsewhere, and under TLS, where records
 //! and segments do not match, the arrival is the moment at which the read returned.
 
 use std::io;
@@ -80,8 +80,8 @@ impl Stamps {
         Some(Self { control: nix::cmsg_space!(TimeSpec) })
     }
 
-    /// Reads what is there, or waits for it.
-    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<Arrival> {
+    /// Reads what is there, or waits for it. Nothing of it can have arrived before `not_before_ns`.
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], not_before_ns: u64) -> io::Result<Arrival> {
         use std::{io::IoSliceMut, os::fd::AsRawFd};
 
         use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -118,11 +118,18 @@ impl Stamps {
             }
         };
         let (read_ns, read_at) = both_clocks();
-        let age_ns =
-            stamp.map(|stamp| between_ns(stamp, read_at)).filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
-        let late_ns = age_ns.map(|age| age.max(0) as u64);
-        Ok(Arrival { bytes, at_ns: read_ns.saturating_sub(late_ns.unwrap_or(0)), late_ns })
+        let age_ns = stamp.map(|stamp| between_ns(stamp, read_at));
+        Ok(arrival(bytes, read_ns, age_ns, not_before_ns))
     }
+}
+
+/// Of bytes that were read at that time, and whose stamp seems so old.
+#[cfg(target_os = "linux")]
+fn arrival(bytes: usize, read_ns: u64, age_ns: Option<i64>, not_before_ns: u64) -> Arrival {
+    let age_ns = age_ns.filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
+    let Some(age_ns) = age_ns else { return Arrival { bytes, at_ns: read_ns, late_ns: None } };
+    let at_ns = read_ns.saturating_sub(age_ns.max(0) as u64).clamp(not_before_ns.min(read_ns), read_ns);
+    Arrival { bytes, at_ns, late_ns: Some(read_ns - at_ns) }
 }
 
 /// One moment by the monotonic clock, in nanoseconds, and by the wall clock. A thread that loses its core between the two
@@ -156,8 +163,36 @@ impl Stamps {
     }
 
     /// Never called: there are no stamps.
-    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<Arrival> {
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], _: u64) -> io::Result<Arrival> {
         socket.readable().await?;
         socket.try_read(into).map(Arrival::now)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_while_bytes_wait_moves_no_arrival_before_the_read_before() {
+        let second = 1_000_000_000;
+        // Read at 10 s, and not before 9 s: the age of the stamp, the arrival, and how late the read was.
+        let table = [
+            (Some(0), 10 * second, Some(0)),
+            (Some(second as i64 / 2), 9 * second + second / 2, Some(second / 2)),
+            (Some(second as i64), 9 * second, Some(second)),
+            // Set forward by some seconds, and by a minute: no stamp of this clock.
+            (Some(5 * second as i64), 9 * second, Some(second)),
+            (Some(60 * second as i64), 10 * second, None),
+            // Set back, by less than the two clocks' reads may differ, and by more.
+            (Some(-999_999), 10 * second, Some(0)),
+            (Some(-2_000_000), 10 * second, None),
+            (None, 10 * second, None),
+        ];
+        for (age_ns, at_ns, late_ns) in table {
+            let arrival = arrival(3, 10 * second, age_ns, 9 * second);
+            assert_eq!((arrival.bytes, arrival.at_ns, arrival.late_ns), (3, at_ns, late_ns), "{age_ns:?}");
+        }
+        assert_eq!(arrival(3, 10, Some(5), 11).at_ns, 10, "a bound that lies ahead is none");
     }
 }

@@ -1,8 +1,8 @@
 //! The server as connections see it, and how long it may take.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::time::Duration;
 
-use super::{Proxy, ServerUrl};
+use super::{Proxy, ServerUrl, habits::Habits};
 
 /// How long each part of a request may take. None of them is ever infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,8 @@ pub struct Target {
     pub timeouts: Timeouts,
     /// What stands between, where the environment names one.
     pub proxy: Option<Proxy>,
-    /// Learned on the way: the server closes a connection after one request, without saying so (llama.cpp does after a
-    /// stream). Its connections are then opened for each request, before the send.
-    pub(super) one_request_per_connection: AtomicBool,
+    /// What was learned on the way of how the server ends answers and connections.
+    pub(super) habits: Habits,
     /// Set for https.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::Tls>,
@@ -70,7 +69,7 @@ impl Target {
         Ok(Self {
             proxy: Proxy::of_environment(&url)?,
             timeouts,
-            one_request_per_connection: AtomicBool::new(false),
+            habits: Habits::default(),
             #[cfg(feature = "tls")]
             tls: if url.tls { Some(super::Tls::new(trust)?) } else { None },
             url,
@@ -79,6 +78,6 @@ impl Target {
 
     /// Whether the server was found to close each connection after one answer.
     pub fn closes_after_each_answer(&self) -> bool {
-        self.one_request_per_connection.load(std::sync::atomic::Ordering::Relaxed)
+        self.habits.closes_after_each_answer()
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distribution, Steady};
 use crate::{
-    client::{ConnectionStats, Record, StampSource, TokenSource},
+    client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
     dataset::Tokenizer,
 };
 
@@ -59,22 +59,29 @@ pub struct PassMetrics {
     pub output_tokens_per_s: f64,
     /// Prompt and output tokens of completed requests per second.
     pub total_tokens_per_s: f64,
-    /// Time to first token.
+    /// Time to first token; from the intended send in an open loop.
     pub ttft_s: Option<Distribution>,
-    /// Time to the first token that is not reasoning.
+    /// Time to the first token that is not reasoning; from the same moment.
     pub ttfo_s: Option<Distribution>,
     /// Time per output token after the first.
     pub tpot_s: Option<Distribution>,
-    /// Gap between token events.
+    /// Gap between token events that came in different reads.
     pub itl_s: Option<Distribution>,
-    /// End-to-end latency.
+    /// Share of all gaps between token events that [`itl_s`](Self::itl_s) describes: of the rest, which came in one read with the
+    /// event before, nobody knows the time. `null` where there are no gaps.
+    #[serde(default)]
+    pub itl_real_share: Option<f64>,
+    /// End-to-end latency; from the same moment.
     pub e2e_s: Option<Distribution>,
-    /// Time to first token from the intended send, in an open loop.
+    /// Time to first token from the actual send, in an open loop, whose other latencies count from the intended send.
     #[serde(default)]
-    pub ttft_intended_s: Option<Distribution>,
-    /// End-to-end latency from the intended send, in an open loop.
+    pub ttft_sent_s: Option<Distribution>,
+    /// The same for the first token that is not reasoning.
     #[serde(default)]
-    pub e2e_intended_s: Option<Distribution>,
+    pub ttfo_sent_s: Option<Distribution>,
+    /// End-to-end latency from the actual send, in an open loop.
+    #[serde(default)]
+    pub e2e_sent_s: Option<Distribution>,
     /// How late requests were sent, in an open loop; of all that were sent.
     pub send_lag_s: Option<Distribution>,
     /// Requests sent per second, from the first to the last send, in an open loop.
@@ -104,6 +111,12 @@ pub struct Connections {
     pub resent: u32,
     /// Time to open one, on average.
     pub connect_mean_s: f64,
+    /// Answers after which the server left the body open, so that the connection was given up.
+    #[serde(default)]
+    pub left_open: usize,
+    /// How long the clients waited for the end of bodies whose answers were whole, all together.
+    #[serde(default)]
+    pub end_wait_s: f64,
 }
 
 /// What the client itself used, and how late it ran.
@@ -191,6 +204,11 @@ impl PassMetrics {
         let latency =
             |of: fn(&Record) -> Option<f64>| Distribution::of(completed.iter().filter_map(|r| of(r)).collect());
 
+        let is_open = records.iter().any(|record| record.intended_ns.is_some());
+        let sent = |of: fn(&Record) -> Option<f64>| if is_open { latency(of) } else { None };
+        let all_gaps = completed.iter().map(|record| record.gaps.len()).sum::<usize>();
+        let real_gaps = completed.iter().flat_map(|record| &record.gaps).filter(|gap| !gap.is_merged());
+        let real_gaps: Vec<Gap> = real_gaps.copied().collect();
         let mut pass = Self {
             seed,
             digest: String::new(),
@@ -216,10 +234,12 @@ impl PassMetrics {
             ttft_s: latency(Record::ttft_s),
             ttfo_s: latency(Record::ttfo_s),
             tpot_s: latency(Record::tpot_s),
-            itl_s: Distribution::of_gaps(completed.iter().flat_map(|record| &record.gaps).copied().collect()),
+            itl_real_share: (all_gaps > 0).then(|| real_gaps.len() as f64 / all_gaps as f64),
+            itl_s: Distribution::of_gaps(real_gaps),
             e2e_s: latency(Record::e2e_s),
-            ttft_intended_s: latency(Record::ttft_intended_s),
-            e2e_intended_s: latency(Record::e2e_intended_s),
+            ttft_sent_s: sent(Record::ttft_sent_s),
+            ttfo_sent_s: sent(Record::ttfo_sent_s),
+            e2e_sent_s: sent(Record::e2e_sent_s),
             send_lag_s: Distribution::of(records.iter().filter_map(Record::send_lag_s).collect()),
             achieved_rate: achieved_rate(records),
             steady: None,
@@ -230,11 +250,14 @@ impl PassMetrics {
                 reopened: connections.reopened,
                 resent: connections.resent,
                 connect_mean_s: connections.connect_ns as f64 * NS / f64::from(connections.opened.max(1)),
+                left_open: records.iter().filter(|record| record.left_open).count(),
+                end_wait_s: records.iter().map(|record| record.end_wait_ns as f64 * NS).sum(),
             },
             client,
         };
         pass.set_duration(duration_s);
-        pass.client.bound = pass.client.is_bound(pass.itl_s.or(pass.e2e_s).map(|latency| latency.p50));
+        let measured = pass.itl_s.or(pass.e2e_sent_s).or(pass.e2e_s);
+        pass.client.bound = pass.client.is_bound(measured.map(|latency| latency.p50));
         pass
     }
 
@@ -305,7 +328,7 @@ pub fn count_output_tokens(records: &mut [Record], tokenizer: &Tokenizer) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Failure, FailureClass, Gap, Usage};
+    use crate::client::{Failure, FailureClass, Usage};
 
     fn record(index: usize, sent_ms: u64, first_ms: u64, last_ms: u64, end_ms: u64, tokens: u32) -> Record {
         let ns = |ms: u64| ms * 1_000_000;
@@ -351,6 +374,38 @@ mod tests {
         near(tpot.mean, 0.1);
         near(pass.itl_s.unwrap().p99, 0.1);
         near(pass.e2e_s.unwrap().mean, (0.51 + 0.4) / 2.0);
+    }
+
+    /// Events that come four a write: three of four gaps are none.
+    #[test]
+    fn merged_events_have_no_gap_between_them() {
+        let mut burst = record(0, 0, 100, 160, 170, 16);
+        burst.gaps = (1..16).map(|i| Gap::from_ns(if i % 4 == 0 { 20_000_000 } else { 0 })).collect();
+        let pass = of(&[burst.clone()]);
+        let itl = pass.itl_s.unwrap();
+        assert_eq!((itl.count, itl.min, itl.p50, pass.itl_real_share), (3, 0.02, 0.02, Some(0.2)));
+        // All in one read: no gap, no time per token, and no share of nothing.
+        burst.gaps.fill(Gap::from_ns(0));
+        burst.last_token_ns = burst.first_token_ns;
+        let pass = of(&[burst]);
+        assert_eq!((pass.itl_s, pass.tpot_s, pass.itl_real_share), (None, None, Some(0.0)));
+        assert_eq!(of(&[record(0, 0, 1, 1, 2, 1)]).itl_real_share, None);
+    }
+
+    #[test]
+    fn an_open_loop_counts_from_the_intended_send() {
+        let mut late = record(0, 3000, 3100, 3500, 3600, 5);
+        late.intended_ns = Some(1_000_000_000);
+        let mut unsent = record(1, 0, 0, 0, 4000, 1);
+        (unsent.intended_ns, unsent.sent_ns) = (Some(1_000_000_000), None);
+        unsent.outcome = Err(Failure::new(FailureClass::Connect, ""));
+        let pass = of(&[late, unsent]);
+        let means = |of: [Option<Distribution>; 6]| of.map(|latency| (latency.unwrap().mean * 1e3).round());
+        let found = [pass.ttft_s, pass.ttfo_s, pass.e2e_s, pass.ttft_sent_s, pass.ttfo_sent_s, pass.e2e_sent_s];
+        assert_eq!(means(found), [2100.0, 2100.0, 2600.0, 100.0, 100.0, 600.0]);
+        assert_eq!((pass.send_lag_s.unwrap().max, (pass.duration_s * 1e3).round()), (2.0, 600.0));
+        let closed = of(&[record(0, 3000, 3100, 3500, 3600, 5)]);
+        assert_eq!((closed.ttft_sent_s, closed.e2e_sent_s), (None, None));
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub struct Steady {
     /// Output tokens that arrived in it, per second. The tokens of a request are spread evenly over its token events; without
     /// streaming they arrive at its end.
     pub output_tokens_per_s: f64,
-    /// Time to first token, of first tokens that arrived in it.
+    /// Time to first token from the actual send, of first tokens that arrived in it.
     pub ttft_s: Option<Distribution>,
-    /// Gap between token events, of those that arrived in it.
+    /// Gap between token events that came in different reads, of those that arrived in it.
     pub itl_s: Option<Distribution>,
-    /// End-to-end latency, of the requests that ended in it.
+    /// End-to-end latency from the actual send, of the requests that ended in it.
     pub e2e_s: Distribution,
     /// Requests in flight, on average over the window.
     pub in_flight: f64,
@@ -58,7 +58,7 @@ impl Steady {
         let within = |at_ns: u64| start_ns < at_ns && at_ns <= last_ns;
         let duration_s = last_ns.checked_sub(start_ns)? as f64 * NS;
         let ended = || completed.iter().filter(|record| within(record.end_ns));
-        let e2e_s = Distribution::of(ended().filter_map(|record| record.e2e_s()).collect())?;
+        let e2e_s = Distribution::of(ended().filter_map(|record| record.e2e_sent_s()).collect())?;
         if e2e_s.count < LEAST_COMPLETED || duration_s < e2e_s.mean {
             return None;
         }
@@ -76,7 +76,7 @@ impl Steady {
                 at_ns += (gap.seconds() * 1e9) as u64;
                 if within(at_ns) {
                     tokens += per_event;
-                    gaps.push(*gap);
+                    gaps.extend(Some(*gap).filter(|gap| !gap.is_merged()));
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Steady {
             outside: completed.len() - e2e_s.count,
             rpm: e2e_s.count as f64 / duration_s * 60.0,
             output_tokens_per_s: tokens / duration_s,
-            ttft_s: Distribution::of(first_tokens.filter_map(|record| record.ttft_s()).collect()),
+            ttft_s: Distribution::of(first_tokens.filter_map(|record| record.ttft_sent_s()).collect()),
             itl_s: Distribution::of_gaps(gaps),
             e2e_s,
             in_flight,

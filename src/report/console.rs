@@ -10,7 +10,7 @@ use super::{Partial, Report, verdicts::change_lines};
 use crate::{
     client::TokenSource,
     load::{LoadPoint, StopReason},
-    metrics::{PassMetrics, Steady},
+    metrics::{Distribution, PassMetrics, Steady},
     stats::{Estimate, Latency, Metric, Replication},
 };
 
@@ -158,11 +158,16 @@ fn remarks(report: &Report) -> Vec<String> {
         remarks.push(format!("p99 rests on {fewest} requests a pass, so near the maximum"));
     }
     remarks.extend(open_loop(report));
+    remarks.extend(from_the_send(passes));
     remarks.extend(client(passes));
     remarks.extend(steady(passes));
     let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
     if coalesced >= 0.01 {
         remarks.push(format!("{:.1} % of token events shared a read with another", coalesced * 100.0));
+    }
+    let real = passes.iter().filter_map(|p| p.itl_real_share).fold(1.0, f64::min);
+    if real < 0.99 {
+        remarks.push(format!("itl rests on {:.0} % of the gaps: the others lie within one read", real * 100.0));
     }
     let reopened = sum(|p| u64::from(p.connections.reopened));
     if reopened > 0 {
@@ -170,7 +175,16 @@ fn remarks(report: &Report) -> Vec<String> {
     }
     let resent = sum(|p| u64::from(p.connections.resent));
     if resent > 0 {
-        remarks.push(format!("{resent} requests resent: the connection proved closed"));
+        remarks.push(format!("{resent} requests resent: the server had closed their idle connection"));
+    }
+    let left_open = sum(|p| p.connections.left_open as u64);
+    if left_open > 0 {
+        let waited_s: f64 = passes.iter().map(|p| p.connections.end_wait_s).sum();
+        remarks.push(format!(
+            "after {left_open} answers the server left the body open: the client waited {} in all, in no latency, and went on on \
+             other connections",
+            Time(waited_s)
+        ));
     }
     remarks
 }
@@ -187,6 +201,19 @@ fn open_loop(report: &Report) -> Option<String> {
     };
     let limit = max_in_flight.map_or_else(String::new, |most| format!(", held back above {most} in flight"));
     Some(format!("sent {sent}{request_rate} requests/s; sends up to {} late at p99{limit}", Time(late_s)))
+}
+
+/// The latencies of an open loop from the moment at which requests really went out.
+fn from_the_send(passes: &[PassMetrics]) -> Option<String> {
+    let points = |name: &str, of: fn(&PassMetrics) -> Option<Distribution>| {
+        let all: Vec<Distribution> = passes.iter().filter_map(of).collect();
+        let mean = |point: fn(&Distribution) -> f64| Time(all.iter().map(point).sum::<f64>() / all.len() as f64);
+        (!all.is_empty()).then(|| format!("{name} p50 {}, p99 {}", mean(|l| l.p50), mean(|l| l.p99)))
+    };
+    let latencies = [points("ttft", |pass| pass.ttft_sent_s), points("e2e", |pass| pass.e2e_sent_s)];
+    let latencies: Vec<String> = latencies.into_iter().flatten().collect();
+    (!latencies.is_empty())
+        .then(|| format!("latencies count from the intended send; from the actual send: {}", latencies.join("; ")))
 }
 
 /// How well the client kept up.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Goes up when the meaning of a key changes; an older file still reads.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// The oldest version that still reads.
 const OLDEST_SCHEMA_VERSION: u32 = 1;
 
@@ -129,7 +129,11 @@ impl Report {
                 "its schema_version is {schema_version}, and this version of tachometer reads {reads}"
             ));
         }
-        serde_json::from_str(text).map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
+        let read = match schema_version {
+            1 => version_1::read(text),
+            _ => serde_json::from_str(text),
+        };
+        read.map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
     }
 
     /// As it stands in the file.
@@ -138,5 +142,40 @@ impl Report {
     /// Where a number is not one that JSON has; none of the metrics is.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+}
+
+/// Reports of the first version: the latencies of an open loop counted from the actual send, and those from the intended send
+/// stood beside them; events that came in one read counted as gaps of 0.
+mod version_1 {
+    use serde_json::Value;
+
+    use super::{Report, SCHEMA_VERSION};
+    use crate::{load::LoadPoint, stats::estimates};
+
+    pub fn read(text: &str) -> serde_json::Result<Report> {
+        let mut whole: Value = serde_json::from_str(text)?;
+        let is_open = whole["load"]["kind"] == "open";
+        for pass in whole["passes"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            if is_open {
+                for latency in ["ttft", "ttfo", "e2e"] {
+                    let intended = pass.remove(&format!("{latency}_intended_s")).unwrap_or(Value::Null);
+                    let sent = pass.insert(format!("{latency}_s"), intended).unwrap_or(Value::Null);
+                    pass.insert(format!("{latency}_sent_s"), sent);
+                }
+            }
+            if pass.get("coalesced_share").and_then(Value::as_f64).is_some_and(|share| share > 0.0) {
+                pass.insert("itl_s".to_owned(), Value::Null);
+            }
+        }
+        let mut report: Report = serde_json::from_value(whole)?;
+        report.schema_version = SCHEMA_VERSION;
+        let level = report.estimates.values().next().map(|estimate| estimate.confidence_level);
+        if let (LoadPoint::Open { .. }, Some(level)) = (&report.load, level) {
+            report.estimates = estimates(&report.passes, level);
+        } else if report.passes.iter().any(|pass| pass.itl_s.is_none()) {
+            report.estimates.retain(|name, _| !name.starts_with("itl_"));
+        }
+        Ok(report)
     }
 }

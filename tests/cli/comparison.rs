@@ -345,8 +345,8 @@ fn broken() -> Result<(), Failed> {
     let breaks: [(&str, fn(&str) -> String, &str); 4] = [
         ("torn", |text| text[..text.len() / 2].to_owned(), "it is no report"),
         ("empty", |_| String::new(), "it is no report"),
-        ("older", |text| text.replace("\"schema_version\": 1", "\"schema_version\": 0"), "its schema_version is 0"),
-        ("newer", |text| text.replace("\"schema_version\": 1", "\"schema_version\": 99"), "its schema_version is 99"),
+        ("older", |text| text.replace("\"schema_version\": 2", "\"schema_version\": 0"), "its schema_version is 0"),
+        ("newer", |text| text.replace("\"schema_version\": 2", "\"schema_version\": 99"), "its schema_version is 99"),
     ];
     for (name, break_it, why) in breaks {
         let package = measured(&[])?;

@@ -125,7 +125,7 @@ fn measures_into_files() -> Result<(), Failed> {
 
     // report.json, and the run before in base.
     let report = package.report("sharegpt/c4");
-    assert_eq!((&report["schema_version"], &report["id"]), (&1.into(), &"sharegpt/c4".into()));
+    assert_eq!((&report["schema_version"], &report["id"]), (&2.into(), &"sharegpt/c4".into()));
     assert_eq!((&report["load"]["kind"], &report["load"]["concurrency"]), (&"closed".into(), &4.into()));
     assert_eq!(
         (&report["server"]["url"], &report["server"]["model"]),
@@ -140,7 +140,8 @@ fn measures_into_files() -> Result<(), Failed> {
         near(number("output_tokens_per_s"), 108.0 / number("duration_s"));
         near(number("total_tokens_per_s"), (number("prompt_tokens") + 108.0) / number("duration_s"));
         assert_eq!(pass["ttft_s"]["count"], 12);
-        assert_eq!(pass["itl_s"]["count"], 12 * 8);
+        // Events that a busy client read together have no gap between them.
+        assert_eq!((pass["itl_s"]["count"].as_f64().unwrap() / number("itl_real_share")).round(), 12.0 * 8.0);
     }
     let base: Value = serde_json::from_str(&std::fs::read_to_string(
         package.path("target/tachometer/sharegpt/c4/base/report.json"),
