@@ -29,5 +29,6 @@ pub mod load;
 pub mod metrics;
 pub mod report;
 pub mod stats;
+mod text;
 
 pub use harness::main;

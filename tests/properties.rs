@@ -143,7 +143,10 @@ proptest! {
 fn request() -> impl Strategy<Value = Record> {
     let outcome = prop_oneof![
         3 => Just(Ok(())),
-        1 => (400_u16..600, "\\PC{0,40}").prop_map(|(status, message)| Err(Failure::new(FailureClass::Http(status), message))),
+        // As the client words it: what acts without being seen is escaped.
+        1 => (400_u16..600, "\\PC{0,40}").prop_map(|(status, message)| {
+            Err(Failure::new(FailureClass::Http(status), error_message(message.as_bytes())))
+        }),
     ];
     (outcome, 0_u64..1 << 40, vec(0_u64..1 << 33, 0..20), any::<bool>()).prop_map(
         |(outcome, sent_ns, gaps, streamed)| {

@@ -84,7 +84,7 @@ fn changes_and_their_p_values_are_scipys() {
         near(got.p_within(threshold), case.p_within, &case);
         let detectable = got.detectable(threshold, 0.05);
         assert!((detectable / case.detectable - 1.0).abs() < 1e-5, "{detectable}: {case:?}");
-        assert_eq!(got.passes_needed(threshold, 0.05), case.passes_needed, "{case:?}");
+        assert_eq!(got.passes_needed(threshold, threshold, 0.05), case.passes_needed, "{case:?}");
         // The p-values say what the interval shows.
         assert_eq!(got.p_beyond(threshold) < 0.05, lower > case.threshold || upper < -case.threshold, "{case:?}");
         assert_eq!(got.p_within(threshold) < 0.05, lower > -case.threshold && upper < case.threshold, "{case:?}");
@@ -114,7 +114,7 @@ fn changes_without_noise() {
         let change = PairedChange::of(&[(1.0, new), (4.0, 4.0 * new)]).unwrap();
         assert_eq!((change.p_beyond(threshold), change.p_within(threshold)), (beyond, within));
         assert_eq!(Verdict::of(change.change(), Better::Higher, beyond, within, 0.05), verdict);
-        assert_eq!(change.passes_needed(threshold, 0.05), Some(2));
+        assert_eq!(change.passes_needed(threshold, threshold, 0.05), Some(2));
     }
 }
 

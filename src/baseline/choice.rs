@@ -80,13 +80,11 @@ impl Compare {
         history: &History,
         folder: &Path,
         benchmark: &str,
+        whose: &Whose,
         warn: &mut dyn FnMut(String),
     ) -> Result<Option<Baseline>, BaselineError> {
         let (name, lenient) = match self {
-            Self::LastRun => {
-                let named = |report| Baseline { name: "last run".to_owned(), report, note: None };
-                return Ok(store.read_report(benchmark, NEW)?.map(named));
-            }
+            Self::LastRun => return last_run(store, history, benchmark, whose, warn),
             Self::Named(name) => (name, false),
             Self::Lenient(name) => (name, true),
         };
@@ -103,6 +101,43 @@ impl Compare {
         match found {
             None if !lenient => Err(BaselineError::Missing { name: name.clone(), benchmark: benchmark.to_owned() }),
             found => Ok(found),
+        }
+    }
+}
+
+/// Whose runs are of the same kind: those of a package on a server.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    /// The package, where cargo told.
+    pub package: Option<String>,
+    /// [`ServerReport::identity`](crate::report::ServerReport::identity).
+    pub server: String,
+}
+
+/// The last run of the same package on the same server: where another one has run since, it is found in the history.
+fn last_run(
+    store: &Store,
+    history: &History,
+    benchmark: &str,
+    whose: &Whose,
+    warn: &mut dyn FnMut(String),
+) -> Result<Option<Baseline>, BaselineError> {
+    let Some(last) = store.read_report(benchmark, NEW)? else { return Ok(None) };
+    let is_ours = |report: &Report| report.is_of(whose.package.as_deref(), &whose.server);
+    if is_ours(&last) {
+        return Ok(Some(Baseline { name: "last run".to_owned(), report: last, note: None }));
+    }
+    let ours = |report: &Report| report.id == benchmark && report.host == last.host && is_ours(report);
+    let of = last.package.as_deref().map_or_else(String::new, |package| format!(" for the package {package}"));
+    let other = format!("the last run measured {}{of}", last.server.identity());
+    match history.read(warn)?.into_iter().rfind(ours) {
+        Some(report) => {
+            let name = "last run on this server".to_owned();
+            Ok(Some(Baseline { name, report, note: Some(other) }))
+        }
+        None => {
+            warn(format!("{benchmark}: {other}, and none was made on {}: it is compared with nothing", whose.server));
+            Ok(None)
         }
     }
 }

@@ -6,6 +6,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::visible;
+
 /// The commit that a run was made at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -34,7 +36,8 @@ impl Commit {
         Some(Self {
             sha,
             dirty: !git(folder, &status)?.is_empty(),
-            branch: git(folder, &["symbolic-ref", "--short", "--quiet", "HEAD"]),
+            branch: git(folder, &["symbolic-ref", "--short", "--quiet", "HEAD"])
+                .map(|name| visible(&name).into_owned()),
         })
     }
 }

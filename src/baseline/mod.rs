@@ -9,7 +9,7 @@ mod history;
 mod host;
 mod store;
 
-pub use choice::{Baseline, BaselineError, Compare};
+pub use choice::{Baseline, BaselineError, Compare, Whose};
 pub use commit::Commit;
 pub use history::{History, HistoryError};
 pub use host::Host;

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::text::visible;
+
 /// Why a request does not count as completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
@@ -69,10 +71,10 @@ impl Failure {
 /// How much of a foreign message is shown.
 const SHOWN: usize = 300;
 
-/// A foreign text as one line of bounded length.
+/// A foreign text as one line of bounded length, without what would act on a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().map(visible) {
         if line.len() + word.len() > SHOWN {
             line.extend(word.chars().take(SHOWN.saturating_sub(line.len())));
             line.push('…');
@@ -81,7 +83,7 @@ pub(crate) fn one_line(text: &str) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
     }
     line
 }

@@ -241,7 +241,7 @@ impl ResponseReader {
         };
         if success {
             record.usage = answer.usage;
-            record.finish_reason = answer.finish_reason.take();
+            record.finish_reason = answer.finish_reason.take().map(|reason| one_line(&reason));
         }
         if record.is_completed() && answer.usage.and_then(|usage| usage.completion_tokens).is_none() {
             record.text = Some(answer.text.clone());

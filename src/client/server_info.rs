@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Target, event::error_message, request::Headers};
+use super::{Target, event::error_message, failure::one_line, request::Headers};
 
 /// The questions and their answers.
 pub struct ServerInfo {
@@ -77,6 +77,22 @@ const POLL: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Most bytes of a list of models that are read; what is longer is cut, and then no list.
+const MAX_LIST: usize = 4 << 20;
+/// Most bytes of any other answer that are read.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// The beginning of a response's body.
+async fn bounded(mut response: reqwest::Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < most
+        && let Some(chunk) = response.chunk().await?
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
+    }
+    Ok(body)
+}
+
 impl ServerInfo {
     /// Asks for the models and the version.
     ///
@@ -97,7 +113,7 @@ impl ServerInfo {
             facts.insert("server_header".to_owned(), server.into());
         }
         let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = bounded(response, MAX_LIST).await.map_err(unreachable)?;
         // Not every server has the list; but one that refuses the key or is loading would refuse the prompts too.
         if matches!(status.as_u16(), 401 | 403 | 407 | 429) || status.is_server_error() {
             return Err(ServerError::Refused {
@@ -113,7 +129,7 @@ impl ServerInfo {
         };
         if let Ok(response) = get("/version").await
             && response.status().is_success()
-            && let Ok(body) = response.bytes().await
+            && let Ok(body) = bounded(response, MAX_ANSWER).await
             && let Ok(Value::Object(fields)) = serde_json::from_slice(&body)
             && let Some(version @ Value::String(_)) = fields.get("version")
         {
@@ -121,7 +137,7 @@ impl ServerInfo {
         }
         for fact in facts.values_mut() {
             if let Value::String(text) = fact {
-                *text = headers.redact(std::mem::take(text));
+                *text = headers.redact(one_line(text));
             }
         }
         Ok(Self { models, facts })
@@ -135,7 +151,11 @@ impl ServerInfo {
         let url = || target.url.to_string();
         match (named, &self.models) {
             (Some(model), Some(served)) if !served.is_empty() && !served.iter().any(|id| id == model) => {
-                Err(ServerError::WrongModel { url: url(), model: model.to_owned(), served: served.join(", ") })
+                Err(ServerError::WrongModel {
+                    url: url(),
+                    model: model.to_owned(),
+                    served: one_line(&served.join(", ")),
+                })
             }
             (Some(model), _) => Ok(model.to_owned()),
             (None, served) => {
@@ -189,7 +209,7 @@ async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers)
             Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 407) => return None,
             Ok(response) => {
                 let status = response.status().as_u16();
-                let body = response.bytes().await.unwrap_or_default();
+                let body = bounded(response, MAX_ANSWER).await.unwrap_or_default();
                 return Some(headers.redact(format!("{status} to GET {path}: {}", error_message(&body))));
             }
             Err(e) => return Some(root_cause(&e)),

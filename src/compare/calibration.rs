@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::comparable::pairs;
 use crate::{
     report::Report,
     stats::{Metric, PairedChange},
@@ -34,14 +33,16 @@ pub struct Calibration {
 impl Calibration {
     /// Of two runs that differ in nothing.
     pub fn of(first: &Report, second: Report, confidence_level: f64) -> Self {
+        // Pass by pass; with fresh prompts the halves have other seeds.
+        let halves = || first.passes.iter().zip(&second.passes);
         let floor = |metric: Metric| {
-            let values = pairs(&second, first).filter_map(|(b, a)| metric.of(a).zip(metric.of(b)));
+            let values = halves().filter_map(|(a, b)| metric.of(a).zip(metric.of(b)));
             let (lower, upper) = PairedChange::of(&values.collect::<Vec<_>>())?.interval(confidence_level);
             // A floor of 1 or more would leave nothing to be said; a band below -100 % does not exist.
             Some((metric.to_string(), upper.max(-lower).min(MOST)))
         };
         let noise_floors = Metric::all().filter_map(floor).collect();
-        let pairs = pairs(&second, first).count();
+        let pairs = halves().count();
         Self { schema_version: SCHEMA_VERSION, noise_floors, calibrations: 1, confidence_level, pairs, run: second }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     client::TokenSource,
     metrics::{Distribution, PassMetrics},
-    report::Report,
+    report::{Cache, Report},
 };
 
 /// The share of failed requests above which a run's numbers are those of another load.
@@ -20,8 +20,24 @@ const CACHE_TOLERANCE: f64 = 0.05;
 /// A baseline that is older than this gets a word.
 const OLD_DAYS: i64 = 30;
 
+/// What keeps two runs from being compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WhyNot {
+    /// They asked different questions: another workload, model, API, stream mode or load. Mostly on purpose.
+    pub another_question: Vec<String>,
+    /// They asked the same, and the answers can't be compared: too many failed, or their tokens were counted in different ways.
+    pub no_answer: Vec<String>,
+}
+
+impl WhyNot {
+    /// All of it.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.another_question.iter().chain(&self.no_answer)
+    }
+}
+
 /// Why there can be no verdict; empty where there can.
-pub fn why_not(new: &Report, base: &Report) -> Vec<String> {
+pub fn why_not(new: &Report, base: &Report) -> WhyNot {
     let mut reasons = Vec::new();
     let mut differs = |what: &str, new: &str, base: &str| {
         if new != base {
@@ -36,14 +52,17 @@ pub fn why_not(new: &Report, base: &Report) -> Vec<String> {
     }
     differs("model", &new.server.model, &base.server.model);
     differs("load", &new.load.to_string(), &base.load.to_string());
-    differs("token source", &token_source(&new.passes), &token_source(&base.passes));
-    if token_source(&new.passes) == MIXED && token_source(&base.passes) == MIXED {
-        reasons.push("the tokens of both runs were counted partly by the server and partly by the client".to_owned());
-    }
     for (new_pass, base_pass) in pairs(new, base).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty()) {
         if new_pass.digest != base_pass.digest && new.workload.digest == base.workload.digest {
             reasons.push(format!("other prompts in the pass with seed {}", new_pass.seed));
         }
+    }
+    let another_question = std::mem::take(&mut reasons);
+    let (new_source, base_source) = (token_source(&new.passes), token_source(&base.passes));
+    if new_source != base_source {
+        reasons.push(format!("another token source: {new_source}, the baseline has {base_source}"));
+    } else if new_source == MIXED {
+        reasons.push("the tokens of both runs were counted partly by the server and partly by the client".to_owned());
     }
     for (whose, report) in [("this run", new), ("the baseline", base)] {
         let share = failed_share(&report.passes);
@@ -52,7 +71,7 @@ pub fn why_not(new: &Report, base: &Report) -> Vec<String> {
             reasons.push(format!("{:.1} % of the requests of {whose} failed; up to {budget} % may", share * 100.0));
         }
     }
-    reasons
+    WhyNot { another_question, no_answer: reasons }
 }
 
 /// What does not forbid a verdict but may explain it.
@@ -65,6 +84,8 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
         let which = |embedded| if embedded { "the embedded engine" } else { "a live server" };
         let (new, base) = (which(new.server.embedded), which(base.server.embedded));
         warnings.push(format!("another server: {new}, the baseline measured {base}"));
+    } else if !new.server.embedded && new.server.url != base.server.url {
+        warnings.push(format!("another server: {}, the baseline measured {}", new.server.url, base.server.url));
     }
     let keys: BTreeSet<&String> = new.server.facts.keys().chain(base.server.facts.keys()).collect();
     for key in keys {
@@ -87,17 +108,6 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
             break;
         }
     }
-    let cached = |report: &Report| {
-        let shares: Option<Vec<f64>> = report.passes.iter().map(PassMetrics::cached_share).collect();
-        shares.filter(|shares| !shares.is_empty()).map(|shares| shares.iter().sum::<f64>() / shares.len() as f64)
-    };
-    if let (Some(new), Some(base)) = (cached(new), cached(base))
-        && (new - base).abs() > CACHE_TOLERANCE
-    {
-        let (new, base) = (new * 100.0, base * 100.0);
-        warnings
-            .push(format!("{new:.0} % of the prompt tokens came from the server's cache, {base:.0} % in the baseline"));
-    }
     for (whose, report) in [("this run", new), ("the baseline", base)] {
         let bound = report.passes.iter().filter(|pass| pass.client.bound == Some(true)).count();
         if bound > 0 {
@@ -113,6 +123,28 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Why the server's prompt cache forbids a verdict: what it served from there differs, or may differ.
+pub fn cache_reason(new: &Report, base: &Report) -> Option<String> {
+    let share = |report: &Report| {
+        let shares: Option<Vec<f64>> = report.passes.iter().map(PassMetrics::cached_share).collect();
+        shares.filter(|shares| !shares.is_empty()).map(|shares| shares.iter().sum::<f64>() / shares.len() as f64)
+    };
+    let shares = (share(new), share(base));
+    let (new_share, base_share) = (shares.0.unwrap_or(0.0) * 100.0, shares.1.unwrap_or(0.0) * 100.0);
+    if (new_share - base_share).abs() > CACHE_TOLERANCE * 100.0 {
+        return Some(format!(
+            "{new_share:.0} % of the prompt tokens came from the server's cache, {base_share:.0} % in the baseline"
+        ));
+    }
+    if shares.0.is_some() && shares.1.is_some() {
+        return None;
+    }
+    let whose = [("these prompts", new), ("the baseline's prompts", base)];
+    let cached = whose.into_iter().find(|(_, report)| report.cache.as_ref().is_some_and(Cache::may_have_served))?;
+    let before = cached.1.cache.as_ref().and_then(|cache| cache.sent_before.as_deref()).unwrap_or_default();
+    Some(format!("the server caches prompts, does not say how many, and {} went to it before ({before})", cached.0))
 }
 
 /// The passes of both runs that had the same seed, and so the same prompts.

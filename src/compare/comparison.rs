@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Calibration,
-    comparable::{pairs, warnings, why_not},
+    comparable::{cache_reason, pairs, warnings, why_not},
 };
 use crate::{
     baseline::{Baseline, Commit},
     report::Report,
-    stats::{Metric, PairedChange, Threshold, Verdict, holm},
+    stats::{Metric, PairedChange, Threshold, Verdict, holm, more_failures},
 };
 
 /// What a comparison goes by.
@@ -52,8 +52,64 @@ pub struct Comparison {
     pub confidence_level: f64,
     /// How many gated metrics, of all benchmarks of the run, were compared together; each is corrected for the others.
     pub compared_together: usize,
+    /// The runs asked different questions (workload, model, API, stream mode, load): there is nothing to compare.
+    #[serde(default)]
+    pub another_question: bool,
+    /// Why every verdict is *inconclusive*, whatever the numbers: the server's cache.
+    #[serde(default)]
+    pub held_back: Option<String>,
+    /// The runs were made apart, and how far identical runs made apart differ here was not calibrated: *regressed*,
+    /// *improved* and *no change* rest on the passes alone, which do not show it.
+    #[serde(default)]
+    pub provisional: bool,
+    /// Requests that failed; `null` where the runs asked different questions.
+    #[serde(default)]
+    pub failures: Option<FailureChange>,
+    /// Gated metrics that could not be compared, though the same was asked: the gate fails for them.
+    #[serde(default)]
+    pub unmeasured: Vec<String>,
     /// Every metric that both runs measured; empty where the runs are not comparable.
     pub metrics: BTreeMap<String, MetricChange>,
+}
+
+/// Failed requests of a run and its baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureChange {
+    /// Of the run.
+    pub failed: u64,
+    /// That it sent.
+    pub requests: u64,
+    /// Of the baseline.
+    pub baseline_failed: u64,
+    /// That the baseline sent.
+    pub baseline_requests: u64,
+    /// Fisher's exact test, one-sided: the chance of so many more failures if both runs fail alike. The unit is the request.
+    pub p_value: f64,
+    /// The same, corrected for all benchmarks of the run (Holm).
+    pub p_value_corrected: f64,
+    /// More requests failed than chance explains.
+    pub regressed: bool,
+}
+
+impl FailureChange {
+    fn of(new: &Report, base: &Report) -> Self {
+        let count = |report: &Report| {
+            let failed: usize = report.passes.iter().map(|pass| pass.failed).sum();
+            let completed: usize = report.passes.iter().map(|pass| pass.completed).sum();
+            (failed as u64, (failed + completed) as u64)
+        };
+        let (of_new, of_base) = (count(new), count(base));
+        let p_value = more_failures(of_new, of_base);
+        Self {
+            failed: of_new.0,
+            requests: of_new.1,
+            baseline_failed: of_base.0,
+            baseline_requests: of_base.1,
+            p_value,
+            p_value_corrected: p_value,
+            regressed: false,
+        }
+    }
 }
 
 /// The change of one metric. Changes are shares of the baseline: 0.05 is 5 % more.
@@ -69,7 +125,7 @@ pub struct MetricChange {
     pub p_value: Option<f64>,
     /// The same, corrected for all comparisons made together (Holm).
     pub p_value_corrected: Option<f64>,
-    /// p-value of the hypothesis that the change lies beyond the threshold.
+    /// p-value of the hypothesis that the change lies beyond the noise threshold.
     pub p_value_no_change: Option<f64>,
     /// What can be said.
     pub verdict: Verdict,
@@ -89,7 +145,9 @@ impl Comparison {
     /// Of a run with its baseline. The verdicts are those of this benchmark alone until [`settle`].
     pub fn of(new: &Report, baseline: &Baseline, calibration: Option<&Calibration>, terms: &Terms) -> Self {
         let base = &baseline.report;
-        let why_not = why_not(new, base);
+        let reasons = why_not(new, base);
+        let why_not: Vec<String> = reasons.all().cloned().collect();
+        let another_question = !reasons.another_question.is_empty();
         let mut warnings = warnings(new, base);
         warnings.extend(baseline.note.clone());
         let pairs = pairs(new, base).count();
@@ -109,15 +167,15 @@ impl Comparison {
             Some((metric.to_string(), metric_change(metric, new, base, floor, terms)?))
         };
         let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { BTreeMap::new() };
-        if why_not.is_empty() {
-            let missing = terms.gate.iter().filter(|metric| !metrics.contains_key(&metric.to_string()));
-            warnings.extend(missing.map(|metric| format!("the gated metric {metric} was not measured in both runs")));
-        }
+        let gate = terms.gate.iter().map(Metric::to_string);
+        let unmeasured =
+            if another_question { Vec::new() } else { gate.filter(|m| !metrics.contains_key(m)).collect() };
+        let why_not_is_empty = why_not.is_empty();
         let mut comparison = Self {
             baseline: baseline.name.clone(),
             baseline_commit: base.commit.clone(),
             baseline_started_at: base.started_at.clone(),
-            comparable: why_not.is_empty(),
+            comparable: why_not_is_empty,
             why_not,
             warnings,
             pairs,
@@ -125,16 +183,27 @@ impl Comparison {
             significance_level: terms.significance_level,
             confidence_level: terms.confidence_level,
             compared_together: 0,
+            another_question,
+            held_back: if why_not_is_empty { cache_reason(new, base) } else { None },
+            provisional: floors.is_none(),
+            failures: (!another_question).then(|| FailureChange::of(new, base)),
+            unmeasured,
             metrics,
         };
         settle(&mut [&mut comparison]);
         comparison
     }
 
-    /// The gated metrics that regressed.
+    /// The gated metrics that regressed, and `failed` where more requests did than chance explains.
     pub fn regressions(&self) -> impl Iterator<Item = &str> {
-        let regressed = self.metrics.iter().filter(|(_, change)| change.gated && change.verdict == Verdict::Regressed);
-        regressed.map(|(name, _)| name.as_str())
+        let failed = self.failures.iter().filter(|failures| failures.regressed).map(|_| "failed");
+        failed.chain(self.gated(Verdict::Regressed))
+    }
+
+    /// The gated metrics with that verdict.
+    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        let gated = self.metrics.iter().filter(move |(_, change)| change.gated && change.verdict == verdict);
+        gated.map(|(name, _)| name.as_str())
     }
 }
 
@@ -147,7 +216,8 @@ fn metric_change(
 ) -> Option<MetricChange> {
     let values: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| metric.of(b).zip(metric.of(n))).collect();
     let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0));
-    let band = Threshold::new(threshold);
+    // A floor may keep a change from being said; that there is none it can't prove.
+    let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
     let change = match (PairedChange::of(&values), values.as_slice()) {
         (Some(paired), _) => paired.change(),
         (None, [(base, new)]) if *base > 0.0 && new.is_finite() => new / base - 1.0,
@@ -159,23 +229,24 @@ fn metric_change(
         change,
         lower: ends.map(|(lower, _)| lower),
         upper: ends.map(|(_, upper)| upper),
-        p_value: paired.map(|paired| paired.p_beyond(band)),
+        p_value: paired.map(|paired| paired.p_beyond(beyond)),
         p_value_corrected: None,
-        p_value_no_change: paired.map(|paired| paired.p_within(band)),
+        p_value_no_change: paired.map(|paired| paired.p_within(within)),
         verdict: Verdict::Inconclusive,
         gated: terms.gate.contains(&metric),
         threshold,
         noise_floor,
         detectable_change: paired
-            .map(|paired| paired.detectable(band, terms.significance_level))
+            .map(|paired| paired.detectable(beyond, terms.significance_level))
             .filter(|change| change.is_finite()),
-        passes_needed: paired.and_then(|paired| paired.passes_needed(band, terms.significance_level)),
+        passes_needed: paired.and_then(|paired| paired.passes_needed(beyond, within, terms.significance_level)),
     })
 }
 
 /// Corrects for all comparisons of a run, and gives each its verdict: the gated metrics of all benchmarks among themselves,
 /// since they decide, and all other metrics among themselves.
 pub fn settle(comparisons: &mut [&mut Comparison]) {
+    settle_failures(comparisons);
     for gated in [true, false] {
         let changes = |comparison: &Comparison| {
             let names = comparison.metrics.iter().filter(|(_, change)| change.gated == gated);
@@ -195,14 +266,30 @@ pub fn settle(comparisons: &mut [&mut Comparison]) {
             if gated {
                 comparison.compared_together = family.len();
             }
-            let significance_level = comparison.significance_level;
+            let (significance_level, held_back) = (comparison.significance_level, comparison.held_back.is_some());
             for (name, change) in comparison.metrics.iter_mut().filter(|(_, change)| change.gated == gated) {
                 let (Some(beyond), Some(within)) = (change.p_value_corrected, change.p_value_no_change) else {
                     continue;
                 };
                 let Ok(metric) = name.parse::<Metric>() else { continue };
+                if held_back {
+                    continue;
+                }
                 change.verdict = Verdict::of(change.change, metric.better(), beyond, within, significance_level);
             }
+        }
+    }
+}
+
+/// Failures are a family of their own: a server that fails must not hide behind the correction for metrics that it spoils.
+fn settle_failures(comparisons: &mut [&mut Comparison]) {
+    let p_values: Vec<f64> = comparisons.iter().filter_map(|c| Some(c.failures.as_ref()?.p_value)).collect();
+    let mut corrected = holm(&p_values).into_iter();
+    for comparison in comparisons {
+        let significance_level = comparison.significance_level;
+        if let Some(failures) = &mut comparison.failures {
+            failures.p_value_corrected = corrected.next().unwrap_or(1.0);
+            failures.regressed = failures.p_value_corrected < significance_level;
         }
     }
 }

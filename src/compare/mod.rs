@@ -8,5 +8,5 @@ mod comparable;
 mod comparison;
 
 pub use calibration::Calibration;
-pub use comparable::{FAILURE_BUDGET, warnings, why_not};
-pub use comparison::{Comparison, MetricChange, Terms, settle};
+pub use comparable::{FAILURE_BUDGET, WhyNot, cache_reason, warnings, why_not};
+pub use comparison::{Comparison, FailureChange, MetricChange, Terms, settle};

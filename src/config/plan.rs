@@ -29,8 +29,8 @@ pub struct Plan {
     pub client_threads: usize,
     /// Level of the confidence intervals.
     pub confidence_level: f64,
-    /// What makes a run that ended well exit with 3.
-    pub fail_on: FailOn,
+    /// What makes a run that ended well exit with 3; empty for nothing.
+    pub fail_on: Vec<FailOn>,
     /// Where the history is, if not in its usual place.
     pub history: Option<PathBuf>,
     /// Resamples of the bootstrap in criterion's files.
@@ -73,6 +73,10 @@ pub struct Workload {
     pub seed: u64,
     /// Of a pass.
     pub num_prompts: usize,
+    /// Whether each load point, and each half of a calibration, draws prompts of its own.
+    pub fresh_prompts: bool,
+    /// Whether words that are others in every run stand before each prompt.
+    pub cache_bust: bool,
     /// Passes.
     pub sample_size: usize,
     /// Requests before the first pass; `None` leaves it to the load.
@@ -166,7 +170,7 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
         },
         client_threads: client_threads(&top)?,
         confidence_level: confidence_level(&top)?,
-        fail_on: top.fail_on.unwrap_or_default(),
+        fail_on: fail_on(&top)?,
         history: top.history.clone(),
         nresamples: top.nresamples.unwrap_or(10_000),
         output_format: top.output_format.unwrap_or_default(),
@@ -253,6 +257,8 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         sampler: settings.sampler.unwrap_or(Policy::FilterThenSample),
         seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
+        fresh_prompts: settings.fresh_prompts.unwrap_or(false) && !tiny,
+        cache_bust: settings.cache_bust.unwrap_or(false) && !tiny,
         sample_size: if tiny { 1 } else { sample_size },
         warmup: if tiny { Some(1) } else { settings.warmup },
         model: if tiny { None } else { settings.model.clone() },
@@ -281,6 +287,15 @@ fn terms(settings: &Settings, live: bool) -> Result<Terms, ConfigError> {
         confidence_level: confidence_level(settings)?,
         gate: settings.gate.clone().unwrap_or_else(|| default.to_vec()),
     })
+}
+
+fn fail_on(top: &Settings) -> Result<Vec<FailOn>, ConfigError> {
+    let mut all = top.fail_on.clone().unwrap_or_default();
+    if all.contains(&FailOn::Never) && all.iter().any(|what| *what != FailOn::Never) {
+        return Err(ConfigError::value("--fail-on", "`never` leaves no room for anything else"));
+    }
+    all.retain(|what| *what != FailOn::Never);
+    Ok(all)
 }
 
 fn confidence_level(settings: &Settings) -> Result<f64, ConfigError> {

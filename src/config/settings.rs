@@ -45,14 +45,17 @@ pub enum OutputFormat {
 }
 
 /// What makes a run that ended well exit with 3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum FailOn {
     /// Nothing.
-    #[default]
     Never,
-    /// A gated metric that regressed.
+    /// A gated metric that regressed or that could not be compared, or more failed requests.
     Regression,
+    /// A run that asked another question than its baseline.
+    NotComparable,
+    /// A gated metric of which nothing could be said.
+    Inconclusive,
 }
 
 macro_rules! settings {
@@ -165,6 +168,13 @@ settings! {
     #[serde(deserialize_with = "object_or_text")]
     extra_body: JsonObject,
 
+    /// Draw prompts of their own for each load point and each half of a calibration, so that none of them finds another's prompts in the server's cache; a run and its baseline still send the same ones
+    #[arg(long, env = "TACHOMETER_FRESH_PROMPTS", value_name = "BOOL", help_heading = "Workload", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    fresh_prompts: bool,
+    /// Put words before each prompt that are others in every run, always 8 tokens, so that nothing comes from the server's prompt cache
+    #[arg(long, env = "TACHOMETER_CACHE_BUST", value_name = "BOOL", help_heading = "Workload", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    cache_bust: bool,
+
     /// Clients that send at once; a list makes one benchmark each [default: 64; embedded engine: 8,64]
     #[arg(long, env = "TACHOMETER_CONCURRENCY", value_name = "N,…", help_heading = "Load", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]
@@ -203,9 +213,10 @@ settings! {
     #[arg(long, env = "TACHOMETER_GATE", value_name = "METRIC,…", help_heading = "Comparison", value_delimiter = ',')]
     #[serde(deserialize_with = "metrics")]
     gate: Vec<Metric>,
-    /// What makes the run exit with 3: never, or regression of a gated metric [default: never]
-    #[arg(long, env = "TACHOMETER_FAIL_ON", value_name = "WHAT", help_heading = "Comparison", hide_possible_values = true)]
-    fail_on: FailOn,
+    /// What makes the run exit with 3: never, or a list of regression (a gated metric that regressed or could not be compared, or more failed requests), not-comparable and inconclusive [default: never]
+    #[arg(long, env = "TACHOMETER_FAIL_ON", value_name = "WHAT,…", help_heading = "Comparison", value_delimiter = ',', hide_possible_values = true)]
+    #[serde(deserialize_with = "one_or_many")]
+    fail_on: Vec<FailOn>,
     /// Changes up to this share are noise: 0.01 is 1 % [default: 0.01]
     #[arg(long, env = "TACHOMETER_NOISE_THRESHOLD", value_name = "SHARE", help_heading = "Comparison")]
     noise_threshold: f64,

@@ -9,6 +9,7 @@ mod dump;
 mod error;
 mod index;
 mod json_array;
+mod nonce;
 mod python_random;
 mod sampler;
 mod sharegpt;
@@ -18,6 +19,7 @@ mod workload;
 
 pub use dump::dump_workload;
 pub use error::DatasetError;
+pub use nonce::{NONCE_TOKENS, with_nonces};
 pub use python_random::PythonRandom;
 pub use sampler::{Limits, Policy, Sampler};
 pub use sharegpt::{Conversation, ShareGpt};

@@ -23,6 +23,12 @@ pub struct EngineConfig {
     /// Random part of each step's time, as a share of it (standard deviation)
     #[arg(long, value_name = "SHARE", default_value_t = 0.02, value_parser = non_negative)]
     pub jitter: f64,
+    /// Whether prompts that were prefilled before are taken from a cache
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    pub prefix_cache: bool,
+    /// Whether usage says how many prompt tokens came from that cache
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    pub report_cached: bool,
     /// Share of the streamed requests that each kind of fault befalls; there are ten kinds
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = tenth)]
     pub fault_share: f64,

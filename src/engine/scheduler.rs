@@ -1,7 +1,7 @@
 //! Continuous batching on a thread of its own, which sleeps between steps and writes each step's tokens itself.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     io::{self, Write},
     net::TcpStream,
     sync::{
@@ -52,6 +52,7 @@ pub struct Scheduler {
 
 struct Running {
     job: Job,
+    reports_cached: bool,
     /// Tokens that it will make.
     length: u32,
     made: u32,
@@ -75,6 +76,8 @@ impl Scheduler {
         let mut waiting: VecDeque<Job> = VecDeque::new();
         let mut running: Vec<Running> = Vec::new();
         let mut scratch = Vec::new();
+        // Whole prompts, which is what a benchmark repeats.
+        let mut cached = HashSet::new();
         let mut step_starts = Instant::now();
         loop {
             if running.is_empty() && waiting.is_empty() {
@@ -92,7 +95,7 @@ impl Scheduler {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            let prefill = self.admit(&mut waiting, &mut running, &mut rng);
+            let prefill = self.admit(&mut waiting, &mut running, &mut cached, &mut rng);
             self.gauges.running.store(running.len() as u64, Ordering::Relaxed);
             self.gauges.waiting.store(waiting.len() as u64, Ordering::Relaxed);
 
@@ -112,7 +115,13 @@ impl Scheduler {
     }
 
     /// Lets requests run while there is room, in order; gives the prompt tokens to prefill.
-    fn admit(&self, waiting: &mut VecDeque<Job>, running: &mut Vec<Running>, rng: &mut ChaCha8Rng) -> u64 {
+    fn admit(
+        &self,
+        waiting: &mut VecDeque<Job>,
+        running: &mut Vec<Running>,
+        cached: &mut HashSet<String>,
+        rng: &mut ChaCha8Rng,
+    ) -> u64 {
         let mut reserved: u64 = running.iter().map(|r| need(&r.job)).sum();
         let mut prefill = 0;
         while let Some(next) = waiting.front() {
@@ -122,12 +131,24 @@ impl Scheduler {
             }
             let Some(mut job) = waiting.pop_front() else { break };
             reserved += need(&job);
-            prefill += u64::from(job.truth.prompt_tokens);
+            if self.config.prefix_cache && !cached.insert(job.asked.prompt.clone()) {
+                // The last token has to be computed again.
+                job.truth.cached_tokens = job.truth.prompt_tokens.saturating_sub(1);
+            }
+            prefill += u64::from(job.truth.prompt_tokens - job.truth.cached_tokens);
             job.truth.admitted_ns = now_ns();
             let natural = (-NATURAL_LENGTH * (1.0 - rng.random::<f64>()).ln()).ceil().max(1.0) as u32;
             let length = if job.asked.ignore_eos { job.asked.max_tokens } else { natural.min(job.asked.max_tokens) };
             job.truth.token_ns.reserve_exact(length as usize);
-            running.push(Running { job, length, made: 0, text: String::new(), unsent: Vec::new(), lost: false });
+            running.push(Running {
+                job,
+                reports_cached: self.config.report_cached,
+                length,
+                made: 0,
+                text: String::new(),
+                unsent: Vec::new(),
+                lost: false,
+            });
         }
         prefill
     }
@@ -177,8 +198,11 @@ impl Running {
         if last {
             let finish = if self.made == self.job.asked.max_tokens { "length" } else { "stop" };
             let prompt = self.job.truth.prompt_tokens;
-            let usage =
+            let mut usage =
                 json!({"prompt_tokens": prompt, "total_tokens": prompt + self.made, "completion_tokens": self.made});
+            if self.reports_cached {
+                usage["prompt_tokens_details"] = json!({"cached_tokens": self.job.truth.cached_tokens});
+            }
             scratch.clear();
             if self.job.asked.stream {
                 self.job.wording.ending(finish, &usage, scratch);

@@ -13,6 +13,8 @@ pub struct RequestTruth {
     pub ended_ns: u64,
     /// Tokens of the prompt, as the engine counted them.
     pub prompt_tokens: u32,
+    /// Those of them that came from the cache.
+    pub cached_tokens: u32,
     /// What it did wrong on purpose; it has no tokens then.
     pub fault: Option<super::Fault>,
     /// Whether the client went away before the end.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::RunError;
+use super::{RunError, prompt_cache::sent_by, run::package, session::PromptsOf};
 use crate::{
-    baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, PARTIAL, Store, StoreError, write_whole},
+    baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, PARTIAL, Store, Whose, write_whole},
     compare::Calibration,
-    config::{Cli, Plan},
-    report::{Report, append_csv, write_criterion, write_criterion_change},
+    config::{Cli, Plan, ServerSpec},
+    report::{EMBEDDED, Report, append_csv, write_criterion, write_criterion_change},
 };
 
 /// The files of earlier runs and of this one.
@@ -66,43 +66,71 @@ impl<'a> Baselines<'a> {
     /// written over.
     pub fn earlier(&self, benchmark: &str, warn: &mut dyn FnMut(String)) -> Result<Earlier, BaselineError> {
         Ok(Earlier {
-            baseline: self.compare.find(&self.store, &self.history, &self.folder, benchmark, warn)?,
+            baseline: self.find(&self.compare, benchmark, warn)?,
             last_run: self.store.read_report(benchmark, NEW)?,
             calibration: self.store.read_calibration(benchmark)?,
         })
     }
 
+    /// The earlier run that has sent some of these prompts to that server, if one has: of the history, of this benchmark's
+    /// files, or its calibration.
+    pub fn sent_before(&self, benchmark: &str, prompts: &PromptsOf, server: &str) -> Option<String> {
+        // What can't be read has been told already, or ends the run elsewhere.
+        let mut runs = self.history.read(&mut |_| ()).unwrap_or_default();
+        let slots = [NEW, BASE, PARTIAL].into_iter().filter_map(|slot| self.store.read_report(benchmark, slot).ok()?);
+        runs.extend(slots);
+        runs.extend(self.store.read_calibration(benchmark).ok().flatten().map(|calibration| calibration.run));
+        sent_by(runs.iter(), server, prompts)
+    }
+
     /// The results that are to be taken instead of measured; `None` where the benchmark is to be measured.
     pub fn loaded(&self, benchmark: &str, warn: &mut dyn FnMut(String)) -> Result<Option<Report>, BaselineError> {
         let Some(name) = &self.load else { return Ok(None) };
-        let found = Compare::Named(name.clone()).find(&self.store, &self.history, &self.folder, benchmark, warn)?;
-        Ok(found.map(|found| found.report))
+        Ok(self.find(&Compare::Named(name.clone()), benchmark, warn)?.map(|found| found.report))
     }
 
-    /// Keeps a run's results in all their files.
-    pub fn keep(&self, report: &Report, earlier: &Earlier) -> Result<(), RunError> {
+    fn find(
+        &self,
+        compare: &Compare,
+        benchmark: &str,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<Baseline>, BaselineError> {
+        let server = match &self.plan.server {
+            ServerSpec::Embedded(_) => EMBEDDED.to_owned(),
+            ServerSpec::Live { url, .. } => url.to_string(),
+        };
+        let whose = Whose { package: package(), server };
+        compare.find(&self.store, &self.history, &self.folder, benchmark, &whose, warn)
+    }
+
+    /// Keeps a run's results in all their files. Each is tried, whatever became of the others; gives what went wrong.
+    pub fn keep(&self, report: &Report, earlier: &Earlier) -> Vec<RunError> {
         if self.load.is_some() {
-            return Ok(());
+            return Vec::new();
         }
         if self.discard {
             // Nothing but what was asked for by name.
-            return Ok(self.plan.csv.iter().try_for_each(|path| append_csv(path, self.plan.csv_format, report))?);
+            let csv = self.plan.csv.iter().map(|path| append_csv(path, self.plan.csv_format, report));
+            return csv.filter_map(Result::err).map(RunError::from).collect();
         }
         let (criterion, resamples) = (self.store.criterion(), self.plan.nresamples);
-        // The report first: the other files can be made from it. A file that can't be written costs no other one.
-        self.store.retire_last_run(&report.id)?;
-        self.write_report(report)?;
-        self.store.remove_partial(&report.id);
         let base = earlier.baseline.as_ref().map(|baseline| &baseline.report);
         let last = earlier.last_run.as_ref();
-        let files = [
+        // The report first: the other files can be made from it.
+        let retired = self.store.retire_last_run(&report.id).map_err(RunError::from);
+        let written = self.write_report(report);
+        if written.is_empty() {
+            self.store.remove_partial(&report.id);
+        }
+        let mut files = vec![
             last.map_or(Ok(()), |last| write_criterion(&criterion, BASE, last, resamples)),
-            self.slots().try_for_each(|slot| write_criterion(&criterion, slot, report, resamples)),
             write_criterion_change(&criterion, report, base, resamples),
             append_csv(&self.csv(), self.plan.csv_format, report),
-            self.history.append(&Report { comparison: None, ..report.clone() }),
+            self.history.append(report),
         ];
-        Ok(files.into_iter().collect::<Result<(), StoreError>>()?)
+        files.extend(self.slots().map(|slot| write_criterion(&criterion, slot, report, resamples)));
+        let files = files.into_iter().filter_map(Result::err).map(RunError::from);
+        retired.err().into_iter().chain(written).chain(files).collect()
     }
 
     /// Keeps what there is of a run that ended early, unless nothing is to be kept; gives the file.
@@ -116,12 +144,15 @@ impl<'a> Baselines<'a> {
         Ok(Some(path))
     }
 
-    /// Writes the report anew, with the verdicts that all benchmarks together led to.
-    pub fn keep_verdicts(&self, report: &Report) -> Result<(), RunError> {
+    /// Writes the report anew, and into the history, with the verdicts that all benchmarks together led to; gives what went
+    /// wrong.
+    pub fn keep_verdicts(&self, report: &Report) -> Vec<RunError> {
         if self.discard || self.load.is_some() || report.comparison.is_none() {
-            return Ok(());
+            return Vec::new();
         }
-        self.write_report(report)
+        let mut problems = self.write_report(report);
+        problems.extend(self.history.append_verdicts(report).err().map(RunError::from));
+        problems
     }
 
     /// Keeps what a calibration found.
@@ -132,12 +163,13 @@ impl<'a> Baselines<'a> {
         Ok(path)
     }
 
-    fn write_report(&self, report: &Report) -> Result<(), RunError> {
-        let json = report.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
-        let write = |slot: &str| -> Result<(), StoreError> {
-            write_whole(&self.store.report(&report.id, slot), json.as_bytes())
+    fn write_report(&self, report: &Report) -> Vec<RunError> {
+        let json = match report.to_json() {
+            Ok(json) => json,
+            Err(e) => return vec![RunError::Setup(e.to_string())],
         };
-        Ok(self.slots().try_for_each(write)?)
+        let write = |slot: &str| write_whole(&self.store.report(&report.id, slot), json.as_bytes());
+        self.slots().map(write).filter_map(Result::err).map(RunError::from).collect()
     }
 
     fn slots(&self) -> impl Iterator<Item = &str> {

@@ -1,5 +1,6 @@
 use std::io;
 
+use super::gate::Gate;
 use crate::{
     baseline::{BaselineError, StoreError},
     client::ServerError,
@@ -89,9 +90,9 @@ pub enum RunError {
     /// In test mode, a benchmark that did not do what it should.
     #[error("{0}")]
     Test(String),
-    /// Under `--fail-on regression`: the benchmarks and gated metrics that regressed.
-    #[error("regressed: {0}")]
-    Regressed(String),
+    /// Under `--fail-on`: what kept the gate from passing.
+    #[error("{0}")]
+    Gate(Gate),
     /// Some benchmarks failed; each has had its own message.
     #[error("{failed} of {of} benchmarks failed")]
     Failed {

@@ -5,30 +5,38 @@ use std::io::{Write, stderr, stdout};
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
-    run::{Output, Ready},
-    session::Session,
+    gate::Gate,
+    run::{Half, Output, Ready},
+    session::{PromptsOf, Session},
 };
 use crate::{
     baseline::{BaselineError, Commit, Lock, write_whole},
-    compare::{Calibration, Comparison, settle},
-    config::{Benchmark, FailOn, OutputFormat, Plan},
+    compare::{Calibration, Comparison, cache_reason, settle},
+    config::{Benchmark, OutputFormat, Plan},
     report::{
-        Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_history,
-        print_verdicts,
+        Judge, Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration,
+        print_history, print_verdicts,
     },
     stats::{Better, Metric},
+    text::visible,
 };
 
-/// Measures a benchmark, or takes a baseline's results for it; compares, prints its block and writes its files.
+/// What a benchmark gave, and what went wrong with keeping or printing it.
+pub struct Measured {
+    pub report: Report,
+    pub problems: Vec<RunError>,
+}
+
+/// Measures a benchmark, or takes a baseline's results for it; compares, writes its files and prints its block.
 pub fn measure(
     session: &Session,
     baselines: &Baselines,
     benchmark: &Benchmark,
     commit: Option<Commit>,
     output: Output,
-) -> Result<Report, RunError> {
+) -> Result<Measured, RunError> {
     let name = &benchmark.name;
-    let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
+    let mut warn = warn;
     let _lock = lock(session, baselines, output)?;
     // What ends the run does so before anything is sent.
     let earlier = baselines.earlier(name, &mut warn)?;
@@ -36,7 +44,8 @@ pub fn measure(
     let mut report = match baselines.loaded(name, &mut warn)? {
         Some(report) => report,
         None => {
-            let ready = Ready::new(session, benchmark, output)?;
+            let sent_before = |prompts: &PromptsOf, server: &str| baselines.sent_before(name, prompts, server);
+            let ready = Ready::new(session, benchmark, Half::First, sent_before, output)?;
             ready.warm_up()?;
             let passes = benchmark.workload.sample_size;
             let mut run = ready.run(0..passes, passes)?;
@@ -55,22 +64,22 @@ pub fn measure(
     report.comparison = baseline
         .as_ref()
         .map(|baseline| Comparison::of(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
-    // The results are on the screen before anything can go wrong with a file.
-    match session.plan.output_format {
-        OutputFormat::Criterion | OutputFormat::Github => {
-            print_block(&mut stdout().lock(), &report, output.style).map_err(RunError::Output)?;
-        }
-        OutputFormat::Bencher => {
-            stdout().write_all(bencher_lines(&report).as_bytes()).map_err(RunError::Output)?;
-        }
+    // Files before the screen: a pipe that is closed costs nothing that was measured.
+    let mut problems = baselines.keep(&report, &earlier);
+    problems.extend(unsaved.map(RunError::from));
+    let printed = match session.plan.output_format {
+        OutputFormat::Criterion | OutputFormat::Github => print_block(&mut stdout().lock(), &report, output.style),
+        OutputFormat::Bencher => stdout().write_all(bencher_lines(&report).as_bytes()),
         // These are one document each, when all benchmarks are done.
-        OutputFormat::Json | OutputFormat::Bmf => {}
-    }
-    baselines.keep(&report, &earlier)?;
-    match unsaved {
-        Some(e) => Err(e.into()),
-        None => Ok(report),
-    }
+        OutputFormat::Json | OutputFormat::Bmf => Ok(()),
+    };
+    problems.extend(printed.err().map(RunError::Output));
+    Ok(Measured { report, problems })
+}
+
+/// A line on stderr about what is odd, and no error.
+pub fn warn(line: String) {
+    _ = writeln!(stderr(), "warning: {}", visible(&line));
 }
 
 /// Runs a benchmark against itself and keeps how far the two runs lie apart.
@@ -88,39 +97,51 @@ pub fn calibrate(
     }
     let _lock = lock(session, baselines, output)?;
     let earlier = baselines.store.read_calibration(&benchmark.name)?;
-    let ready = Ready::new(session, benchmark, output)?;
-    ready.warm_up()?;
-    let half = |numbers| {
+    let run = |half, numbers, sent_before: &dyn Fn(&PromptsOf, &str) -> Option<String>| {
+        let ready = Ready::new(session, benchmark, half, sent_before, output)?;
+        // A cache would make the second half another benchmark than the first.
+        if half == Half::First && ready.caches_halves()? {
+            let why = "the server caches prompts, and both halves of a calibration would send the same ones: add --cache-bust or \
+                       --fresh-prompts";
+            return Err(RunError::Calibration(why.to_owned()));
+        }
+        ready.warm_up()?;
         let mut run = ready.run(numbers, 2 * passes)?;
         match run.ended.take() {
             None => Ok(ready.report(run, None, commit.clone())),
             Some(error) => Err(error),
         }
     };
-    let first = half(0..passes)?;
-    let second = half(passes..2 * passes)?;
+    let name = &benchmark.name;
+    let first = run(Half::First, 0..passes, &|prompts, server| baselines.sent_before(name, prompts, server))?;
+    let second = run(Half::Second, passes..2 * passes, &|_, _| None)?;
+    if let Some(why) = cache_reason(&second, &first) {
+        return Err(RunError::Calibration(format!(
+            "{why} (the first half), which makes no calibration: add --cache-bust or --fresh-prompts"
+        )));
+    }
     let calibration = Calibration::of(&first, second, session.plan.confidence_level);
     let calibration = match &earlier {
         Some(earlier) => calibration.with_earlier(earlier),
         None => calibration,
     };
     let gate = &benchmark.workload.terms.gate;
-    print_calibration(&mut stdout().lock(), &calibration, gate, output.style).map_err(RunError::Output)?;
     let path = baselines.keep_calibration(&calibration)?;
+    print_calibration(&mut stdout().lock(), &calibration, gate, output.style).map_err(RunError::Output)?;
     output.status(&format!("The noise floor of {} is kept in {}", benchmark.name, path.display()));
     Ok(())
 }
 
 /// Shows and keeps what there is of a run that ended early, apart from whole runs.
 fn keep_partial(session: &Session, baselines: &Baselines, report: &Report, output: Output) {
-    if matches!(session.plan.output_format, OutputFormat::Criterion | OutputFormat::Github) {
-        // Whether or not it can be printed, why it ended is what counts.
-        _ = print_block(&mut stdout().lock(), report, output.style);
-    }
     match baselines.keep_partial(report) {
         Ok(Some(path)) => output.status(&format!("What there is of {}: {}", report.id, path.display())),
         Ok(None) => {}
-        Err(e) => _ = writeln!(stderr(), "error: {}: {e}", report.id),
+        Err(e) => _ = writeln!(stderr(), "error: {}: {}", report.id, visible(&e.to_string())),
+    }
+    if matches!(session.plan.output_format, OutputFormat::Criterion | OutputFormat::Github) {
+        // Whether or not it can be printed, why it ended is what counts.
+        _ = print_block(&mut stdout().lock(), report, output.style);
     }
 }
 
@@ -130,54 +151,37 @@ fn lock(session: &Session, baselines: &Baselines, output: Output) -> Result<Lock
     lock.ok_or(RunError::Interrupted)
 }
 
-/// Corrects the comparisons of all benchmarks for one another, prints the verdicts and what is printed at the end, and says
-/// whether the gate is passed.
-pub fn conclude(
-    plan: &Plan,
-    baselines: &Baselines,
-    reports: &mut [Report],
-    output: Output,
-) -> Result<Vec<String>, RunError> {
+/// Corrects the comparisons of all benchmarks for one another, keeps and prints the verdicts and what is printed at the end.
+/// Gives what keeps the gate from passing, and what went wrong.
+pub fn conclude(plan: &Plan, baselines: &Baselines, reports: &mut [Report], output: Output) -> (Gate, Vec<RunError>) {
     let mut comparisons: Vec<&mut Comparison> =
         reports.iter_mut().filter_map(|report| report.comparison.as_mut()).collect();
     settle(&mut comparisons);
-    for report in reports.iter() {
-        baselines.keep_verdicts(report)?;
-    }
-    let whole: Vec<&Report> = reports.iter().collect();
-    let for_people = matches!(plan.output_format, OutputFormat::Criterion | OutputFormat::Github);
-    match plan.output_format {
-        OutputFormat::Criterion | OutputFormat::Github | OutputFormat::Bencher => {}
-        OutputFormat::Json => {
-            json_lines(reports)?;
-        }
-        OutputFormat::Bmf => {
-            writeln!(stdout(), "{:#}", bencher_metric_format(reports)).map_err(RunError::Output)?;
-        }
-    }
+    let mut problems: Vec<RunError> = reports.iter().flat_map(|report| baselines.keep_verdicts(report)).collect();
     if plan.output_format == OutputFormat::Github {
         for (name, better) in [("github-bigger.json", Better::Higher), ("github-smaller.json", Better::Lower)] {
             let path = baselines.store.root().join(name);
-            write_whole(&path, format!("{:#}\n", github_entries(reports, better)).as_bytes())?;
-            output.status(&format!("For github-action-benchmark: {}", path.display()));
+            match write_whole(&path, format!("{:#}\n", github_entries(reports, better)).as_bytes()) {
+                Ok(()) => output.status(&format!("For github-action-benchmark: {}", path.display())),
+                Err(e) => problems.push(e.into()),
+            }
         }
     }
-    if for_people {
-        print_verdicts(&mut stdout().lock(), &whole, output.style).map_err(RunError::Output)?;
-    } else if !output.quiet {
+    let whole: Vec<&Report> = reports.iter().collect();
+    let printed = match plan.output_format {
+        OutputFormat::Criterion | OutputFormat::Github => {
+            print_verdicts(&mut stdout().lock(), &whole, output.style).map_err(RunError::Output)
+        }
+        OutputFormat::Bencher => Ok(()),
+        OutputFormat::Json => json_lines(reports),
+        OutputFormat::Bmf => writeln!(stdout(), "{:#}", bencher_metric_format(reports)).map_err(RunError::Output),
+    };
+    problems.extend(printed.err());
+    if !matches!(plan.output_format, OutputFormat::Criterion | OutputFormat::Github) && !output.quiet {
         // stdout belongs to another program.
         _ = print_verdicts(&mut stderr().lock(), &whole, output.style);
     }
-    Ok(match plan.fail_on {
-        FailOn::Never => Vec::new(),
-        FailOn::Regression => reports.iter().flat_map(regressions).collect(),
-    })
-}
-
-/// The gated metrics that regressed.
-fn regressions(report: &Report) -> Vec<String> {
-    let regressed = report.comparison.iter().flat_map(Comparison::regressions);
-    regressed.map(|metric| format!("{} {metric}", report.id)).collect()
+    (Gate::of(reports, &plan.fail_on), problems)
 }
 
 /// Lists the history of a metric: of every benchmark that was ever run and is selected.
@@ -188,7 +192,7 @@ pub fn show_history(
     metric: Option<Metric>,
     output: Output,
 ) -> Result<(), RunError> {
-    let mut warn = |line: String| _ = writeln!(stderr(), "warning: {line}");
+    let mut warn = warn;
     let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
     let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
     if runs.is_empty() {
@@ -211,7 +215,9 @@ pub fn show_history(
         let terms = &benchmark.workload.terms;
         let metric = metric.or(terms.gate.first().copied()).unwrap_or(Metric::OutputTokensPerS);
         let runs: Vec<Report> = runs.iter().filter(|run| run.id == id).cloned().collect();
-        print_history(&mut stdout().lock(), id, &runs, metric, terms, output.style).map_err(RunError::Output)?;
+        let calibration = baselines.store.read_calibration(id)?;
+        let judge = Judge { metric, terms, calibration: calibration.as_ref() };
+        print_history(&mut stdout().lock(), id, &runs, judge, output.style).map_err(RunError::Output)?;
     }
     Ok(())
 }

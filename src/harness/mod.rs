@@ -4,7 +4,9 @@
 
 mod baselines;
 mod error;
+mod gate;
 mod measure;
+mod prompt_cache;
 mod run;
 mod session;
 
@@ -17,8 +19,9 @@ use clap::Parser;
 
 use baselines::Baselines;
 pub use error::RunError;
-use measure::{calibrate, conclude, measure, show_history};
-use run::{Output, smoke_test};
+pub use gate::Gate;
+use measure::{Measured, calibrate, conclude, measure, show_history};
+use run::{Half, Output, digest, seed_of, smoke_test};
 use session::Session;
 
 use crate::{
@@ -27,12 +30,13 @@ use crate::{
     dataset::dump_workload,
     load::{Stop, StopReason, raise_open_files_limit},
     report::{Report, Style},
+    text::visible,
 };
 
 /// Wrong usage: a flag, a key or a value.
 const EXIT_USAGE: u8 = 2;
-/// A regression under `--fail-on regression`.
-const EXIT_REGRESSION: u8 = 3;
+/// What `--fail-on` names has happened.
+const EXIT_GATE: u8 = 3;
 /// Anything else that failed, as with libtest.
 const EXIT_FAILED: u8 = 101;
 /// Ctrl-C or SIGTERM, as shells say it.
@@ -57,10 +61,10 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            _ = writeln!(stderr(), "error: {e}");
+            _ = writeln!(stderr(), "error: {}", visible(&e.to_string()));
             ExitCode::from(match e {
                 RunError::Config(_) => EXIT_USAGE,
-                RunError::Regressed(_) => EXIT_REGRESSION,
+                RunError::Gate(_) => EXIT_GATE,
                 RunError::Interrupted => EXIT_INTERRUPTED,
                 _ => EXIT_FAILED,
             })
@@ -130,16 +134,25 @@ fn run(cli: &Cli) -> Result<(), RunError> {
     }
     let measure =
         |benchmark: &&Benchmark| told(benchmark, measure(&session, &baselines, benchmark, commit.clone(), output));
-    let mut reports: Vec<Report> = selected.iter().take_while(next).filter_map(measure).collect();
-    let concluded = conclude(&plan, &baselines, &mut reports, output);
+    let mut reports: Vec<Report> = Vec::new();
+    let mut whole = 0;
+    for Measured { report, problems } in selected.iter().take_while(next).filter_map(measure) {
+        whole += usize::from(problems.is_empty());
+        problems.iter().for_each(|e| tell(&report.id, e));
+        reports.push(report);
+    }
+    let (gate, problems) = conclude(&plan, &baselines, &mut reports, output);
     if interrupted() {
         return Err(RunError::Interrupted);
     }
-    let regressed = concluded?;
-    if reports.len() < selected.len() {
-        return Err(failed(selected.len() - reports.len()));
+    if whole < selected.len() {
+        return Err(failed(selected.len() - whole));
     }
-    if regressed.is_empty() { Ok(()) } else { Err(RunError::Regressed(regressed.join(", "))) }
+    match problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None if gate.passes() => Ok(()),
+        None => Err(RunError::Gate(gate)),
+    }
 }
 
 /// Ctrl-C or SIGTERM ends the run with what it has; the second time, at once.
@@ -166,7 +179,11 @@ fn warn_of_trust(plan: &Plan) {
 
 /// What a benchmark gave; its error is told, and keeps no other benchmark from running.
 fn told<T>(benchmark: &Benchmark, result: Result<T, RunError>) -> Option<T> {
-    result.inspect_err(|e| _ = writeln!(stderr(), "error: {}: {e}", benchmark.name)).ok()
+    result.inspect_err(|e| tell(&benchmark.name, e)).ok()
+}
+
+fn tell(benchmark: &str, error: &RunError) {
+    _ = writeln!(stderr(), "error: {benchmark}: {}", visible(&error.to_string()));
 }
 
 fn list(selected: &[&Benchmark], format: ListFormat) -> Result<(), RunError> {
@@ -186,8 +203,8 @@ fn dump(plan: &Plan, selected: &[&Benchmark], path: &std::path::Path) -> Result<
         return Err(one(format!("the file holds one workload, but `{a}` and `{b}` were selected: add a filter")).into());
     }
     let session = Session::new(plan, Stop::default());
-    let workload = session.workload(&first.workload, 0)?;
-    let digest = workload.digest(&first.workload.sampling);
+    let workload = session.workload(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
+    let digest = digest(&workload, &first.workload);
     dump_workload(path, &workload, &digest)?;
     let prompts = workload.prompts.len();
     writeln!(stdout(), "{prompts} prompts, {digest}, written to {}", path.display()).map_err(RunError::Output)

@@ -1,25 +1,32 @@
 //! One benchmark, from prompts to its report.
 
 use std::{
+    cell::RefCell,
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
     io::{IsTerminal, Write, stderr, stdout},
     ops::Range,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::{
     RunError,
-    session::{Server, Session, warmup_sampling},
+    prompt_cache::probe,
+    session::{PromptsOf, Server, Session, warmup_sampling},
 };
 use crate::{
     baseline::{Commit, Host, StoreError},
     client::{Record, RequestWriter},
-    config::Benchmark,
-    dataset::{Digest, Workload},
+    config::{self, Benchmark},
+    dataset::{Digest, NONCE_TOKENS, Workload, with_nonces},
     load::{FailureBudget, Load, LoadPoint, Pass, PassRecords, Progress, StopReason, arrivals_ns, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
-    report::{Partial, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
+    report::{Cache, Partial, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
     stats::{Estimate, estimates, estimates_within},
+    text::visible,
 };
 
 /// How results are shown.
@@ -34,7 +41,7 @@ impl Output {
     pub fn status(self, line: &str) {
         if !self.quiet {
             // With stderr closed there is nobody to tell.
-            _ = writeln!(stderr(), "{line}");
+            _ = writeln!(stderr(), "{}", visible(line));
         }
     }
 }
@@ -44,9 +51,22 @@ pub struct Ready<'a> {
     session: &'a Session<'a>,
     benchmark: &'a Benchmark,
     output: Output,
+    half: Half,
     first: Workload,
     digest: Digest,
     server: Server,
+    cache: Option<Cache>,
+    /// Hashes of the prompts that were sent, and how many were among them already.
+    sent: RefCell<(HashSet<u64>, usize)>,
+}
+
+/// What is measured: a run, or a half of a calibration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// A run, or the first half.
+    First,
+    /// The second half.
+    Second,
 }
 
 /// What some passes gave.
@@ -71,21 +91,58 @@ struct Ran {
 }
 
 impl<'a> Ready<'a> {
-    /// Draws the first pass's prompts and asks the server for its model.
-    pub fn new(session: &'a Session, benchmark: &'a Benchmark, output: Output) -> Result<Self, RunError> {
-        let Benchmark { name, workload: spec, .. } = benchmark;
+    /// Draws the first pass's prompts and asks the server for its model. `sent_before` tells which earlier run sent such
+    /// prompts to that server.
+    pub fn new(
+        session: &'a Session,
+        benchmark: &'a Benchmark,
+        half: Half,
+        sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>,
+        output: Output,
+    ) -> Result<Self, RunError> {
+        let Benchmark { name, workload: spec, load } = benchmark;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
-        let first = session.workload(spec, 0)?;
-        let digest = first.digest(&spec.sampling);
+        let first = session.workload(spec, seed_of(spec, load, half, 0))?;
+        let digest = digest(&first, spec);
         session.check_stopped()?;
-        Ok(Self {
-            session,
-            benchmark,
-            output,
-            first,
-            digest,
-            server: session.server(spec, |line| output.status(line))?,
-        })
+        let server = session.server(spec, |line| output.status(line))?;
+        let mut ready =
+            Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
+        if !ready.server.embedded && !spec.cache_bust {
+            ready.cache = Some(ready.find_cache(sent_before)?);
+        }
+        Ok(ready)
+    }
+
+    /// Whether the server may have these prompts in its cache.
+    fn find_cache(&self, sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>) -> Result<Cache, RunError> {
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let seeds = (0..spec.sample_size).map(|draw| seed_of(spec, load, self.half, draw)).collect();
+        let prompts = PromptsOf { dataset: spec.dataset.to_string(), sampler: spec.sampler, seeds };
+        // That the first half has sent them is what a calibration is.
+        let in_this_run = match self.half {
+            Half::First => self.session.sent_by(&prompts).map(|by| format!("{by} of this run")),
+            Half::Second => None,
+        };
+        let before = in_this_run.or_else(|| sent_before(&prompts, &self.server.target.url.to_string()));
+        let mut cache = Cache { sent_before: before, ..Cache::default() };
+        if cache.sent_before.is_some() {
+            let probed = probe(self.session, &self.server, spec, self.output)?;
+            (cache.caches, cache.probe_factor) = (probed.caches, probed.factor);
+        }
+        self.session.note_sent(name, prompts);
+        Ok(cache)
+    }
+
+    /// Whether the second half of a calibration would find the first one's prompts in the server's cache, which does not say
+    /// so: what it says shows in the passes.
+    pub fn caches_halves(&self) -> Result<bool, RunError> {
+        let spec = &self.benchmark.workload;
+        if self.server.embedded || spec.cache_bust || spec.fresh_prompts {
+            return Ok(false);
+        }
+        let probed = probe(self.session, &self.server, spec, self.output)?;
+        Ok(probed.caches == Some(true) && !probed.reports)
     }
 
     /// Sends the requests before the first pass.
@@ -155,7 +212,18 @@ impl<'a> Ready<'a> {
     fn pass(&self, number: usize, of: usize) -> Result<Ran, RunError> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let draw = number % spec.sample_size;
-        let workload = if draw == 0 { self.first.clone() } else { self.session.workload(spec, draw)? };
+        let mut workload = match draw {
+            0 => self.first.clone(),
+            draw => self.session.workload(spec, seed_of(spec, load, self.half, draw))?,
+        };
+        let digest = digest(&workload, spec).to_string();
+        let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
+        if spec.cache_bust {
+            // Others in each pass of each benchmark.
+            let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
+            workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
+        }
+        self.note_sent(&workload);
         self.session.check_stopped()?;
         let title = format!("{name}: pass {}/{of}", number + 1);
         if !stderr().is_terminal() {
@@ -165,17 +233,26 @@ impl<'a> Ready<'a> {
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));
         let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
-        let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
         let requests = self.session.plan.save_requests.as_ref();
         let unsaved = requests.and_then(|path| append_requests(path, name, number, &prefix, &run.records).err());
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.steady = Steady::of(&run.records, load.concurrency());
-        pass.digest = workload.digest(&spec.sampling).to_string();
+        pass.digest = digest;
         if pass.completed == 0 && run.stopped.is_none() {
             return Err(all_failed(number, &pass));
         }
         Ok(Ran { pass, records: run.records, stopped: run.stopped, unsaved })
+    }
+
+    /// Counts the prompts that are sent once more.
+    fn note_sent(&self, workload: &Workload) {
+        let (sent, repeated) = &mut *self.sent.borrow_mut();
+        for prompt in &workload.prompts {
+            let mut hash = DefaultHasher::new();
+            prompt.text.hash(&mut hash);
+            *repeated += usize::from(!sent.insert(hash.finish()));
+        }
     }
 
     fn why_stopped(&self, number: usize, pass: &PassMetrics, why: StopReason) -> RunError {
@@ -214,6 +291,7 @@ impl<'a> Ready<'a> {
             schema_version: SCHEMA_VERSION,
             id: name.clone(),
             tachometer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            package: package(),
             workload: WorkloadReport {
                 name: spec.name.clone(),
                 digest: self.digest.to_string(),
@@ -228,11 +306,13 @@ impl<'a> Ready<'a> {
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
                 warmup: spec.warmup_at(load),
+                fresh_prompts: spec.fresh_prompts,
+                nonce_seed: spec.cache_bust.then_some(self.session.nonce_seed),
             },
             load: load.clone(),
             server: ServerReport {
                 url: self.server.target.url.to_string(),
-                model: self.server.model.clone(),
+                model: visible(&self.server.model).into_owned(),
                 embedded: self.server.embedded,
                 facts: self.session.facts(),
             },
@@ -241,17 +321,43 @@ impl<'a> Ready<'a> {
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             estimates,
             passes,
+            cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),
             comparison: None,
             partial,
         }
     }
 }
+/// The seed of a pass's prompts. With fresh prompts each load point has seeds of its own, and so has the second half of a
+/// calibration: the same ones in every run.
+pub fn seed_of(spec: &config::Workload, load: &LoadPoint, half: Half, draw: usize) -> u64 {
+    let seed = spec.seed + draw as u64;
+    if !spec.fresh_prompts {
+        return seed;
+    }
+    // Far apart, and still whole numbers to whoever reads JSON's as floating-point ones.
+    seed.wrapping_add(hash_of(&format!("{} {half:?}", load.name())) << 12)
+}
+
+/// A number of 40 bits, the same everywhere and always.
+fn hash_of(text: &str) -> u64 {
+    Sha256::digest(text)[..5].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The identity of what is sent. Words before each prompt, which are others in every run, are no part of it; that there are
+/// some is.
+pub fn digest(workload: &Workload, spec: &config::Workload) -> Digest {
+    match spec.cache_bust {
+        true => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
+        false => workload.digest(&spec.sampling),
+    }
+}
+
 /// Runs a tiny benchmark on the embedded engine and checks what it can know: that every request completes, with the tokens
 /// that were asked for. Writes no files.
 pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
     let Benchmark { name, workload: spec, .. } = benchmark;
     _ = writeln!(stdout(), "Testing {name}");
-    let workload = session.workload(spec, 0)?;
+    let workload = session.workload(spec, spec.seed)?;
     let server = session.server(spec, |_| {})?;
     let progress = Progress::new(name, workload.prompts.len(), true);
     let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
@@ -320,6 +426,11 @@ fn failures(pass: &PassMetrics) -> String {
     let failures: Vec<String> =
         pass.failures.iter().map(|(class, n)| format!("{n} {class}: {}", example(class))).collect();
     failures.join("; ")
+}
+
+/// The package that cargo runs this for.
+pub fn package() -> Option<String> {
+    std::env::var("CARGO_PKG_NAME").ok()
 }
 
 /// RFC 3339, to the millisecond.

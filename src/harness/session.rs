@@ -1,10 +1,17 @@
 //! What the benchmarks of one run share: made when first needed, and once.
 
-use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+};
 
 use once_cell::unsync::OnceCell;
 
-use super::RunError;
+use super::{RunError, prompt_cache::Probed};
 use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
@@ -27,6 +34,37 @@ pub struct Session<'a> {
     info: OnceCell<ServerInfo>,
     tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
     samplers: RefCell<HashMap<Key, Rc<Sampler>>>,
+    /// What was sent in this run so far.
+    sent: RefCell<Vec<Sent>>,
+    /// Whether the server caches prompts, once that was tried.
+    pub probed: OnceCell<Probed>,
+    /// Draws what must be another thing in every run.
+    pub nonce_seed: u64,
+}
+
+/// Prompts that went to the server.
+struct Sent {
+    benchmark: String,
+    prompts: PromptsOf,
+}
+
+/// What tells whether two runs sent the same prompts, whatever they asked beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptsOf {
+    /// As report.json names it.
+    pub dataset: String,
+    /// How they were drawn.
+    pub sampler: Policy,
+    /// By which seeds.
+    pub seeds: Vec<u64>,
+}
+
+impl PromptsOf {
+    /// Whether some of them may be the same.
+    pub fn overlap(&self, other: &Self) -> bool {
+        let same_kind = self.dataset == other.dataset && self.sampler == other.sampler;
+        same_kind && self.seeds.iter().any(|seed| other.seeds.contains(seed))
+    }
 }
 
 /// The server, and what is sent to it beside prompts.
@@ -51,7 +89,22 @@ impl<'a> Session<'a> {
             info: OnceCell::new(),
             tokenizers: RefCell::default(),
             samplers: RefCell::default(),
+            sent: RefCell::default(),
+            probed: OnceCell::new(),
+            // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
+            nonce_seed: RandomState::new().build_hasher().finish() >> 12,
         }
+    }
+
+    /// The benchmark of this run that has sent some of these prompts already, if one has.
+    pub fn sent_by(&self, prompts: &PromptsOf) -> Option<String> {
+        let sent = self.sent.borrow();
+        sent.iter().find(|sent| sent.prompts.overlap(prompts)).map(|sent| sent.benchmark.clone())
+    }
+
+    /// Notes that a benchmark sends these prompts.
+    pub fn note_sent(&self, benchmark: &str, prompts: PromptsOf) {
+        self.sent.borrow_mut().push(Sent { benchmark: benchmark.to_owned(), prompts });
     }
 
     /// Ends what is under way where the run was interrupted.
@@ -118,9 +171,8 @@ impl<'a> Session<'a> {
         Ok(loaded)
     }
 
-    /// The prompts of a workload's pass.
-    pub fn workload(&self, spec: &config::Workload, pass: usize) -> Result<Workload, RunError> {
-        let seed = spec.seed + pass as u64;
+    /// The prompts of a workload that a seed draws.
+    pub fn workload(&self, spec: &config::Workload, seed: u64) -> Result<Workload, RunError> {
         let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
         let dataset = match &spec.dataset {
             DatasetSpec::Random { prompt_tokens, output_tokens } => {

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Partial, Report, verdicts::change_lines};
+use super::{Cache, Partial, Report, verdicts::change_lines};
 use crate::{
     client::TokenSource,
     load::{LoadPoint, StopReason},
@@ -121,6 +121,7 @@ fn remarks(report: &Report) -> Vec<String> {
         let share = 100.0 * cached as f64 / sum(|p| p.prompt_tokens) as f64;
         remarks.push(format!("{share:.0} % of prompt tokens came from the server's cache"));
     }
+    remarks.extend(report.cache.iter().flat_map(|cache| cache_remarks(cache, completed + failed)));
     let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for pass in passes {
         for (class, n) in &pass.failures {
@@ -185,6 +186,25 @@ fn remarks(report: &Report) -> Vec<String> {
              other connections",
             Time(waited_s)
         ));
+    }
+    remarks
+}
+
+/// What the server may have had in its cache.
+fn cache_remarks(cache: &Cache, sent: u64) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let (Some(before), Some(true)) = (&cache.sent_before, cache.caches) {
+        let factor = cache.probe_factor.map_or_else(String::new, |factor| format!(" ({factor:.1} times faster)"));
+        remarks.push(format!(
+            "CACHED: the server answers prompts that it knows faster{factor}, and these went to it before: {before}; \
+             --cache-bust or --fresh-prompts keep them out of its cache"
+        ));
+    } else if let (Some(before), None) = (&cache.sent_before, cache.caches) {
+        remarks.push(format!("these prompts went to the server before ({before}), which may have cached them"));
+    }
+    if cache.repeated > 0 && cache.caches != Some(false) {
+        let repeated = grouped(cache.repeated as u64);
+        remarks.push(format!("{repeated} of {} prompts were sent more than once in this run", grouped(sent)));
     }
     remarks
 }

@@ -5,17 +5,28 @@ use std::io::{self, Write};
 use super::{
     Report, Style,
     console::{rate, time_estimate},
-    verdicts::percent,
+    verdicts::{percent, verdict_words},
 };
 use crate::{
     baseline::Baseline,
-    compare::{Comparison, Terms},
+    compare::{Calibration, Comparison, Terms},
     stats::{Better, Metric},
 };
 
+/// What a listing goes by.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// What is listed.
+    pub metric: Metric,
+    /// The gate among them.
+    pub terms: &'a Terms,
+    /// How far identical runs lie apart, where that is known.
+    pub calibration: Option<&'a Calibration>,
+}
+
 /// Prints one benchmark's runs, the oldest first; of the runs made one after another at the same commit, the last alone,
-/// unless the style is verbose. Each is compared with the line before it. The listing looks at one metric, and corrects for
-/// no others.
+/// unless the style is verbose. Each is compared with the line before it: where the run itself was, with the verdict that it
+/// was given, and otherwise by the same rules, which correct for the whole gate.
 ///
 /// # Errors
 /// Where `out` fails.
@@ -23,11 +34,10 @@ pub fn print_history(
     out: &mut impl Write,
     benchmark: &str,
     runs: &[Report],
-    metric: Metric,
-    terms: &Terms,
+    judge: Judge,
     style: Style,
 ) -> io::Result<()> {
-    let terms = Terms { gate: vec![metric], ..terms.clone() };
+    let metric = judge.metric;
     let unit = match metric {
         Metric::Rpm => "requests/min",
         Metric::OutputTokensPerS | Metric::TotalTokensPerS => "tokens/s",
@@ -43,7 +53,7 @@ pub fn print_history(
     let shown: Vec<&Report> = (0..runs.len()).filter(|&i| is_shown(i)).map(|i| &runs[i]).collect();
     for (i, run) in shown.iter().enumerate() {
         let before = i.checked_sub(1).map(|before| shown[before]);
-        let line = [commit(run), date(run).to_owned(), value(run, metric), verdict(run, before, metric, &terms)];
+        let line = [commit(run), date(run).to_owned(), value(run, metric), verdict(run, before, judge)];
         writeln!(out, "  {}", line.join(" ").trim_end())?;
     }
     writeln!(out)
@@ -67,12 +77,20 @@ fn value(run: &Report, metric: Metric) -> String {
     if metric.unit() == "s" { time_estimate(estimate) } else { rate(estimate, "") }
 }
 
-fn verdict(run: &Report, before: Option<&Report>, metric: Metric, terms: &Terms) -> String {
+fn verdict(run: &Report, before: Option<&Report>, judge: Judge) -> String {
     let Some(before) = before else { return String::new() };
-    let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
-    let comparison = Comparison::of(run, &baseline, None, terms);
-    match comparison.metrics.get(&metric.to_string()) {
-        Some(change) => format!("{} {}", percent(change.change), change.verdict),
+    let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
+    let own = own.filter(|comparison| comparison.metrics.contains_key(&judge.metric.to_string()));
+    let comparison = own.cloned().unwrap_or_else(|| {
+        let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
+        let mut terms = judge.terms.clone();
+        if !terms.gate.contains(&judge.metric) {
+            terms.gate.push(judge.metric);
+        }
+        Comparison::of(run, &baseline, judge.calibration, &terms)
+    });
+    match comparison.metrics.get(&judge.metric.to_string()) {
+        Some(change) => format!("{} {}", percent(change.change), verdict_words(change.verdict, &comparison)),
         None if comparison.comparable => "not measured".to_owned(),
         None => "not comparable".to_owned(),
     }

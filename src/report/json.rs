@@ -13,6 +13,7 @@ use crate::{
     load::{LoadPoint, StopReason},
     metrics::PassMetrics,
     stats::Estimate,
+    text::{may_hide, visible_json},
 };
 
 /// Goes up when the meaning of a key changes; an older file still reads.
@@ -29,6 +30,9 @@ pub struct Report {
     pub id: String,
     /// Version of tachometer.
     pub tachometer_version: String,
+    /// The package whose bench target ran it.
+    #[serde(default)]
+    pub package: Option<String>,
     /// What was sent.
     pub workload: WorkloadReport,
     /// How it was sent.
@@ -45,11 +49,34 @@ pub struct Report {
     pub passes: Vec<PassMetrics>,
     /// Every metric over all passes.
     pub estimates: BTreeMap<String, Estimate>,
+    /// What is known of the server's prompt cache; `null` where nothing is.
+    #[serde(default)]
+    pub cache: Option<Cache>,
     /// Against a baseline; `null` where there was no comparison.
     pub comparison: Option<Comparison>,
     /// Set where the run ended early: it is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
+}
+
+/// Whether the server's prompt cache may have served what was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cache {
+    /// Where prompts of this run went to this server before: an earlier run, or another load point of this one.
+    pub sent_before: Option<String>,
+    /// Whether the server caches prompts, as a long prompt sent twice showed; `null` where that was not tried.
+    pub caches: Option<bool>,
+    /// How much longer the server took for a prompt that it had not seen than for one that it had, as a factor.
+    pub probe_factor: Option<f64>,
+    /// Prompts of this run that it had sent before itself.
+    pub repeated: usize,
+}
+
+impl Cache {
+    /// Whether prompts of the run may have been in the server's cache: where that could not be found out, they may.
+    pub fn may_have_served(&self) -> bool {
+        self.sent_before.is_some() && self.caches != Some(false)
+    }
 }
 
 /// A run that ended early.
@@ -92,6 +119,17 @@ pub struct WorkloadReport {
     pub max_tokens: Option<u32>,
     /// Requests before the first pass.
     pub warmup: usize,
+    /// Whether its load point has prompts of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fresh_prompts: bool,
+    /// What drew the words before each prompt that keep it out of the server's cache, where there are such: another number in
+    /// every run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce_seed: Option<u64>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What was measured.
@@ -108,12 +146,38 @@ pub struct ServerReport {
     pub facts: Map<String, Value>,
 }
 
+/// What the embedded engine is called.
+pub const EMBEDDED: &str = "the embedded engine";
+
+impl ServerReport {
+    /// What tells servers apart: the address, or that it is the embedded engine, whose port is another each time.
+    pub fn identity(&self) -> &str {
+        if self.embedded { EMBEDDED } else { &self.url }
+    }
+}
+
 impl Report {
+    /// Whether both ran for the same package, as far as that is known, on the same server.
+    pub fn is_of(&self, package: Option<&str>, server: &str) -> bool {
+        let same_package = self.package.as_deref().zip(package).is_none_or(|(a, b)| a == b);
+        same_package && self.server.identity() == server
+    }
+
     /// Reads a file's text, of this version or an older one.
     ///
     /// # Errors
     /// Where it is not a report, or one of a version that is not known.
     pub fn from_json(text: &str) -> Result<Self, String> {
+        // A file may come from anywhere, and what it says is shown. Few have an escape at all.
+        if may_hide(text) {
+            let mut value: Value = serde_json::from_str(text).map_err(|e| format!("it is no report: {e}"))?;
+            visible_json(&mut value);
+            return Self::from_visible_json(&value.to_string());
+        }
+        Self::from_visible_json(text)
+    }
+
+    fn from_visible_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
             schema_version: u32,

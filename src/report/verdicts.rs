@@ -17,7 +17,7 @@ pub(super) fn change_lines<'a>(
     comparison: &'a Comparison,
     belongs: &'a dyn Fn(Metric) -> bool,
 ) -> impl Iterator<Item = String> + 'a {
-    compared(comparison).filter(|(metric, change)| change.gated && belongs(*metric)).map(|(metric, change)| {
+    compared(comparison).filter(|(metric, change)| change.gated && belongs(*metric)).map(move |(metric, change)| {
         let point = match metric {
             Metric::Latency(_, point) => format!("{} ", point.name()),
             _ => String::new(),
@@ -25,7 +25,13 @@ pub(super) fn change_lines<'a>(
         match (change.lower, change.upper, change.p_value) {
             (Some(lower), Some(upper), Some(p)) => {
                 let (lower, estimate, upper) = (percent(lower), percent(change.change), percent(upper));
-                format!("change: {point}[{lower} {estimate} {upper}] (p = {p:.2})")
+                // What identical runs differ by is in no p-value of theirs.
+                let p = match p {
+                    _ if comparison.provisional => String::new(),
+                    p if p < 0.01 => " (p < 0.01)".to_owned(),
+                    p => format!(" (p = {p:.2})"),
+                };
+                format!("change: {point}[{lower} {estimate} {upper}]{p}")
             }
             _ => format!("change: {point}{}", percent(change.change)),
         }
@@ -44,8 +50,17 @@ pub fn print_verdicts(out: &mut impl Write, reports: &[&Report], style: Style) -
             lines.push(paint("not comparable", "\x1b[33m", style));
             lines.extend(comparison.why_not.iter().flat_map(|why| wrapped(why, WIDTH - INDENT)));
         }
+        lines.extend(failure_line(comparison, style));
+        if let Some(why) = &comparison.held_back {
+            let way_out = "--cache-bust keeps prompts out of the cache";
+            lines.extend(wrapped(&format!("no verdict, because of the cache: {why}; {way_out}"), WIDTH - INDENT));
+        }
+        if !comparison.unmeasured.is_empty() {
+            let what = comparison.unmeasured.join(", ");
+            lines.extend(wrapped(&format!("gated, and could not be compared: {what}"), WIDTH - INDENT));
+        }
         for (metric, change) in compared(comparison).filter(|(_, change)| change.gated) {
-            lines.push(verdict_line(metric, change, style));
+            lines.push(verdict_line(metric, change, comparison, style));
             let explanation = explanation(change, comparison);
             lines.extend(
                 explanation.iter().flat_map(|line| wrapped(line, WIDTH - INDENT - 2)).map(|l| format!("  {l}")),
@@ -145,20 +160,40 @@ fn against(comparison: &Comparison) -> String {
     format!("against {}{commit}, {when}", comparison.baseline)
 }
 
-fn verdict_line(metric: Metric, change: &MetricChange, style: Style) -> String {
+/// More failed requests than chance explains are worth a line.
+fn failure_line(comparison: &Comparison, style: Style) -> Option<String> {
+    let failures = comparison.failures.as_ref().filter(|failures| failures.regressed)?;
+    let share = |failed: u64, requests: u64| format!("{:.1} %", 100.0 * failed as f64 / requests.max(1) as f64);
+    let (new, base) =
+        (share(failures.failed, failures.requests), share(failures.baseline_failed, failures.baseline_requests));
+    let verdict = paint("regressed", RED, style);
+    Some(format!("{:<20} {verdict}  {new} of requests, {base} before", "failed"))
+}
+
+/// A verdict, and whether it is provisional.
+pub(super) fn verdict_words(verdict: Verdict, comparison: &Comparison) -> String {
+    match comparison.provisional && verdict != Verdict::Inconclusive {
+        true => format!("{verdict}, provisional"),
+        false => verdict.to_string(),
+    }
+}
+
+const RED: &str = "\x1b[31m";
+
+fn verdict_line(metric: Metric, change: &MetricChange, comparison: &Comparison, style: Style) -> String {
     let color = match change.verdict {
-        Verdict::Regressed => "\x1b[31m",
+        Verdict::Regressed => RED,
         Verdict::Improved => "\x1b[32m",
         Verdict::NoChange => "",
         Verdict::Inconclusive => "\x1b[33m",
     };
-    let verdict = paint(&format!("{:<13}", change.verdict), color, style);
+    let verdict = paint(&format!("{:<13}", verdict_words(change.verdict, comparison)), color, style);
     format!("{metric:<20} {verdict} {}", percent(change.change))
 }
 
 /// What an inconclusive verdict leaves open.
 fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
-    if change.verdict != Verdict::Inconclusive {
+    if change.verdict != Verdict::Inconclusive || comparison.held_back.is_some() {
         return Vec::new();
     }
     let Some(detectable) = change.detectable_change else {
@@ -173,6 +208,9 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
     let passes = match change.passes_needed {
         Some(n) if n <= comparison.pairs => "one more pass may settle it".to_owned(),
         Some(n) => format!("{n} would settle it"),
+        None if change.change.abs() > comparison.noise_threshold && change.change.abs() < change.threshold => {
+            "it lies within what identical runs differ by, and no number settles it".to_owned()
+        }
         None => "1,000 would not settle it".to_owned(),
     };
     lines.push(format!("{} passes can find {}; {passes}", comparison.pairs, share(detectable)));
@@ -193,6 +231,10 @@ fn basis(comparison: &Comparison) -> String {
     }
     if comparison.compared_together > 1 {
         text += &format!("; corrected for {} comparisons (Holm)", comparison.compared_together);
+    }
+    if comparison.provisional {
+        text += "; provisional: two runs made apart differ by more than their passes show, and --calibrate finds by how much \
+                 here";
     }
     text
 }

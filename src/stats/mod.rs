@@ -5,6 +5,7 @@
 mod batch_means;
 mod bootstrap;
 mod estimate;
+mod fisher;
 mod holm;
 mod metric;
 mod paired;
@@ -13,6 +14,7 @@ mod verdict;
 pub use batch_means::{BATCHES, estimates_within};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use estimate::{Estimate, Interval, Replication, estimates, interval};
+pub use fisher::more_failures;
 pub use holm::holm;
 pub use metric::{Better, Latency, Metric, Point};
 pub use paired::{POWER, PairedChange, Threshold};

@@ -79,10 +79,13 @@ impl PairedChange {
         (threshold.above + reach * self.standard_error).exp_m1()
     }
 
-    /// How many passes would bring the interval wholly beyond or wholly inside the threshold, if the change and the noise
-    /// stay what they are; `None` where no number up to 1,000 would.
-    pub fn passes_needed(&self, threshold: Threshold, significance_level: f64) -> Option<usize> {
-        let distance = (self.mean - threshold.above).abs().min((self.mean - threshold.below).abs());
+    /// How many passes would bring the interval wholly beyond one threshold or wholly inside another, narrower one, if the
+    /// change and the noise stay what they are; `None` where no number up to 1,000 would, and none ever would for a change
+    /// that lies between the two.
+    pub fn passes_needed(&self, beyond: Threshold, within: Threshold, significance_level: f64) -> Option<usize> {
+        let outside = (self.mean - beyond.above).max(beyond.below - self.mean);
+        let inside = (within.above - self.mean).min(self.mean - within.below);
+        let distance = outside.max(inside);
         let deviation = self.standard_error * (self.degrees_of_freedom + 1.0).sqrt();
         (2..=MOST_PASSES).find(|&n| {
             let half = t_quantile(1.0 - significance_level / 2.0, (n - 1) as f64) * deviation / (n as f64).sqrt();

@@ -80,7 +80,13 @@ fn commits() -> Result<(), Failed> {
     let root = package.path("");
     let lines = std::fs::read_to_string(package.path("bench/history.jsonl"))?;
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 3);
+    // Behind each run but the first, its verdicts.
+    let (verdicts, lines): (Vec<Value>, Vec<Value>) =
+        lines.into_iter().partition(|line| line["verdicts_of"].is_string());
+    assert_eq!((lines.len(), verdicts.len()), (3, 2));
+    for (line, before) in verdicts.iter().zip(&lines) {
+        assert_eq!(line["comparison"]["baseline_started_at"], before["started_at"]);
+    }
     for (line, sha) in lines.iter().zip(&shas) {
         assert_eq!((&line["id"], &line["commit"]["sha"]), (&"sharegpt/c2".into(), &sha.as_str().into()));
         // The history is tracked and changed by each run; that makes no tree dirty.
@@ -124,7 +130,11 @@ fn commits() -> Result<(), Failed> {
     assert!(lines[1].starts_with(&format!("  {}  20", &shas[0][..8])), "{}", outcome.stdout);
     assert!(lines.iter().any(|line| line.starts_with(&format!("  {}+ 20", &shas[2][..8]))), "{}", outcome.stdout);
     let words = ["no change", "inconclusive", "regressed", "improved"];
+    let words = words.map(|word| if word == "inconclusive" { word.to_owned() } else { format!("{word}, provisional") });
     assert!(words.iter().any(|word| lines[2].ends_with(word)), "{}", outcome.stdout);
+    // The verdict is the one that the run was given.
+    let given = verdicts[0]["comparison"]["metrics"]["output_tokens_per_s"]["verdict"].as_str().unwrap();
+    assert!(lines[2].contains(&given.replace('_', " ")), "{given}: {}", outcome.stdout);
     let outcome = package.run(&["--show-history=ttft_p50", "--concurrency", "2"], &[]);
     assert!(outcome.stdout.starts_with("sharegpt/c2: ttft_p50, time, lower is better\n"), "{}", outcome.stdout);
     Ok(())
@@ -175,16 +185,18 @@ fn torn() -> Result<(), Failed> {
     let (package, shas) = repository()?;
     let path = package.path("bench/history.jsonl");
     let mut text = std::fs::read_to_string(&path)?;
-    let last = text.trim_end().rfind('\n').unwrap();
+    // Without the verdicts of the third run, and within its line.
+    let last = text.trim_end().rfind("\n{\"verdicts_of\"").unwrap();
+    let last = text[..last].rfind('\n').unwrap();
     text.truncate(last + 200);
     std::fs::write(&path, &text)?;
     // The third commit's line is torn; what was whole still serves, and the next line stands by itself.
     let outcome = run(&package, &["--baseline", "commit:HEAD~1"]);
     against(&outcome, &format!("against commit:HEAD~1 ({})", &shas[1][..8]))?;
-    assert!(outcome.stderr.contains("history.jsonl line 3 is skipped"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("history.jsonl line 4 is skipped"), "{}", outcome.stderr);
     let text = std::fs::read_to_string(&path)?;
     let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
-    assert_eq!((text.lines().count(), whole), (4, 3));
+    assert_eq!((text.lines().count(), whole), (6, 5));
     Ok(())
 }
 

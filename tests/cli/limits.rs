@@ -295,7 +295,7 @@ fn two_runs() -> Result<(), Failed> {
     }
     let lines =
         |name: &str| std::fs::read_to_string(package.path("target/tachometer").join(name)).unwrap().lines().count();
-    assert_eq!((lines("history.jsonl"), lines("profile_api_server.csv")), (2, 3));
+    assert_eq!((lines("history.jsonl"), lines("profile_api_server.csv")), (3, 3));
     let base = package.path("target/tachometer/random-8-8/c2/base/report.json");
     let base: Value = serde_json::from_str(&std::fs::read_to_string(base)?)?;
     assert_eq!(

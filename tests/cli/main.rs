@@ -2,6 +2,7 @@
 //!
 //! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
 
+mod cache;
 mod comparison;
 mod formats;
 mod history;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Trial::test("a_misspelt_variable_is_an_error", misspelt_variable),
         Trial::test("a_refused_field_names_its_setting", refused_field),
     ];
+    trials.extend(cache::trials());
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
     trials.extend(history::trials());
