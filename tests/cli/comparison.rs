@@ -61,7 +61,7 @@ impl Package {
     }
 
     /// Copies a baseline, with changes.
-    fn edit(&self, from: &str, to: &str, change: impl FnOnce(&mut Value)) {
+    pub fn edit(&self, from: &str, to: &str, change: impl FnOnce(&mut Value)) {
         let mut report: Value = serde_json::from_str(&std::fs::read_to_string(self.slot(from)).unwrap()).unwrap();
         change(&mut report);
         std::fs::create_dir_all(self.slot(to).parent().unwrap()).unwrap();
@@ -91,9 +91,14 @@ impl Package {
     }
 }
 
+/// The passes of a report.
+pub fn passes(report: &mut Value) -> &mut Vec<Value> {
+    report["passes"].as_array_mut().unwrap()
+}
+
 /// Multiplies a number of each pass.
-fn scale(report: &mut Value, path: &[&str], factors: &[f64]) {
-    for (pass, factor) in report["passes"].as_array_mut().unwrap().iter_mut().zip(factors.iter().cycle()) {
+pub fn scale(report: &mut Value, path: &[&str], factors: &[f64]) {
+    for (pass, factor) in passes(report).iter_mut().zip(factors.iter().cycle()) {
         let number = path.iter().fold(pass, |value, key| &mut value[*key]);
         *number = (number.as_f64().unwrap() * factor).into();
     }

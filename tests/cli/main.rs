@@ -5,6 +5,7 @@
 mod cache;
 mod comparison;
 mod formats;
+mod gate;
 mod history;
 mod limits;
 mod package;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     trials.extend(cache::trials());
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
+    trials.extend(gate::trials());
     trials.extend(history::trials());
     trials.extend(limits::trials());
     trials.extend(server::trials());
