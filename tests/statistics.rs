@@ -258,3 +258,22 @@ fn what_is_detectable_is_detected() {
         assert!((0.785..0.815).contains(&share), "{n} passes: {share}");
     }
 }
+
+/// What the passes of a run do not show: a run-level spread of 1 % makes changes out of nothing.
+#[test]
+fn a_spread_between_runs_is_in_no_p_value_of_theirs() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let threshold = Threshold::new(0.01);
+    let mut wrong = |between: f64| {
+        let said = |rng: &mut ChaCha8Rng| {
+            let (base, new) = (LOG_NORMAL(rng, between), LOG_NORMAL(rng, between));
+            let pairs: Vec<(f64, f64)> =
+                (0..5).map(|_| (base * LOG_NORMAL(rng, 0.002), new * LOG_NORMAL(rng, 0.002))).collect();
+            PairedChange::of(&pairs).unwrap().p_beyond(threshold) < 0.05
+        };
+        (0..SETS).filter(|_| said(&mut rng)).count() as f64 / SETS as f64
+    };
+    let (with, without) = (wrong(0.01), wrong(0.0));
+    println!("identical runs called regressed or improved: {with:.3} with 1 % between runs, {without:.4} without");
+    assert!((0.33..0.38).contains(&with) && without < 0.001, "{with} {without}");
+}

@@ -13,6 +13,7 @@ use tachometer::{
     dataset::Prompt,
     engine::{Engine, EngineConfig},
     fixtures,
+    load::{Load, Pass, Progress, Stop, StopReason, run_pass},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -95,4 +96,37 @@ fn only_certificates_that_are_trusted_are_believed() {
         let why = measure(&url, &Trust::CaFile(empty.clone())).await.unwrap_err();
         assert_eq!(why, format!("--ca-file {}: it holds no PEM certificate", empty.display()));
     });
+}
+
+/// A server that takes connections and never shakes hands: what stops the pass ends the wait for it.
+#[test]
+fn a_pass_can_be_stopped_while_it_connects() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = ServerUrl::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let timeouts = Timeouts { connect: std::time::Duration::from_secs(120), ..Timeouts::default() };
+    let target = Target::new(url, timeouts, &Trust::Anyone).unwrap();
+    let sampling = Sampling { stream: true, ..Sampling::default() };
+    let stop = Stop::default();
+    let prompt = Prompt { index: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
+    let pass = Pass {
+        retries: 0,
+        max_failures: None,
+        stop: stop.clone(),
+        writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
+        target: Arc::new(target),
+        sampling: Arc::new(sampling),
+        progress: Arc::new(Progress::new("", 2, true)),
+        prompts: vec![prompt.clone(), prompt].into(),
+        load: Load::Closed { concurrency: 2 },
+        threads: 2,
+        request_id_prefix: "r".into(),
+    };
+    std::thread::spawn(move || {
+        // Once a connection is there, the handshake is waited for.
+        _ = listener.accept();
+        stop.stop(StopReason::Interrupted);
+        std::thread::sleep(std::time::Duration::from_secs(240));
+    });
+    let result = run_pass(&pass).unwrap();
+    assert_eq!((result.records.len(), result.stopped), (0, Some(StopReason::Interrupted)));
 }

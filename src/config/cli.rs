@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
-use super::Settings;
+use super::{ConfigError, Settings};
 use crate::{baseline::Compare, stats::Metric};
 
 /// How `--list` prints.
@@ -15,6 +15,66 @@ pub enum ListFormat {
     Pretty,
     /// `NAME: benchmark` lines and nothing else, for cargo-nextest.
     Terse,
+    /// libtest's, which there is not.
+    #[value(hide = true)]
+    Json,
+    /// libtest's, which there is not.
+    #[value(hide = true)]
+    Junit,
+}
+
+/// Flags of libtest's and criterion's that mean nothing here: some are passed over, others are refused with what to use.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Foreign {
+    /// Output is never captured.
+    #[arg(long, hide = true)]
+    show_output: bool,
+    /// Unstable options of libtest's.
+    #[arg(short = 'Z', hide = true, value_name = "FLAG")]
+    unstable: Vec<String>,
+    /// Times are what this is about.
+    #[arg(long, hide = true)]
+    report_time: bool,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    warm_up_time: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    measurement_time: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    profile_time: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    plotting_backend: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    quick: bool,
+    #[arg(long, hide = true)]
+    shuffle: bool,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    shuffle_seed: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    logfile: Option<Option<String>>,
+}
+
+impl Foreign {
+    fn refused(&self) -> Option<(&'static str, &'static str)> {
+        let table = [
+            (
+                "--warm-up-time",
+                self.warm_up_time.is_some(),
+                "criterion's; here --warmup N sends N requests before the first pass",
+            ),
+            (
+                "--measurement-time",
+                self.measurement_time.is_some(),
+                "criterion's; here --num-prompts N makes passes longer",
+            ),
+            ("--profile-time", self.profile_time.is_some(), "criterion's; there is nothing to profile in this process"),
+            ("--plotting-backend", self.plotting_backend.is_some(), "criterion's; there are no plots"),
+            ("--quick", self.quick, "criterion's; here --sample-size 1 makes one pass, and --test a tiny one"),
+            ("--shuffle", self.shuffle, "libtest's; benchmarks run in the order of the plan"),
+            ("--shuffle-seed", self.shuffle_seed.is_some(), "libtest's; benchmarks run in the order of the plan"),
+            ("--logfile", self.logfile.is_some(), "libtest's; here --csv, --history and --save-requests name files"),
+        ];
+        table.into_iter().find(|(_, given, _)| *given).map(|(flag, _, why)| (flag, why))
+    }
 }
 
 /// When colours are used.
@@ -110,12 +170,51 @@ pub struct Cli {
     /// Configuration file [default: tachometer.toml at the package root]
     #[arg(long, env = "TACHOMETER_CONFIG", value_name = "PATH")]
     pub config: Option<PathBuf>,
+    /// What other harnesses know.
+    #[command(flatten)]
+    pub foreign: Foreign,
     /// Everything that can also stand in the environment or the file.
     #[command(flatten)]
     pub settings: Settings,
 }
 
 impl Cli {
+    /// Of this process's command line and environment. A load that a flag names stands in place of one that a variable names.
+    ///
+    /// # Errors
+    /// What clap says, help and version among it.
+    pub fn of_this_process() -> Result<Self, clap::Error> {
+        Self::of_matches(&Self::command().try_get_matches()?)
+    }
+
+    fn of_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        let given_by = |name| matches.value_source(name);
+        match (given_by("concurrency"), given_by("request_rate")) {
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => cli.settings.concurrency = None,
+            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => cli.settings.request_rate = None,
+            _ => {}
+        }
+        Ok(cli)
+    }
+
+    /// Refuses what other harnesses know and this one does not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`], with what to use instead.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if let Some((flag, why)) = self.foreign.refused() {
+            return Err(ConfigError::value(flag, why));
+        }
+        match self.format {
+            ListFormat::Pretty | ListFormat::Terse => Ok(()),
+            ListFormat::Json | ListFormat::Junit => {
+                let why = "libtest's json and junit are not there: --output-format json gives a report a line";
+                Err(ConfigError::value("--format", why))
+            }
+        }
+    }
+
     /// Whether to measure: `cargo bench` says so with `--bench`, and `--test` takes it back.
     pub fn measures(&self) -> bool {
         self.bench && !self.test
@@ -137,12 +236,14 @@ impl Cli {
     }
 }
 
+const TAKEN: [&str; 7] = ["new", "base", "change", "report", "partial", "calibration.json", "report.json"];
+
 /// The name of a baseline to write.
 fn new_name(name: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name {
-        // Slots of the run itself, and folders of criterion's.
-        "new" | "base" | "change" | "report" | "partial" => {
+        // Slots of the run itself, other files beside them, and folders of criterion's; some file systems know no capitals.
+        taken if TAKEN.contains(&taken.to_ascii_lowercase().as_str()) => {
             Err("that name is taken by the harness: choose another".to_owned())
         }
         name if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) => {
@@ -165,7 +266,6 @@ fn known_name(name: &str) -> Result<String, String> {
 impl Cli {
     /// The command line alone, whatever is configured where the tests run.
     pub(super) fn try_parse_without_environment(flags: &[&str]) -> Result<Self, clap::Error> {
-        use clap::{CommandFactory, FromArgMatches};
         let command = Self::command().mut_args(|argument| argument.env(None::<&'static str>));
         Self::from_arg_matches(&command.try_get_matches_from(std::iter::once(&"bench").chain(flags))?)
     }
@@ -195,8 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_other_harnesses_are_accepted_or_refused_by_name() {
+        for accepted in [&["--show-output"][..], &["-Z", "unstable-options", "--report-time"], &["--format", "terse"]] {
+            assert!(Cli::try_parse_without_environment(accepted).unwrap().check().is_ok(), "{accepted:?}");
+        }
+        for (refused, expected) in [
+            (&["--warm-up-time", "3"][..], "--warm-up-time: criterion's; here --warmup N"),
+            (&["--quick"], "--quick: criterion's"),
+            (&["--shuffle"], "--shuffle: libtest's"),
+            (&["--logfile", "x"], "--logfile: libtest's"),
+            (&["--format", "json"], "--format: libtest's json and junit are not there"),
+        ] {
+            let message = Cli::try_parse_without_environment(refused).unwrap().check().unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{refused:?}: {message}");
+        }
+    }
+
+    #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -147,9 +147,17 @@ impl ConfigFile {
     }
 }
 
+/// What else lies where workloads have their folders.
+const TAKEN: [&str; 5] =
+    ["index", "history.jsonl", "profile_api_server.csv", "github-bigger.json", "github-smaller.json"];
+
 /// Names become folders and filters.
 fn check_name(name: &str, path: &Path) -> Result<(), ConfigError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if TAKEN.contains(&name.to_ascii_lowercase().as_str()) {
+        let why = format!("`workload.{name}`: that name is taken by the harness: choose another");
+        return Err(ConfigError::File { path: path.to_owned(), why });
+    }
     if name.is_empty() || !name.chars().all(allowed) || name.starts_with('.') {
         let why = format!("`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`");
         return Err(ConfigError::File { path: path.to_owned(), why });

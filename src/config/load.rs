@@ -1,7 +1,11 @@
 //! The load points of a workload.
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, server::LONGEST_S};
 use crate::load::{Arrival, LoadPoint};
+
+/// Shapes beyond these give gaps that a computer's numbers can't hold: all requests would be sent at once.
+const LEAST_BURSTINESS: f64 = 0.001;
+const MOST_BURSTINESS: f64 = 1e6;
 
 /// One for each concurrency and each request rate that was asked for. Without either, the default concurrencies.
 pub(super) fn load_points(settings: &Settings, live: bool) -> Result<Vec<LoadPoint>, ConfigError> {
@@ -23,8 +27,15 @@ pub(super) fn load_points(settings: &Settings, live: bool) -> Result<Vec<LoadPoi
     }
     let arrival = settings.arrival.unwrap_or_default();
     let burstiness = settings.burstiness.unwrap_or(1.0);
-    if !(burstiness > 0.0 && burstiness.is_finite()) {
-        return Err(ConfigError::value("--burstiness", format!("{burstiness} is not a number above 0")));
+    if !(LEAST_BURSTINESS..=MOST_BURSTINESS).contains(&burstiness) {
+        let why = format!("{burstiness} is not a number from {LEAST_BURSTINESS} to {MOST_BURSTINESS}");
+        return Err(ConfigError::value("--burstiness", why));
+    }
+    // In a schedule that takes longer nothing would ever be sent.
+    let gaps = settings.num_prompts.unwrap_or(1).saturating_sub(1) as f64;
+    if let Some(rate) = rates.iter().find(|rate| gaps / rate.0 > LONGEST_S) {
+        let why = format!("at {rate} requests per second the last prompt would be sent after more than 30 days");
+        return Err(ConfigError::value("--request-rate", why));
     }
     if settings.burstiness.is_some() && arrival != Arrival::Gamma {
         return Err(ConfigError::value("--burstiness", "only --arrival gamma has one"));

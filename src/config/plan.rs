@@ -148,6 +148,7 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
     for (name, settings) in named {
         let name = if name.is_empty() { default_name(&settings)? } else { name };
         let workload = workload(name, &settings, live, tiny)?;
+        let settings = Settings { num_prompts: Some(workload.num_prompts), ..settings };
         for load in load_points(&settings, live)? {
             let benchmark = Benchmark {
                 name: format!("{}/{}", workload.name, load.name()),
@@ -416,6 +417,19 @@ mod tests {
             (vec!["--num-prompts", "0"], "", "--num-prompts: 0 would measure nothing"),
             (vec!["--top-p", "2"], "", "--top-p: 2 is not between 0 and 1"),
             (vec!["--timeout", "0"], "", "--timeout: 0 is not a number of seconds above 0"),
+            (vec!["--timeout", "1e19"], "", "--timeout: 10000000000000000000 seconds are more than 30 days"),
+            (vec!["--wait-ready", "3e6"], "", "--wait-ready: 3000000 seconds are more than 30 days"),
+            (
+                vec!["--request-rate", "1e-12"],
+                "",
+                "--request-rate: at 0.000000000001 requests per second the last prompt",
+            ),
+            (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e-300"], "", "from 0.001 to 1000000"),
+            (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e7"], "", "from 0.001 to 1000000"),
+            (vec!["--fail-on", "never,regression"], "", "--fail-on: `never` leaves no room for anything else"),
+            (vec!["--save-baseline", "calibration.json"], "", "that name is taken by the harness"),
+            (vec!["--baseline", "Report"], "", "that name is taken by the harness"),
+            (vec![], "[workload.index]", "`workload.index`: that name is taken by the harness"),
             (vec!["--dataset", "random:5"], "", "--dataset: `random:5` is not random:PROMPT_TOKENS:OUTPUT_TOKENS"),
             (vec!["--server", "h:1", "--tokenizer", "t"], "", "--dataset: a live server needs prompts"),
             (vec!["--server", "h:1", "--dataset", "d"], "", "--tokenizer: a live server's prompts"),
@@ -434,6 +448,21 @@ mod tests {
         }
         let message = planned(&live(&["--server", "http://me:hidden@h:1"])[2..], "", false).unwrap_err();
         assert!(!message.contains("hidden"), "{message}");
+    }
+
+    /// A load that a layer names stands in place of what the layers below it name, of either kind.
+    #[test]
+    fn loads_replace_one_another() {
+        let file = "concurrency = [1, 2]\n[workload.a]\n[workload.b]\nrequest_rate = 5\n";
+        let table: &[(&[&str], &[&str])] = &[
+            (&[], &["a/c1", "a/c2", "b/r5"]),
+            (&["--request-rate", "9"], &["a/r9", "b/r9"]),
+            (&["--concurrency", "3"], &["a/c3", "b/c3"]),
+            (&["--concurrency", "3", "--request-rate", "9"], &["a/c3", "a/r9", "b/c3", "b/r9"]),
+        ];
+        for (flags, expected) in table {
+            assert_eq!(names(&planned(flags, file, false).unwrap()), *expected, "{flags:?}");
+        }
     }
 
     #[test]

@@ -72,9 +72,12 @@ macro_rules! settings {
             /// The names of all settings, as keys of the file.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
-            /// This layer over another one.
+            /// This layer over another one. A load that it names stands in place of those of the other, of either kind.
             #[must_use]
             pub fn over(self, below: &Self) -> Self {
+                let names_load = self.concurrency.is_some() || self.request_rate.is_some();
+                let loads = if names_load { (None, None) } else { (below.concurrency.clone(), below.request_rate.clone()) };
+                let below = &Self { concurrency: loads.0, request_rate: loads.1, ..below.clone() };
                 Self { $($name: self.$name.or_else(|| below.$name.clone()),)* }
             }
         }

@@ -3,6 +3,9 @@ use std::{io, path::PathBuf};
 /// What can go wrong between a dataset or tokenizer on disk and a list of prompts.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
+    /// The run was stopped while a dataset was read.
+    #[error("stopped while reading the dataset")]
+    Stopped,
     /// The dataset file could not be opened or read.
     #[error("cannot read the dataset {path}: {source}")]
     Read {

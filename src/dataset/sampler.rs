@@ -95,6 +95,15 @@ impl Sampler {
     /// # Errors
     /// Where the file can't be read, is not JSON or not ShareGPT, or the tokenizer refuses a text.
     pub fn new(dataset: ShareGpt, tokenizer: Arc<Tokenizer>, policy: Policy) -> Result<Self, DatasetError> {
+        Self::scan(dataset, tokenizer, policy, &|| false)
+    }
+
+    fn scan(
+        dataset: ShareGpt,
+        tokenizer: Arc<Tokenizer>,
+        policy: Policy,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Self, DatasetError> {
         let mut sampler = Self {
             dataset: dataset.clone(),
             tokenizer,
@@ -105,6 +114,9 @@ impl Sampler {
         };
         let mut batch = Vec::with_capacity(BATCH);
         let scan = dataset.scan(|place, conversation| {
+            if stopped() {
+                return Err(DatasetError::Stopped);
+            }
             match policy {
                 Policy::ShuffleThenFilter => sampler.rows.push(Sized { place, prompt_tokens: 0, output_tokens: 0 }),
                 Policy::FilterThenSample => {
@@ -122,24 +134,26 @@ impl Sampler {
     }
 
     /// As [`Sampler::new`], with an index in a folder: the scan is left out where one of the same dataset, tokenizer and policy
-    /// is there, and otherwise leaves one for the next time. An index that can't be written is none.
+    /// is there, and otherwise leaves one for the next time. An index that can't be written is none. `stopped` is asked now and
+    /// then whether to give up.
     ///
     /// # Errors
-    /// As [`Sampler::new`].
+    /// As [`Sampler::new`], and [`DatasetError::Stopped`].
     pub fn with_index(
         dataset: ShareGpt,
         tokenizer: Arc<Tokenizer>,
         policy: Policy,
         folder: &Path,
+        stopped: &dyn Fn() -> bool,
     ) -> Result<Self, DatasetError> {
         let limits = Limits::default();
-        let key = |dataset: &ShareGpt| Ok(Key::of(dataset.digest()?, tokenizer.digest(), policy, limits));
+        let key = |dataset: &ShareGpt| Ok(Key::of(dataset.digest(stopped)?, tokenizer.digest(), policy, limits));
         let before = key(&dataset)?;
         let path = before.path(folder);
         if let Some(Index { conversations, rows }) = Index::read(&path, before) {
             return Ok(Self { dataset, tokenizer, policy, limits, conversations, rows });
         }
-        let mut sampler = Self::new(dataset, tokenizer.clone(), policy)?;
+        let mut sampler = Self::scan(dataset, tokenizer.clone(), policy, stopped)?;
         // What changed meanwhile has been scanned in part before and in part after.
         if key(&sampler.dataset)? == before {
             let index = Index { conversations: sampler.conversations, rows: std::mem::take(&mut sampler.rows) };

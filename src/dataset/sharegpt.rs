@@ -74,11 +74,14 @@ impl ShareGpt {
     }
 
     /// SHA-256 of its bytes.
-    pub(super) fn digest(&self) -> Result<[u8; 32], DatasetError> {
+    pub(super) fn digest(&self, stopped: &dyn Fn() -> bool) -> Result<[u8; 32], DatasetError> {
         let mut source = self.open()?;
         let mut digest = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
         loop {
+            if stopped() {
+                return Err(DatasetError::Stopped);
+            }
             match source.read(&mut buffer) {
                 Ok(0) => return Ok(digest.finalize().into()),
                 Ok(n) => digest.update(&buffer[..n]),

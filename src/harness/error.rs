@@ -17,7 +17,7 @@ pub enum RunError {
     Config(#[from] ConfigError),
     /// No prompts.
     #[error(transparent)]
-    Dataset(#[from] DatasetError),
+    Dataset(DatasetError),
     /// No server, or not the one that was meant.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -109,6 +109,15 @@ impl RunError {
         match self {
             Self::Interrupted => StopReason::Interrupted,
             _ => StopReason::Failures,
+        }
+    }
+}
+
+impl From<DatasetError> for RunError {
+    fn from(error: DatasetError) -> Self {
+        match error {
+            DatasetError::Stopped => Self::Interrupted,
+            error => Self::Dataset(error),
         }
     }
 }

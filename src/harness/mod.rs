@@ -15,8 +15,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
-
 use baselines::Baselines;
 pub use error::RunError;
 pub use gate::Gate;
@@ -50,7 +48,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// }
 /// ```
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_this_process() {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version come here too, and are no errors. A closed pipe is no reason to fail.
@@ -73,6 +71,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), RunError> {
+    cli.check()?;
     check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let file = ConfigFile::find(cli.config.as_deref())?;
     let dumping = cli.settings.dump_workload.is_some();

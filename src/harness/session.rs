@@ -10,6 +10,7 @@ use std::{
 };
 
 use once_cell::unsync::OnceCell;
+use tokio::runtime::Runtime;
 
 use super::{RunError, prompt_cache::Probed};
 use crate::{
@@ -139,7 +140,7 @@ impl<'a> Session<'a> {
             tell(&format!("{} is measured through the proxy {proxy}, which the environment names", target.url));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
+        let runtime = Impatient(Some(runtime.map_err(|e| RunError::Setup(e.to_string()))?));
         if !embedded && !self.plan.wait_ready.is_zero() {
             let wait = wait_until_ready(&target, &headers, self.plan.wait_ready, tell);
             runtime.block_on(self.stop.unless_stopped(wait)).unwrap_or(Err(ServerError::Interrupted))?;
@@ -191,7 +192,8 @@ impl<'a> Session<'a> {
                 let sampler = match &spec.dataset {
                     DatasetSpec::ShareGpt(_) => {
                         let folder = Store::find().root().join("index");
-                        Sampler::with_index(dataset, tokenizer, spec.sampler, &folder)?
+                        let stopped = || self.check_stopped().is_err();
+                        Sampler::with_index(dataset, tokenizer, spec.sampler, &folder, &stopped)?
                     }
                     _ => Sampler::new(dataset, tokenizer, spec.sampler)?,
                 };
@@ -215,6 +217,24 @@ impl<'a> Session<'a> {
         let (prompt_tokens, output_tokens) = (median(|p| p.prompt_tokens), median(|p| p.output_tokens));
         let output_tokens = output_tokens.min(MAX_WARMUP_TOKENS);
         Ok(WordList::new(&tokenizer)?.prompts(&tokenizer, !spec.seed, n, prompt_tokens, output_tokens)?)
+    }
+}
+
+/// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.
+struct Impatient(Option<Runtime>);
+
+impl Impatient {
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(future),
+            None => unreachable!("it is there until it is dropped"),
+        }
+    }
+}
+
+impl Drop for Impatient {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 

@@ -254,12 +254,12 @@ fn run_thread(
 ) -> Result<ThreadResult, Failure> {
     let thread = PerThread::default();
     let connected = connect(shared.pass, numbers, &thread);
-    shared.failed.fetch_add(usize::from(connected.is_err()), Ordering::SeqCst);
+    shared.failed.fetch_add(usize::from(!matches!(connected, Ok(Some(_)))), Ordering::SeqCst);
     // Every thread comes here, also one that failed: the others would wait for it for ever.
     let started = shared.started();
-    let (runtime, clients) = connected?;
-    // Another thread has the reason.
-    let Some(start_ns) = started else { return Ok(ThreadResult::default()) };
+    let connected = connected?;
+    // Another thread has the reason, or the pass was stopped.
+    let (Some((runtime, clients)), Some(start_ns)) = (connected, started) else { return Ok(ThreadResult::default()) };
     let cpu_before_ns = thread_cpu_ns();
     let tasks = LocalSet::new();
     let run = tasks.run_until(async {
@@ -282,25 +282,32 @@ fn run_thread(
     Ok(result)
 }
 
-/// The thread's runtime and its clients, each with an open connection.
+/// The thread's runtime and its clients, each with an open connection; `None` where the pass is stopped before.
 fn connect(
     pass: &Pass,
     numbers: impl Iterator<Item = usize>,
     thread: &PerThread,
-) -> Result<(Runtime, Vec<Client>), Failure> {
+) -> Result<Option<(Runtime, Vec<Client>)>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()
         .map_err(|e| Failure::new(FailureClass::Connect, format!("cannot set up a client thread: {e}")))?;
     let mut clients: Vec<Client> = numbers.map(|n| new_client(pass, n, thread)).collect();
-    runtime.block_on(async {
+    let connect = async {
         for client in &mut clients {
             client.connect().await?;
         }
         Ok(())
-    })?;
-    Ok((runtime, clients))
+    };
+    match runtime.block_on(pass.stop.unless_stopped(connect)) {
+        Some(connected) => connected.map(|()| Some((runtime, clients))),
+        None => {
+            // The system may still be looking for a name.
+            runtime.shutdown_background();
+            Ok(None)
+        }
+    }
 }
 
 pub(super) fn new_client(pass: &Pass, number: usize, thread: &PerThread) -> Client {

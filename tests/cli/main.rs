@@ -7,6 +7,7 @@ mod comparison;
 mod formats;
 mod gate;
 mod history;
+mod kept;
 mod limits;
 mod package;
 mod server;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(formats::trials());
     trials.extend(gate::trials());
     trials.extend(history::trials());
+    trials.extend(kept::trials());
     trials.extend(limits::trials());
     trials.extend(server::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));

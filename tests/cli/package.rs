@@ -46,6 +46,15 @@ impl Package {
         Outcome::of(self.command(flags, variables).output().unwrap())
     }
 
+    /// Runs it with its results going there.
+    pub fn run_onto(&self, stdout: Stdio, flags: &[&str]) -> Outcome {
+        let mut command = self.command(flags, &[]);
+        let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        // With the command, this side's handle of the screen is gone.
+        drop(command);
+        Outcome::of(child.wait_with_output().unwrap())
+    }
+
     /// Starts it, to be looked at or killed while it runs.
     pub fn spawn(&self, flags: &[&str]) -> Running {
         let mut command = self.command(flags, &[]);
