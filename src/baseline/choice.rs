@@ -194,3 +194,166 @@ fn of_commit(
 fn short(sha: &str) -> &str {
     sha.get(..8).unwrap_or(sha)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::report::samples::report;
+
+    struct Place {
+        folder: tempfile::TempDir,
+        store: Store,
+        history: History,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::at(folder.path().join("target"));
+            let history = History::at(folder.path().join("history.jsonl"));
+            Self { folder, store, history }
+        }
+
+        fn keep(&self, slot: &str, report: &Report) {
+            let path = self.store.report(&report.id, slot);
+            super::super::write_whole(&path, report.to_json().unwrap().as_bytes()).unwrap();
+        }
+
+        /// What is found, and what is warned of.
+        fn find(&self, compare: &Compare, server: &str) -> (Result<Option<Baseline>, String>, Vec<String>) {
+            let whose = Whose { package: Some("p".to_owned()), server: server.to_owned() };
+            let mut warned = Vec::new();
+            let mut warn = |line| warned.push(line);
+            let found = compare.find(&self.store, &self.history, self.folder.path(), "a/c1", &whose, &mut warn);
+            (found.map_err(|e| e.to_string()), warned)
+        }
+
+        fn name(&self, compare: &Compare) -> Option<String> {
+            self.find(compare, HERE).0.unwrap().map(|found| found.name)
+        }
+
+        fn git(&self, args: &[&str]) -> String {
+            let nobody = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"];
+            let output =
+                Command::new("git").arg("-C").arg(self.folder.path()).args(nobody).args(args).output().unwrap();
+            assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+    }
+
+    const HERE: &str = "http://h:1";
+
+    fn at(started_at: &'static str, server: &'static str) -> Report {
+        report(|r| {
+            r["started_at"] = started_at.into();
+            r["server"]["url"] = server.into();
+        })
+    }
+
+    #[test]
+    fn the_last_run_is_that_of_the_same_package_and_server() {
+        let place = Place::new();
+        assert_eq!(place.find(&Compare::LastRun, HERE), (Ok(None), vec![]));
+        place.history.append(&at("1", HERE)).unwrap();
+        place.keep(NEW, &at("1", HERE));
+        let (found, warned) = place.find(&Compare::LastRun, HERE);
+        let found = found.unwrap().unwrap();
+        assert_eq!((&*found.name, &*found.report.started_at, found.note, warned), ("last run", "1", None, vec![]));
+        // Another server's run comes between, and this one's are in the history.
+        for run in [at("2", HERE), at("3", "http://h:2")] {
+            place.history.append(&run).unwrap();
+        }
+        for other in [
+            report(|r| r["id"] = "a/c2".into()),
+            report(|r| r["host"]["cores"] = 9.into()),
+            report(|r| r["package"] = "q".into()),
+        ] {
+            place.history.append(&other).unwrap();
+        }
+        place.keep(NEW, &at("3", "http://h:2"));
+        let found = place.find(&Compare::LastRun, HERE).0.unwrap().unwrap();
+        assert_eq!((&*found.name, &*found.report.started_at), ("last run on this server", "2"));
+        assert_eq!(found.note.as_deref(), Some("the last run measured http://h:2 for the package p"));
+        let (found, warned) = place.find(&Compare::LastRun, "http://h:3");
+        let expected = "a/c1: the last run measured http://h:2 for the package p, and none was made on http://h:3: it is \
+                        compared with nothing";
+        assert_eq!((found, warned), (Ok(None), vec![expected.to_owned()]));
+    }
+
+    #[test]
+    fn named_baselines() {
+        let place = Place::new();
+        let (named, lenient) = (Compare::Named("main".to_owned()), Compare::Lenient("main".to_owned()));
+        let missing = "there is no baseline `main` of a/c1: make one with --save-baseline main";
+        assert_eq!(place.find(&named, HERE).0, Err(missing.to_owned()));
+        assert_eq!(place.find(&lenient, HERE).0, Ok(None));
+        place.keep("main", &at("1", "http://elsewhere"));
+        for compare in [named, lenient] {
+            let found = place.find(&compare, HERE).0.unwrap().unwrap();
+            assert_eq!((&*found.name, found.note), ("main", None));
+        }
+        // One that can't be read is an error, whoever asks.
+        let path = place.store.report("a/c1", "main");
+        std::fs::write(&path, "{").unwrap();
+        let message = place.find(&Compare::Lenient("main".to_owned()), HERE).0.unwrap_err();
+        assert!(
+            message.starts_with(&format!("cannot use the baseline {}: it is no report", path.display())),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn commits_of_the_history() {
+        let place = Place::new();
+        place.git(&["init", "--quiet", "--initial-branch=main"]);
+        let commit = |name: &str| {
+            place.git(&["commit", "--quiet", "--allow-empty", "--message", name]);
+            place.git(&["rev-parse", "HEAD"])
+        };
+        let shas: Vec<String> = ["one", "two", "three"].map(commit).to_vec();
+        let run = |sha: &str, started_at: &'static str, dirty: bool| {
+            let (sha, dirty) = (sha.to_owned(), dirty);
+            report(move |r| {
+                r["commit"] = serde_json::json!({"sha": sha, "dirty": dirty, "branch": null});
+                r["started_at"] = started_at.into();
+            })
+        };
+        let of = |revision: &str| Compare::Named(format!("commit:{revision}"));
+        let error = |revision: &str| place.find(&of(revision), HERE).0.unwrap_err();
+        assert!(error("HEAD").contains("history.jsonl has no run of a/c1"), "{}", error("HEAD"));
+        place.history.append(&report(|r| r["id"] = "a/c2".into())).unwrap();
+        assert!(error("HEAD").contains("has no run of a/c1"));
+        // Two clean runs of the first commit, and a dirty one after them.
+        for (sha, started_at, dirty) in [(0, "1", false), (0, "2", false), (0, "3", true)] {
+            place.history.append(&run(&shas[sha], started_at, dirty)).unwrap();
+        }
+        let first = &shas[0][..8];
+        let found = |revision: &str| place.find(&of(revision), HERE).0.unwrap().unwrap();
+        let exact = found("HEAD~2");
+        assert_eq!((exact.name, &*exact.report.started_at), (format!("commit:HEAD~2 ({first})"), "2"));
+        assert_eq!(exact.note, None);
+        let near = found("HEAD");
+        let note = format!("{} was not measured: {first} is its nearest ancestor that was", &shas[2][..8]);
+        assert_eq!((&*near.report.started_at, near.note), ("2", Some(note)));
+        // A hash, as short as seven digits, and none that is shorter.
+        assert_eq!(found(&shas[0][..7]).report.started_at, "2");
+        assert_eq!(place.name(&of(&shas[0])).as_deref(), Some(&*format!("commit:{} ({first})", shas[0])));
+        place.history.append(&run(&shas[1], "4", true)).unwrap();
+        let dirty = found("HEAD~1");
+        assert_eq!(dirty.note.as_deref(), Some("the baseline was measured with uncommitted changes"));
+        assert_eq!(dirty.report.started_at, "4");
+        let both = found("HEAD").note.unwrap();
+        assert!(
+            both.contains("nearest ancestor that was; the baseline was measured with uncommitted changes"),
+            "{both}"
+        );
+        // Nobody knows it, and git is asked.
+        assert_eq!(error("nowhere"), "commit:nowhere: git knows no such commit here");
+        assert_eq!(place.find(&Compare::Lenient("commit:nowhere".to_owned()), HERE).0, Ok(None));
+        // A hash that only the history knows.
+        place.history.append(&run("feedfacefeedface", "5", false)).unwrap();
+        assert_eq!(found("feedface").report.started_at, "5");
+    }
+}

@@ -115,3 +115,85 @@ pub(super) fn ancestors(folder: &Path, sha: &str) -> Vec<String> {
     }
     nearest_first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(folder: &Path, args: &[&str]) -> String {
+        let nobody = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"];
+        let args = [&nobody[..], args].concat();
+        git(folder, &args).unwrap_or_else(|| panic!("git {args:?} failed"))
+    }
+
+    #[test]
+    fn the_commit_that_is_checked_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert_eq!(Commit::of(folder, &[]), None);
+        run(folder, &["init", "--quiet", "--initial-branch=main"]);
+        assert_eq!(Commit::of(folder, &[]), None, "there is no commit yet");
+        let (source, history) = (folder.join("source"), folder.join("history"));
+        for (i, text) in ["one", "two"].into_iter().enumerate() {
+            std::fs::write(&source, text).unwrap();
+            std::fs::write(&history, text).unwrap();
+            run(folder, &["add", "--all"]);
+            run(folder, &["commit", "--quiet", "--message", &i.to_string()]);
+        }
+        let clean = Commit::of(folder, &[]).unwrap();
+        assert_eq!(
+            (&clean.sha, clean.dirty, clean.branch.as_deref()),
+            (&run(folder, &["rev-parse", "HEAD"]), false, Some("main"))
+        );
+        // What runs write makes nothing dirty; what else has changed does.
+        std::fs::write(&history, "three").unwrap();
+        let written = [history.clone(), folder.join("new"), PathBuf::from("/elsewhere")];
+        assert!(Commit::of(folder, &[]).unwrap().dirty);
+        assert!(!Commit::of(folder, &written).unwrap().dirty);
+        std::fs::write(folder.join("new"), "untracked").unwrap();
+        assert!(!Commit::of(folder, &written).unwrap().dirty);
+        std::fs::write(&source, "three").unwrap();
+        assert!(Commit::of(folder, &written).unwrap().dirty);
+        run(folder, &["checkout", "--quiet", "--force", "--detach"]);
+        assert_eq!(Commit::of(folder, &[]).unwrap().branch, None);
+        // Revisions, and the commits before.
+        let first = run(folder, &["rev-parse", "HEAD~1"]);
+        assert_eq!(resolve(folder, "HEAD~1"), Ok(first.clone()));
+        assert_eq!(resolve(folder, "HEAD^"), Ok(first.clone()));
+        assert_eq!(ancestors(folder, &clean.sha), [clean.sha.clone(), first.clone()]);
+        assert_eq!(ancestors(folder, "0123"), ["0123"]);
+        assert_eq!(resolve(folder, "HEAD~2"), Err("git knows no such commit here".to_owned()));
+        // A clone of the newest commit alone names the one before, and says what would bring more.
+        let shallow = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", folder.display());
+        run(shallow.path(), &["clone", "--quiet", "--depth=1", &url, "clone"]);
+        let clone = shallow.path().join("clone");
+        for revision in ["HEAD~1", "HEAD~", "HEAD^"] {
+            assert_eq!(resolve(&clone, revision).as_ref(), Ok(&first), "{revision}");
+        }
+        let hint = "git knows no such commit here; this clone is shallow: `git fetch --deepen=10` brings more of it";
+        assert_eq!(resolve(&clone, "HEAD~2"), Err(hint.to_owned()));
+        let nowhere = resolve(shallow.path(), "HEAD").unwrap_err();
+        assert_eq!(nowhere, "this is no git repository: name the commit's hash as the history has it");
+    }
+
+    /// A merge's parents both come before theirs.
+    #[test]
+    fn ancestors_are_the_nearest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        run(folder, &["init", "--quiet", "--initial-branch=main"]);
+        let commit = |name: &str| {
+            run(folder, &["commit", "--quiet", "--allow-empty", "--message", name]);
+            run(folder, &["rev-parse", "HEAD"])
+        };
+        let root = commit("root");
+        let left = commit("left");
+        run(folder, &["checkout", "--quiet", "-b", "side", &root]);
+        let right = commit("right");
+        run(folder, &["checkout", "--quiet", "main"]);
+        run(folder, &["merge", "--quiet", "--no-ff", "--message", "merge", "side"]);
+        let merge = run(folder, &["rev-parse", "HEAD"]);
+        assert_eq!(ancestors(folder, &merge), [merge.clone(), left, right, root]);
+    }
+}

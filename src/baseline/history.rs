@@ -131,3 +131,102 @@ fn ends_in_newline(file: &mut File) -> io::Result<bool> {
     file.read_exact(&mut last)?;
     Ok(last == *b"\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        compare::Terms,
+        report::samples::{report, scale},
+    };
+
+    fn compared(run: &Report, with: &Report) -> Report {
+        let baseline = super::super::Baseline { name: "b".to_owned(), report: with.clone(), note: None };
+        let terms = Terms { noise_threshold: 0.01, significance_level: 0.05, confidence_level: 0.95, gate: Vec::new() };
+        Report { comparison: Some(Comparison::of(run, &baseline, None, &terms)), ..run.clone() }
+    }
+
+    #[test]
+    fn runs_and_their_verdicts_are_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::at(folder.path().join("deep/history.jsonl"));
+        let mut warned = Vec::new();
+        assert_eq!(history.read(&mut |line| warned.push(line)).unwrap(), []);
+        let first = report(|_| ());
+        let second = report(|r| {
+            r["started_at"] = "2026-01-02T00:00:00Z".into();
+            scale(r, &["rpm"], [0.9; 3]);
+        });
+        let elsewhere = report(|r| r["id"] = "a/c2".into());
+        history.append_verdicts(&first).unwrap();
+        assert!(!history.path().exists(), "there is nothing to say of a run that was compared with nothing");
+        for run in [&first, &elsewhere, &compared(&second, &first)] {
+            history.append(run).unwrap();
+        }
+        let lines = || std::fs::read_to_string(history.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+        assert!(lines().len() == 3 && lines().iter().all(|line| line.contains("\"comparison\":null")));
+        let runs = || history.read(&mut |line| panic!("{line}")).unwrap();
+        assert_eq!(runs(), [first.clone(), elsewhere.clone(), second.clone()]);
+        history.append_verdicts(&compared(&second, &first)).unwrap();
+        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second, &first)]);
+        // Of a run that is not there.
+        let lost = report(|r| r["started_at"] = "2026-01-03T00:00:00Z".into());
+        history.append_verdicts(&compared(&lost, &first)).unwrap();
+        assert_eq!((runs().len(), lines().len()), (3, 5));
+    }
+
+    #[test]
+    fn a_torn_line_stays_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::at(folder.path().join("history.jsonl"));
+        let run = report(|_| ());
+        history.append(&run).unwrap();
+        let whole = std::fs::read_to_string(history.path()).unwrap();
+        assert!(whole.ends_with("}\n") && whole.lines().count() == 1);
+        std::fs::write(history.path(), format!("{whole}\n{{\"id\": \"torn")).unwrap();
+        history.append(&run).unwrap();
+        let mut warned = Vec::new();
+        assert_eq!(history.read(&mut |line| warned.push(line)).unwrap().len(), 2);
+        assert_eq!(warned.len(), 1);
+        assert!(warned[0].contains("history.jsonl line 3 is skipped: it is no report"), "{warned:?}");
+        let text = std::fs::read_to_string(history.path()).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), [whole.trim(), "", "{\"id\": \"torn", whole.trim()]);
+    }
+
+    /// Who appends waits for whoever holds the lock, and so does who reads.
+    #[test]
+    fn appending_and_reading_wait_for_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::at(folder.path().join("history.jsonl"));
+        let run = report(|_| ());
+        history.append(&run).unwrap();
+        for reads in [false, true] {
+            let held = File::open(history.path()).unwrap();
+            held.lock().unwrap();
+            let (sender, ended) = std::sync::mpsc::channel();
+            let (waiting, run) = (history.clone(), run.clone());
+            std::thread::spawn(move || {
+                match reads {
+                    true => _ = waiting.read(&mut |_| ()),
+                    false => _ = waiting.append(&run),
+                }
+                _ = sender.send(());
+            });
+            let before = std::fs::metadata(history.path()).unwrap().len();
+            // On a busy machine the thread may not have come so far; it never comes further.
+            assert!(ended.recv_timeout(std::time::Duration::from_millis(300)).is_err(), "reads: {reads}");
+            assert_eq!(std::fs::metadata(history.path()).unwrap().len(), before);
+            held.unlock().unwrap();
+            ended.recv().unwrap();
+        }
+        assert_eq!(history.read(&mut |_| ()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = History::at(folder.path()).read(&mut |_| ()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot read the history {}", folder.path().display())));
+        assert!(History::at(folder.path()).append(&report(|_| ())).is_err());
+    }
+}

@@ -211,3 +211,91 @@ fn target_directory() -> PathBuf {
         None => std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("target"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples::report;
+
+    #[test]
+    fn files_have_their_places() {
+        let store = Store::at("t/tachometer");
+        let path = |path: PathBuf| path.display().to_string();
+        assert_eq!(path(store.report("a/c1", NEW)), "t/tachometer/a/c1/new/report.json");
+        assert_eq!(path(store.calibration("a/c1")), "t/tachometer/a/c1/calibration.json");
+        assert_eq!(
+            (path(store.csv()), path(store.history())),
+            ("t/tachometer/profile_api_server.csv".to_owned(), "t/tachometer/history.jsonl".to_owned(),)
+        );
+        assert_eq!(store.root(), Path::new("t/tachometer"));
+        if std::env::var_os("CRITERION_HOME").is_none() {
+            assert_eq!(path(store.criterion()), "t/criterion");
+        }
+        // The tests' executable lies in a target directory that cargo has marked.
+        let found = Store::find();
+        assert!(found.root().ends_with("tachometer"), "{}", found.root().display());
+        let target = found.root().parent().unwrap();
+        assert!(std::env::current_exe().unwrap().starts_with(target), "{}", target.display());
+    }
+
+    #[test]
+    fn the_last_run_retires_and_a_partial_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        store.retire_last_run("a/c1").unwrap();
+        assert_eq!(store.read_report("a/c1", BASE).unwrap(), None);
+        let run = report(|_| ());
+        for slot in [NEW, PARTIAL] {
+            write_whole(&store.report("a/c1", slot), run.to_json().unwrap().as_bytes()).unwrap();
+        }
+        store.retire_last_run("a/c1").unwrap();
+        assert_eq!(store.read_report("a/c1", BASE).unwrap(), Some(run));
+        assert_eq!(store.read_report("a/c1", NEW).unwrap(), None);
+        store.remove_partial("a/c1");
+        assert!(!folder.path().join("a/c1/partial").exists());
+        assert_eq!(store.read_calibration("a/c1").unwrap(), None);
+        std::fs::write(store.calibration("a/c1"), "{").unwrap();
+        assert!(matches!(store.read_calibration("a/c1"), Err(BaselineError::Unreadable { .. })));
+        // What is no file can't be read.
+        std::fs::create_dir_all(store.report("a/c1", "x")).unwrap();
+        assert!(matches!(store.read_report("a/c1", "x"), Err(BaselineError::Store(_))));
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/file");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        let names =
+            || fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"two".to_vec(), vec![OsString::from("file")]));
+        // Where a folder is in the way nothing is left behind.
+        fs::create_dir_all(folder.path().join("deep/taken/x")).unwrap();
+        let error = write_whole(&folder.path().join("deep/taken"), b"three").unwrap_err();
+        assert!(error.to_string().starts_with("cannot write "), "{error}");
+        assert_eq!(names().len(), 2);
+        let error = write_whole(&path.join("below"), b"four").unwrap_err();
+        assert!(error.to_string().starts_with("cannot create "), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+    }
+
+    #[test]
+    fn runs_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path().join("t"));
+        let mut told = 0;
+        let first = store.lock(|| told += 1, || panic!("nobody has it")).unwrap();
+        assert!(first.is_some());
+        // Whoever waits is told once, and may give up.
+        let asked = std::cell::Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        assert!(store.lock(|| told += 1, stop).unwrap().is_none());
+        assert_eq!((told, asked.get()), (1, 3));
+        drop(first);
+        assert!(store.lock(|| panic!("nobody has it"), || false).unwrap().is_some());
+    }
+}

@@ -103,3 +103,92 @@ impl Calibration {
 }
 
 const MOST: f64 = 0.99;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::samples::{report, scale};
+
+    const OUTPUT: &str = "output_tokens_per_s";
+
+    fn calibration(factors: [f64; 3]) -> Calibration {
+        Calibration::of(&report(|_| ()), report(|r| scale(r, &[OUTPUT], factors)), 0.95)
+    }
+
+    #[test]
+    fn a_floor_is_the_far_end_of_the_interval_either_way() {
+        let slower = calibration([0.9, 0.92, 0.94]);
+        let interval = |factors: [f64; 3]| PairedChange::of(&factors.map(|f| (1.0, f))).unwrap().interval(0.95);
+        assert_eq!(slower.noise_floors[OUTPUT], -interval([0.9, 0.92, 0.94]).0);
+        assert_eq!(calibration([1.1, 1.2, 1.15]).noise_floors[OUTPUT], interval([1.1, 1.2, 1.15]).1);
+        assert_eq!((slower.noise_floors["rpm"], slower.pairs, slower.calibrations), (0.0, 3, 1));
+        assert_eq!(calibration([0.1, 9.0, 3.0]).noise_floors[OUTPUT], 0.99);
+        // Pass by pass, whatever their seeds: fresh prompts have others.
+        let other_seeds = report(|r| {
+            for pass in r["passes"].as_array_mut().unwrap() {
+                pass["seed"] = (pass["seed"].as_u64().unwrap() + 100).into();
+            }
+        });
+        assert_eq!(Calibration::of(&report(|_| ()), other_seeds, 0.95).pairs, 3);
+    }
+
+    #[test]
+    fn the_greatest_of_several_is_kept() {
+        let (small, great) = (calibration([0.99, 0.99, 0.99]), calibration([0.9, 0.9, 0.9]));
+        let floor = great.noise_floors[OUTPUT];
+        for both in [small.clone().with_earlier(&great), great.clone().with_earlier(&small)] {
+            assert_eq!((both.calibrations, both.noise_floors[OUTPUT]), (2, floor));
+        }
+        let mut elsewhere = great;
+        elsewhere.run.host.cores = 9;
+        let alone = small.clone().with_earlier(&elsewhere);
+        assert_eq!((alone.calibrations, &alone.noise_floors), (1, &small.noise_floors));
+    }
+
+    #[test]
+    fn it_holds_for_its_host_server_workload_and_load() {
+        let found = calibration([1.0; 3]);
+        let table: &[(fn(&mut Value), Option<&str>)] = &[
+            (|_| (), None),
+            (|r| r["host"]["cores"] = 9.into(), Some("it was found on another host, linux with 2 cores of x")),
+            (
+                |r| r["server"]["url"] = "http://h:2".into(),
+                Some("it was found on another server, http://h:1 with the model m"),
+            ),
+            (
+                |r| r["server"]["model"] = "n".into(),
+                Some("it was found on another server, http://h:1 with the model m"),
+            ),
+            (|r| r["workload"]["digest"] = "x".into(), Some("it was found with another workload or load")),
+            (|r| r["load"]["concurrency"] = 2.into(), Some("it was found with another workload or load")),
+        ];
+        for (edit, expected) in table {
+            assert_eq!(found.why_not(&report(*edit)).as_deref(), *expected);
+        }
+        let embedded = |port: &'static str| {
+            report(move |r| {
+                r["server"]["embedded"] = true.into();
+                r["server"]["url"] = port.into();
+            })
+        };
+        let of_engine = Calibration::of(&embedded("a"), embedded("a"), 0.95);
+        assert_eq!(of_engine.why_not(&embedded("b")), None);
+        assert_eq!(
+            found.why_not(&embedded("http://h:1")).as_deref().map(|why| &why[..27]),
+            Some("it was found on another ser")
+        );
+    }
+
+    #[test]
+    fn files() {
+        let found = calibration([0.9, 0.91, 0.92]);
+        let text = found.to_json().unwrap();
+        assert_eq!(Calibration::from_json(&text).as_ref(), Ok(&found));
+        let newer = text.replacen("\"schema_version\": 1", "\"schema_version\": 9", 1);
+        let why = Calibration::from_json(&newer).unwrap_err();
+        assert_eq!(why, "its schema_version is 9, and this version of tachometer reads 1");
+        assert!(Calibration::from_json("{").is_err());
+    }
+}

@@ -172,3 +172,210 @@ fn name(value: &impl serde::Serialize) -> String {
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::samples::{report, scale, set};
+
+    type Edit = fn(&mut Value);
+
+    #[test]
+    fn reasons() {
+        let same = report(|_| ());
+        let table: &[(Edit, &[&str], &[&str])] = &[
+            (|_| (), &[], &[]),
+            (
+                |r| r["workload"]["api"] = "completions".into(),
+                &["another api: completions, the baseline has chat"],
+                &[],
+            ),
+            (|r| r["workload"]["stream"] = false.into(), &["another stream mode: false, the baseline has true"], &[]),
+            (
+                |r| {
+                    r["workload"]["api"] = "completions".into();
+                    r["workload"]["digest"] = "sha256:e".into();
+                },
+                &["another api: completions, the baseline has chat"],
+                &[],
+            ),
+            (
+                |r| {
+                    r["workload"]["stream"] = false.into();
+                    r["workload"]["digest"] = "sha256:e".into();
+                },
+                &["another stream mode: false, the baseline has true"],
+                &[],
+            ),
+            (
+                |r| {
+                    r["workload"]["digest"] = "sha256:e".into();
+                    set(r, "digest", json!("sha256:f"));
+                },
+                &["another workload: sha256:e, the baseline has sha256:d"],
+                &[],
+            ),
+            (|r| r["server"]["model"] = "n".into(), &["another model: n, the baseline has m"], &[]),
+            (
+                |r| r["load"]["concurrency"] = 2.into(),
+                &["another load: closed loop with 2 clients, the baseline has closed loop with 1 clients"],
+                &[],
+            ),
+            (|r| r["passes"][1]["digest"] = "sha256:x".into(), &["other prompts in the pass with seed 1"], &[]),
+            (|r| r["passes"][1]["digest"] = "".into(), &[], &[]),
+            (
+                |r| {
+                    r["passes"][1]["digest"] = "sha256:x".into();
+                    r["passes"][1]["seed"] = 9.into();
+                },
+                &[],
+                &[],
+            ),
+            (
+                |r| set(r, "token_source", json!("client")),
+                &[],
+                &["another token source: client, the baseline has usage"],
+            ),
+            (
+                |r| r["passes"][2]["token_source"] = "client".into(),
+                &[],
+                &["another token source: mixed, the baseline has usage"],
+            ),
+            (|r| set(r, "token_source", json!(null)), &[], &["another token source: none, the baseline has usage"]),
+            // 1 % may fail, on average over the passes.
+            (
+                |r| {
+                    set(r, "failed", json!(1));
+                    set(r, "completed", json!(99));
+                },
+                &[],
+                &[],
+            ),
+            (
+                |r| {
+                    set(r, "failed", json!(2));
+                    set(r, "completed", json!(98));
+                },
+                &[],
+                &["2.0 % of the requests of this run failed; up to 1 % may"],
+            ),
+        ];
+        for (edit, another_question, no_answer) in table {
+            let found = why_not(&report(*edit), &same);
+            assert_eq!(found.another_question, *another_question);
+            assert_eq!(found.no_answer, *no_answer);
+            assert_eq!(found.all().count(), another_question.len() + no_answer.len());
+        }
+        let mixed = report(|r| r["passes"][2]["token_source"] = "client".into());
+        let both = "the tokens of both runs were counted partly by the server and partly by the client";
+        assert_eq!(why_not(&mixed, &mixed).no_answer, [both]);
+        let failing = report(|r| set(r, "failed", json!(3)));
+        let why = why_not(&same, &failing).no_answer;
+        assert_eq!(why, ["2.9 % of the requests of the baseline failed; up to 1 % may"]);
+    }
+
+    #[test]
+    fn remarks() {
+        let same = report(|_| ());
+        let table: &[(Edit, &[&str])] = &[
+            (|_| (), &[]),
+            (
+                |r| r["host"]["cores"] = 3.into(),
+                &["another host: linux with 3 cores of x, the baseline ran on linux with 2 cores of x"],
+            ),
+            (
+                |r| r["server"]["embedded"] = true.into(),
+                &["another server: the embedded engine, the baseline measured a live server"],
+            ),
+            (
+                |r| r["server"]["url"] = "http://h:2".into(),
+                &["another server: http://h:2, the baseline measured http://h:1"],
+            ),
+            (|r| r["server"]["version"] = "2".into(), &["the server's version is 2, the baseline's server had 1"]),
+            (|r| r["server"]["x"] = 3.into(), &["the server's x is 3, the baseline's server had nothing"]),
+            (
+                |r| scale(r, &["output_length", "mean"], [1.03; 3]),
+                &["answers differ in length by +3.0 % at the mean: throughputs in tokens differ for that"],
+            ),
+            (
+                |r| scale(r, &["output_length", "p90"], [0.97; 3]),
+                &["answers differ in length by -3.0 % at the 90th percentile: throughputs in tokens differ for that"],
+            ),
+            (|r| scale(r, &["output_length", "mean"], [1.02, 1.02, 1.01]), &[]),
+            // What one pass has more the other has less.
+            (|r| scale(r, &["output_length", "mean"], [1.1, 0.9, 1.0]), &[]),
+            (|r| set(r, "output_length", json!(null)), &[]),
+            (
+                |r| r["passes"][0]["client"]["bound"] = true.into(),
+                &["1 passes of this run were client-bound: its numbers are partly the client's own"],
+            ),
+            (|r| r["started_at"] = "2026-01-31T23:00:00Z".into(), &[]),
+            (|r| r["started_at"] = "2026-02-01T00:00:00Z".into(), &["the baseline is 31 days old"]),
+        ];
+        for (edit, expected) in table {
+            assert_eq!(warnings(&report(*edit), &same), *expected);
+        }
+        let live = "another server: a live server, the baseline measured the embedded engine";
+        assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into())), [live]);
+        let bound = report(|r| r["passes"][0]["client"]["bound"] = true.into());
+        assert_eq!(warnings(&same, &bound).len(), 1);
+        // Of embedded engines the port is another each time.
+        let embedded = |url: &str| {
+            let url = url.to_owned();
+            report(move |r| {
+                r["server"]["embedded"] = true.into();
+                r["server"]["url"] = url.into();
+            })
+        };
+        assert_eq!(warnings(&embedded("a"), &embedded("b")), [""; 0]);
+    }
+
+    #[test]
+    fn caches() {
+        let with = |cached: Option<u64>| report(move |r| set(r, "cached_tokens", json!(cached)));
+        let reason = |new: Option<u64>, base: Option<u64>| cache_reason(&with(new), &with(base));
+        // Of 1,000 prompt tokens, not more than 50 more or fewer.
+        for (new, base) in
+            [(None, None), (Some(0), Some(0)), (Some(399), Some(350)), (Some(350), Some(399)), (Some(49), None)]
+        {
+            assert_eq!(reason(new, base), None, "{new:?} {base:?}");
+        }
+        for (new, base, expected) in [
+            (Some(460), Some(400), "46 % of the prompt tokens came from the server's cache, 40 % in the baseline"),
+            (Some(0), Some(60), "0 % of the prompt tokens came from the server's cache, 6 % in the baseline"),
+            (Some(510), None, "51 % of the prompt tokens came from the server's cache, 0 % in the baseline"),
+            (None, Some(510), "0 % of the prompt tokens came from the server's cache, 51 % in the baseline"),
+        ] {
+            assert_eq!(reason(new, base).as_deref(), Some(expected));
+        }
+        let known = |sent_before: Option<&str>, caches: Option<bool>, cached: Option<u64>| {
+            let cache = json!({"sent_before": sent_before, "caches": caches, "probe_factor": null, "repeated": 0});
+            report(move |r| {
+                r["cache"] = cache;
+                set(r, "cached_tokens", json!(cached));
+            })
+        };
+        let plain = with(None);
+        for (sent_before, caches, cached, held) in [
+            (Some("x"), Some(true), None, true),
+            (Some("x"), None, None, true),
+            (Some("x"), Some(false), None, false),
+            (None, Some(true), None, false),
+        ] {
+            let new = known(sent_before, caches, cached);
+            assert_eq!(cache_reason(&new, &plain).is_some(), held, "{sent_before:?} {caches:?}");
+            assert_eq!(cache_reason(&plain, &new).is_some(), held, "{sent_before:?} {caches:?}");
+        }
+        let new = known(Some("x"), Some(true), None);
+        let said = "the server caches prompts, does not say how many, and these prompts went to it before (x)";
+        assert_eq!(cache_reason(&new, &plain).as_deref(), Some(said));
+        let said = "the server caches prompts, does not say how many, and the baseline's prompts went to it before (x)";
+        assert_eq!(cache_reason(&plain, &new).as_deref(), Some(said));
+        // Where both say what came from there, that is what counts.
+        let reporting = known(Some("x"), Some(true), Some(500));
+        assert_eq!(cache_reason(&reporting, &with(Some(500))), None);
+        assert!(cache_reason(&known(Some("x"), Some(true), Some(0)), &plain).is_some());
+    }
+}

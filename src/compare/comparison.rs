@@ -293,3 +293,175 @@ fn settle_failures(comparisons: &mut [&mut Comparison]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        report::samples::{report, scale, set},
+        stats::{Latency, Point},
+    };
+
+    const OUTPUT: &str = "output_tokens_per_s";
+
+    fn terms() -> Terms {
+        Terms {
+            noise_threshold: 0.01,
+            significance_level: 0.05,
+            confidence_level: 0.95,
+            gate: vec![Metric::OutputTokensPerS, Metric::Latency(Latency::Ttft, Point::P50)],
+        }
+    }
+
+    fn baseline(edit: impl FnOnce(&mut Value)) -> Baseline {
+        Baseline { name: "b".to_owned(), report: report(edit), note: Some("a note".to_owned()) }
+    }
+
+    fn compared(edit: impl FnOnce(&mut Value)) -> Comparison {
+        Comparison::of(&report(edit), &baseline(|_| ()), None, &terms())
+    }
+
+    fn floor(of: f64, edit: impl FnOnce(&mut Value)) -> Comparison {
+        let mut calibration = Calibration::of(&report(|_| ()), report(|_| ()), 0.95);
+        calibration.noise_floors.insert(OUTPUT.to_owned(), of);
+        Comparison::of(&report(edit), &baseline(|_| ()), Some(&calibration), &terms())
+    }
+
+    #[test]
+    fn what_a_comparison_says() {
+        let comparison = compared(|r| scale(r, &[OUTPUT], [0.9, 0.91, 0.89]));
+        assert_eq!((comparison.pairs, comparison.compared_together, comparison.comparable), (3, 2, true));
+        assert_eq!((&*comparison.baseline, &*comparison.baseline_started_at), ("b", "2026-01-01T00:00:00Z"));
+        assert_eq!((comparison.warnings, comparison.provisional), (vec!["a note".to_owned()], true));
+        let change = &comparison.metrics[OUTPUT];
+        assert!((change.change + 0.1).abs() < 1e-3, "{change:?}");
+        assert!(change.lower < Some(-0.1) && change.upper > Some(-0.1) && change.upper < Some(-0.05), "{change:?}");
+        assert_eq!((change.verdict, change.gated, change.threshold), (Verdict::Regressed, true, 0.01));
+        // Holm: the smaller of two p-values is doubled.
+        assert_eq!(change.p_value_corrected, change.p_value.map(|p| 2.0 * p));
+        assert!(!comparison.metrics["rpm"].gated && comparison.metrics.len() == Metric::all().count());
+    }
+
+    #[test]
+    fn a_floor_keeps_a_change_from_being_said_and_proves_none() {
+        let verdict = |of: f64, factors: [f64; 3]| floor(of, |r| scale(r, &[OUTPUT], factors)).metrics[OUTPUT].clone();
+        let inside = verdict(0.15, [0.9, 0.9, 0.9]);
+        assert_eq!((inside.verdict, inside.threshold, inside.noise_floor), (Verdict::Inconclusive, 0.15, Some(0.15)));
+        assert_eq!(inside.passes_needed, None);
+        assert_eq!(verdict(0.15, [0.8, 0.8, 0.8]).verdict, Verdict::Regressed);
+        assert_eq!(verdict(0.15, [1.2, 1.2, 1.2]).verdict, Verdict::Improved);
+        assert_eq!(verdict(0.15, [1.0, 1.0, 1.0]).verdict, Verdict::NoChange);
+        // One below the threshold changes nothing.
+        assert_eq!(verdict(0.001, [0.99, 0.99, 0.99]).threshold, 0.01);
+        assert!(!floor(0.15, |_| ()).provisional);
+        let elsewhere = floor(0.15, |r| r["host"]["cores"] = 9.into());
+        assert!(elsewhere.provisional);
+        let why = "the noise floor that --calibrate found does not hold here: it was found on another host, linux with 2 cores of x";
+        assert!(elsewhere.warnings.contains(&why.to_owned()), "{:?}", elsewhere.warnings);
+    }
+
+    #[test]
+    fn what_could_not_be_compared_is_named() {
+        for (edit, unmeasured) in [
+            ((|r| set(r, "ttft_s", json!(null))) as fn(&mut Value), &["ttft_p50"][..]),
+            (|r| scale(r, &["ttft_s", "p50"], [0.0; 3]), &["ttft_p50"]),
+            (|r| set(r, "token_source", json!("client")), &[OUTPUT, "ttft_p50"]),
+            (|r| r["server"]["model"] = "n".into(), &[]),
+            (|_| (), &[]),
+        ] {
+            assert_eq!(compared(edit).unmeasured, unmeasured);
+        }
+        let other = compared(|r| r["server"]["model"] = "n".into());
+        assert_eq!((other.comparable, other.another_question, other.failures), (false, true, None));
+        let unanswered = compared(|r| set(r, "token_source", json!("client")));
+        assert_eq!((unanswered.comparable, unanswered.another_question, unanswered.metrics.len()), (false, false, 0));
+        assert!(unanswered.failures.is_some());
+    }
+
+    #[test]
+    fn passes_without_a_partner() {
+        let fewer = compared(|r| r["passes"][2]["seed"] = 7.into());
+        assert_eq!(fewer.pairs, 2);
+        assert_eq!(fewer.warnings[1], "1 passes have no partner of the same seed, and count for nothing");
+        let one = compared(|r| {
+            r["passes"].as_array_mut().unwrap().truncate(1);
+            scale(r, &[OUTPUT], [0.5; 3]);
+        });
+        let change = &one.metrics[OUTPUT];
+        assert_eq!(
+            (change.change, change.lower, change.p_value, change.verdict),
+            (-0.5, None, None, Verdict::Inconclusive)
+        );
+        let none = compared(|r| r["passes"].as_array_mut().unwrap().clear());
+        assert_eq!((none.pairs, none.metrics.len()), (0, 0));
+        assert_eq!(compared(|_| ()).warnings.len(), 1);
+    }
+
+    #[test]
+    fn failures_are_compared_by_request() {
+        let failing = |failed: u64, base: u64| {
+            let edit = |n: u64| {
+                move |r: &mut Value| {
+                    set(r, "failed", json!(n));
+                    set(r, "completed", json!(400 - n));
+                }
+            };
+            let baseline = baseline(edit(base));
+            Comparison::of(&report(edit(failed)), &baseline, None, &terms())
+        };
+        let failures = failing(20, 0).failures.unwrap();
+        assert_eq!((failures.failed, failures.requests), (60, 1200));
+        assert_eq!((failures.baseline_failed, failures.baseline_requests), (0, 1200));
+        assert!(failures.regressed && failures.p_value < 1e-17, "{failures:?}");
+        assert_eq!(failing(20, 0).regressions().collect::<Vec<_>>(), ["failed"]);
+        for (new, base) in [(1, 0), (0, 0), (0, 20), (20, 20)] {
+            let comparison = failing(new, base);
+            assert!(!comparison.failures.as_ref().unwrap().regressed, "{new} {base}");
+            assert_eq!(comparison.regressions().count(), 0, "{new} {base}");
+        }
+        // Corrected for one another.
+        let mut all: Vec<Comparison> = (0..4).map(|_| failing(2, 0)).collect();
+        assert!(all[0].failures.as_ref().unwrap().regressed);
+        settle(&mut all.iter_mut().collect::<Vec<_>>());
+        let failures = all[0].failures.as_ref().unwrap();
+        assert!(
+            (failures.p_value_corrected / failures.p_value - 4.0).abs() < 1e-9 && !failures.regressed,
+            "{failures:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_held_back_gets_no_verdict() {
+        let cached = compared(|r| {
+            set(r, "cached_tokens", json!(900));
+            scale(r, &[OUTPUT], [4.0; 3]);
+        });
+        assert!(cached.held_back.is_some() && cached.comparable);
+        assert!(cached.metrics.values().all(|change| change.verdict == Verdict::Inconclusive));
+        assert_eq!(cached.gated(Verdict::Inconclusive).collect::<Vec<_>>(), [OUTPUT, "ttft_p50"]);
+        // The cache of a run that is another question is nobody's business.
+        let other = compared(|r| {
+            set(r, "cached_tokens", json!(900));
+            r["server"]["model"] = "n".into();
+        });
+        assert_eq!(other.held_back, None);
+    }
+
+    #[test]
+    fn all_gated_metrics_of_a_run_are_corrected_together() {
+        let slower = || compared(|r| scale(r, &[OUTPUT], [0.97, 0.963, 0.953]));
+        let mut alone = slower();
+        alone.metrics.retain(|name, _| name == OUTPUT);
+        settle(&mut [&mut alone]);
+        assert_eq!((alone.metrics[OUTPUT].verdict, alone.compared_together), (Verdict::Regressed, 1));
+        let (mut one, mut other) = (slower(), slower());
+        settle(&mut [&mut one, &mut other]);
+        assert_eq!((one.metrics[OUTPUT].verdict, one.compared_together), (Verdict::Inconclusive, 4));
+        assert_eq!(one.regressions().count(), 0);
+        // What is not gated is corrected among itself.
+        let rpm = &one.metrics["rpm"];
+        assert!(rpm.p_value_corrected.is_some() && !rpm.gated);
+    }
+}

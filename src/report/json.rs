@@ -243,3 +243,101 @@ mod version_1 {
         Ok(report)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use serde_json::{Value, json};
+
+    use super::Report;
+
+    /// A report of three passes on a live server: all metrics 1, but for what `edit` makes of it.
+    pub fn report(edit: impl FnOnce(&mut Value)) -> Report {
+        let latency =
+            json!({"mean": 1.0, "min": 1.0, "max": 1.0, "p50": 1.0, "p90": 1.0, "p95": 1.0, "p99": 1.0, "count": 100});
+        let pass = |seed: u64| {
+            json!({
+                "seed": seed, "digest": format!("sha256:{seed}"), "started_at": "2026-01-01T00:00:00Z", "duration_s": 1.0,
+                "completed": 100, "failed": 0, "failures": {}, "failure_examples": {}, "prompt_tokens": 1000,
+                "output_tokens": 1000, "requested_tokens": 1000, "output_length": latency, "token_source": "usage",
+                "cached_tokens": null, "rps": 1.0, "rpm": 1.0, "output_tokens_per_s": 1.0, "total_tokens_per_s": 1.0,
+                "ttft_s": latency, "ttfo_s": latency, "tpot_s": latency, "itl_s": latency, "e2e_s": latency,
+                "send_lag_s": null, "token_events": 1000, "coalesced_share": 0.0,
+                "connections": {"opened": 1, "reopened": 0, "resent": 0, "connect_mean_s": 0.001},
+                "client": {"cpu_s": null, "threads": 1, "bound": false}
+            })
+        };
+        let mut value = json!({
+            "schema_version": 2, "id": "a/c1", "tachometer_version": "0.1.0", "package": "p",
+            "workload": {"name": "a", "digest": "sha256:d", "dataset": "d.json", "sampler": "filter-then-sample", "seed": 0,
+                "num_prompts": 100, "api": "chat", "stream": true, "ignore_eos": true, "temperature": 1.0, "top_p": 1.0,
+                "max_tokens": null, "warmup": 0},
+            "load": {"kind": "closed", "concurrency": 1},
+            "server": {"url": "http://h:1", "model": "m", "embedded": false, "version": "1"},
+            "commit": {"sha": "0123456789abcdef", "dirty": false, "branch": "main"},
+            "host": {"os": "linux", "arch": "x86_64", "cpu": "x", "cores": 2},
+            "started_at": "2026-01-01T00:00:00Z", "passes": [pass(0), pass(1), pass(2)], "estimates": {}, "comparison": null
+        });
+        edit(&mut value);
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// Multiplies a number of each pass by these factors.
+    pub fn scale(report: &mut Value, path: &[&str], factors: [f64; 3]) {
+        for (pass, factor) in report["passes"].as_array_mut().unwrap().iter_mut().zip(factors) {
+            let number = path.iter().fold(pass, |value, key| &mut value[*key]);
+            *number = (number.as_f64().unwrap() * factor).into();
+        }
+    }
+
+    /// Sets a value of each pass.
+    pub fn set(report: &mut Value, key: &str, to: Value) {
+        report["passes"].as_array_mut().unwrap().iter_mut().for_each(|pass| pass[key] = to.clone());
+    }
+
+    #[test]
+    fn a_report_of_the_first_version_still_reads() {
+        let mut value = serde_json::to_value(report(|r| {
+            r["load"] = json!({"kind": "open", "request_rate": 20.0, "arrival": "poisson", "burstiness": 1.0, "max_in_flight": null});
+        }))
+        .unwrap();
+        value["schema_version"] = 1.into();
+        value["estimates"] = json!({"ttft_p50": {"point": 1.0, "lower": null, "upper": null, "confidence_level": 0.9, "unit": "s", "better": "lower"}});
+        for pass in value["passes"].as_array_mut().unwrap() {
+            let five = json!({"mean": 5.0, "min": 5.0, "max": 5.0, "p50": 5.0, "p90": 5.0, "p95": 5.0, "p99": 5.0, "count": 100});
+            (pass["ttft_intended_s"], pass["e2e_intended_s"]) = (five.clone(), five);
+        }
+        let read = Report::from_json(&value.to_string()).unwrap();
+        let pass = &read.passes[0];
+        assert_eq!((pass.ttft_s.unwrap().p50, pass.e2e_s.unwrap().p50, pass.ttfo_s), (5.0, 5.0, None));
+        let sent = [pass.ttft_sent_s, pass.ttfo_sent_s, pass.e2e_sent_s].map(|latency| latency.unwrap().p50);
+        assert_eq!((sent, pass.itl_s.unwrap().p50, read.schema_version), ([1.0; 3], 1.0, 2));
+        let estimate = &read.estimates["ttft_p50"];
+        assert_eq!((estimate.point.round(), estimate.confidence_level), (5.0, 0.9));
+        // Merged events were gaps of 0.
+        value["load"] = json!({"kind": "closed", "concurrency": 1});
+        value["estimates"]["itl_p50"] = value["estimates"]["ttft_p50"].clone();
+        value["passes"][1]["coalesced_share"] = json!(0.1);
+        let read = Report::from_json(&value.to_string()).unwrap();
+        assert_eq!(read.passes.iter().map(|pass| pass.itl_s.is_some()).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(read.estimates.keys().collect::<Vec<_>>(), ["ttft_p50"]);
+        assert_eq!(read.passes[0].ttft_s.unwrap().p50, 1.0);
+    }
+
+    #[test]
+    fn runs_are_of_a_package_and_a_server() {
+        let live = report(|_| ());
+        let embedded = report(|r| r["server"]["embedded"] = true.into());
+        let of_nobody = report(|r| r["package"] = Value::Null);
+        for (report, package, server, expected) in [
+            (&live, Some("p"), "http://h:1", true),
+            (&live, None, "http://h:1", true),
+            (&live, Some("q"), "http://h:1", false),
+            (&live, Some("p"), "http://h:2", false),
+            (&of_nobody, Some("q"), "http://h:1", true),
+            (&embedded, Some("p"), super::EMBEDDED, true),
+            (&embedded, Some("p"), "http://h:1", false),
+        ] {
+            assert_eq!(report.is_of(package, server), expected, "{package:?} {server}");
+        }
+    }
+}

@@ -20,3 +20,6 @@ pub use history::{Judge, print_history};
 pub use json::{Cache, EMBEDDED, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport};
 pub use requests::append_requests;
 pub use verdicts::{print_calibration, print_verdicts};
+
+#[cfg(test)]
+pub(crate) use json::samples;
