@@ -60,7 +60,66 @@ fn read(reader: &mut ResponseReader, bytes: &[u8], piece: usize, record: &mut Re
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    /// The captured and handmade responses of fixtures/streams, read without a socket: outcome, text and token events are those that
+    /// `expect.py` worked out. tests/mock_server.rs plays them over one, and compares the rest.
+    #[test]
+    fn captured_responses_are_read_as_expected() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams"));
+        let mut read = 0;
+        let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        for path in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())) {
+            let capture: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let Some(bytes) = on_the_wire(&capture) else { continue };
+            let (streaming, expect) = (capture["request"]["json"]["stream"] == true, &capture["expect"]);
+            for piece in [bytes.len(), 61] {
+                let (outcome, text, token_events) = read_response(&bytes, streaming, piece);
+                assert_eq!(expect["outcome"], outcome, "{}", path.display());
+                if let Some(expected) = expect["text"].as_str() {
+                    assert_eq!(
+                        (text.as_str(), &token_events.into()),
+                        (expected, &expect["token_events"]),
+                        "{}",
+                        path.display()
+                    );
+                }
+            }
+            read += 1;
+        }
+        assert!(read > 500, "{read}");
+    }
+
+    /// A captured response's bytes; `None` where pieces are Base64, the end was no end of the connection, or models were asked
+    /// for.
+    fn on_the_wire(capture: &Value) -> Option<Vec<u8>> {
+        let response = &capture["response"];
+        if !["complete", "eof"].contains(&response["end"].as_str()?) || capture["expect"]["outcome"].is_null() {
+            return None;
+        }
+        let pieces: Option<Vec<&str>> =
+            response["body"].as_array()?.iter().map(|piece| piece["text"].as_str()).collect();
+        let (pieces, chunked) = (pieces?, response["framing"] == "chunked");
+        let mut text = format!("HTTP/1.1 {} X\r\n", response["status"]);
+        for header in response["headers"].as_array()? {
+            let (name, value) = (header[0].as_str()?, header[1].as_str()?);
+            if !["transfer-encoding", "content-length"].contains(&name.to_ascii_lowercase().as_str()) {
+                text += &format!("{name}: {value}\r\n");
+            }
+        }
+        if !chunked {
+            let body = pieces.concat();
+            return Some(format!("{text}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
+        }
+        text += "Transfer-Encoding: chunked\r\n\r\n";
+        text.extend(pieces.iter().map(|piece| format!("{:X}\r\n{piece}\r\n", piece.len())));
+        if response["end"] == "complete" {
+            text += "0\r\n\r\n";
+        }
+        Some(text.into_bytes())
+    }
 
     #[test]
     fn what_fuzzing_has_found_stays_mended() {
