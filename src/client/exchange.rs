@@ -117,20 +117,17 @@ impl Client {
     /// server closes it.
     async fn can_use_connection(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        if connection.requests() != 1 || !connection.is_reusable() {
-            let usable = connection.is_reusable();
-            self.learn();
-            return usable;
+        let mut usable = connection.is_reusable();
+        if usable && connection.requests() == 1 {
+            let (habits, idle) = (&self.target.habits, connection.idle());
+            if habits.closes_after_each_answer() && idle < SETTLE {
+                return false;
+            }
+            if !habits.knows_connections() && idle < SETTLE {
+                tokio::time::sleep(SETTLE - idle).await;
+                usable = connection.is_reusable();
+            }
         }
-        let habits = &self.target.habits;
-        let idle = connection.idle();
-        if habits.closes_after_each_answer() && idle < SETTLE {
-            return false;
-        }
-        if !habits.knows_connections() && idle < SETTLE {
-            tokio::time::sleep(SETTLE - idle).await;
-        }
-        let usable = connection.is_reusable();
         self.learn();
         usable
     }

@@ -10,9 +10,14 @@ use super::{
 /// What a client makes of these bytes, which come in pieces of that size before the server closes the connection: class or
 /// `completed`, text and number of token events.
 pub fn read_response(bytes: &[u8], streaming: bool, piece: usize) -> (String, String, u32) {
-    let mut reader = ResponseReader::new(streaming);
+    read_with(&mut ResponseReader::new(streaming), bytes, piece)
+}
+
+/// The same with a reader that may have read others before.
+fn read_with(reader: &mut ResponseReader, bytes: &[u8], piece: usize) -> (String, String, u32) {
+    reader.reset();
     let mut record = Record::new(0, 1, 1);
-    let end = read(&mut reader, bytes, piece.max(1), &mut record);
+    let end = read(reader, bytes, piece.max(1), &mut record);
     reader.conclude(end, now_ns(), &mut record);
     let outcome = match record.outcome {
         Ok(()) => "completed".to_owned(),
@@ -70,13 +75,16 @@ mod tests {
     fn captured_responses_are_read_as_expected() {
         let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams"));
         let mut read = 0;
+        // What one has read before is of no account for the next.
+        let (mut streamed, mut whole) = (ResponseReader::new(true), ResponseReader::new(false));
         let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
         for path in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())) {
             let capture: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             let Some(bytes) = on_the_wire(&capture) else { continue };
             let (streaming, expect) = (capture["request"]["json"]["stream"] == true, &capture["expect"]);
             for piece in [bytes.len(), 61] {
-                let (outcome, text, token_events) = read_response(&bytes, streaming, piece);
+                let reader = if streaming { &mut streamed } else { &mut whole };
+                let (outcome, text, token_events) = read_with(reader, &bytes, piece);
                 assert_eq!(expect["outcome"], outcome, "{}", path.display());
                 if let Some(expected) = expect["text"].as_str() {
                     assert_eq!(

@@ -393,3 +393,240 @@ fn refusal_hint(message: &str) -> &'static str {
         ""
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Usage, http1::parse_head};
+
+    fn event(choice: &str) -> String {
+        format!("data: {{\"choices\":[{choice}]}}\n\n")
+    }
+
+    fn delta(delta: &str) -> String {
+        event(&format!("{{\"delta\":{{{delta}}}}}"))
+    }
+
+    const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+
+    fn head(content_type: &str) -> Head {
+        let text = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n");
+        parse_head(text.as_bytes()).unwrap().unwrap().0
+    }
+
+    /// Reads pieces that arrive at 10, 20, … ns, and an end at 1000.
+    fn read(streaming: bool, content_type: &str, pieces: &[&str], end: End) -> (Record, ResponseReader) {
+        let mut reader = ResponseReader::new(streaming);
+        let mut record = Record::new(0, 1, 1);
+        record.sent_ns = Some(1);
+        reader.take_head(head(content_type)).unwrap();
+        for (i, piece) in pieces.iter().enumerate() {
+            reader.begin_read();
+            reader.take_payload(piece.as_bytes(), 10 * (i as u64 + 1), &mut record);
+        }
+        reader.conclude(end, 1000, &mut record);
+        (record, reader)
+    }
+
+    fn stream(pieces: &[&str]) -> Record {
+        read(true, "text/event-stream", pieces, End::Complete).0
+    }
+
+    #[test]
+    fn each_event_has_the_time_of_its_read() {
+        let (role, think) = (delta("\"role\":\"assistant\",\"content\":\"\""), delta("\"reasoning\":\"hm\""));
+        let (a, b) = (delta("\"content\":\" a\""), delta("\"content\":\" b\""));
+        let two = format!("{a}{b}");
+        let record = stream(&[&role, &think, &a, ": ping\n\n", &two, &b, STOP, USAGE, ": ping\n\n", "data: null\n\n"]);
+        assert_eq!(record.outcome, Ok(()));
+        assert_eq!((record.first_token_ns, record.first_answer_ns), (Some(20), Some(30)));
+        assert_eq!((record.last_token_ns, record.end_ns), (Some(60), 80));
+        let gaps: Vec<Gap> = [10, 20, 0, 10].map(Gap::from_ns).to_vec();
+        assert_eq!((record.gaps, record.token_events, record.coalesced_events), (gaps, 5, 1));
+        let usage = Usage { prompt_tokens: Some(3), completion_tokens: Some(2), cached_tokens: None };
+        assert_eq!((record.usage, record.finish_reason.as_deref(), record.text), (Some(usage), Some("stop"), None));
+        // A call's arguments are an answer too.
+        let call = delta("\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]");
+        let record = stream(&[&think, &call, STOP]);
+        assert_eq!((record.first_token_ns, record.first_answer_ns, record.end_ns), (Some(10), Some(20), 30));
+        // Without usage the text is kept, to be counted.
+        assert_eq!(record.text.as_deref(), Some("hm{}"));
+        // [DONE] is an event.
+        assert_eq!(stream(&[&a, STOP, "data: [DONE]\n\n"]).end_ns, 30);
+        // A whole body ends with its last read.
+        let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
+        let (record, _) = read(false, "application/json", &[&body[..20], &body[20..]], End::Complete);
+        assert_eq!((record.outcome, record.end_ns, record.first_token_ns, record.token_events), (Ok(()), 20, None, 0));
+        assert_eq!(record.text.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn a_failed_request_ends_when_that_is_known_and_keeps_no_counts() {
+        let a = delta("\"content\":\" a\"");
+        let (record, _) = read(true, "text/event-stream", &[&a, USAGE], End::Closed);
+        assert_eq!(record.outcome.unwrap_err().class, FailureClass::Truncated);
+        assert_eq!((record.end_ns, record.text), (1000, None));
+        let broken = || End::Broken(io::Error::other("x"));
+        for (end, class) in [
+            (End::Closed, FailureClass::Truncated),
+            (End::Complete, FailureClass::Truncated),
+            (broken(), FailureClass::Reset),
+            (End::TimedOut(Limit::Stall, Duration::from_secs(3)), FailureClass::Timeout),
+            (End::Malformed(Failure::new(FailureClass::Malformed, "")), FailureClass::Malformed),
+            (End::Refused(Failure::new(FailureClass::Reset, "")), FailureClass::Reset),
+        ] {
+            let (record, _) = read(true, "text/event-stream", &[&a], end);
+            assert_eq!(record.outcome.unwrap_err().class, class);
+        }
+        // What comes after a finish reason changes nothing.
+        for end in [End::Closed, broken(), End::TimedOut(Limit::Stall, Duration::from_secs(3))] {
+            assert_eq!(read(true, "text/event-stream", &[&a, STOP], end).0.outcome, Ok(()));
+        }
+    }
+
+    #[test]
+    fn time_limits_are_worded_by_what_had_come() {
+        let said = |limit, pieces: &[&str], has_head: bool| {
+            let mut reader = ResponseReader::new(true);
+            let mut record = Record::new(0, 1, 1);
+            if has_head {
+                reader.take_head(head("text/event-stream")).unwrap();
+            }
+            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record));
+            reader.conclude(End::TimedOut(limit, Duration::from_millis(1500)), 1000, &mut record);
+            record.outcome.unwrap_err().message
+        };
+        let a = delta("\"content\":\" a\"");
+        assert_eq!(said(Limit::FirstToken, &[], false), "no answer within 1.5 s (--first-token-timeout)");
+        assert_eq!(said(Limit::FirstToken, &[], true), "no token within 1.5 s (--first-token-timeout)");
+        let stalled = "nothing more came for 1.5 s (--stall-timeout), after 2 token events";
+        assert_eq!(said(Limit::Stall, &[&a, &a], true), stalled);
+        assert_eq!(said(Limit::Total, &[], true), "no whole answer within 1.5 s (--timeout)");
+        assert_eq!(said(Limit::Total, &[&a], true), "not ended within 1.5 s (--timeout); 1 token events had come");
+    }
+
+    #[test]
+    fn what_is_still_missing() {
+        let missing = |streaming, pieces: &[&str], asks_usage| {
+            let mut reader = ResponseReader::new(streaming);
+            let mut record = Record::new(0, 1, 1);
+            reader.take_head(head(if streaming { "text/event-stream" } else { "application/json" })).unwrap();
+            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record));
+            assert_eq!(reader.has_usage(), pieces.contains(&USAGE));
+            assert_eq!((reader.is_streaming(), reader.reads_events(), reader.has_head()), (streaming, streaming, true));
+            reader.missing(asks_usage)
+        };
+        let a = delta("\"content\":\" a\"");
+        let done = "data: [DONE]\n\n";
+        for (pieces, with, without) in [
+            (&[][..], Missing::Answer, Missing::Answer),
+            (&[&*a], Missing::Answer, Missing::Answer),
+            (&[&*a, USAGE], Missing::Answer, Missing::Answer),
+            (&[&*a, STOP], Missing::Usage, Missing::End),
+            (&[&*a, STOP, USAGE], Missing::End, Missing::End),
+            (&[&*a, done], Missing::End, Missing::End),
+        ] {
+            assert_eq!((missing(true, pieces, true), missing(true, pieces, false)), (with, without), "{pieces:?}");
+        }
+        assert_eq!(missing(false, &["{}"], true), Missing::Answer);
+    }
+
+    #[test]
+    fn bounds() {
+        let read = |streaming, content_type: &str, piece: &str, times: usize| {
+            let mut reader = ResponseReader::new(streaming);
+            let mut record = Record::new(0, 1, 1);
+            reader.take_head(head(content_type)).unwrap();
+            (0..times).for_each(|_| reader.take_payload(piece.as_bytes(), 1, &mut record));
+            (reader.take_failure().map(|failure| failure.message), reader.body.len())
+        };
+        let ping = format!(": {}\n\n", ".".repeat((1 << 20) - 4));
+        assert_eq!(read(true, "text/event-stream", &ping, 64).0, None);
+        assert_eq!(read(true, "text/event-stream", &ping, 65).0.as_deref(), Some("the response is larger than 64 MiB"));
+        let line = format!("data: {}\n", ".".repeat((1 << 20) - 1));
+        assert_eq!(read(true, "text/event-stream", &line, 16).0, None);
+        assert_eq!(read(true, "text/event-stream", &line, 17).0.as_deref(), Some("an event is larger than 16 MiB"));
+        assert_eq!(read(false, "application/json", &ping, 64), (None, 64 << 20));
+        assert_eq!(read(false, "application/json", &ping, 65).0.as_deref(), Some("the response is larger than 64 MiB"));
+        // Of an error no more is looked at than its beginning.
+        let mut reader = ResponseReader::new(true);
+        let mut record = Record::new(0, 1, 1);
+        let (refused, _) = parse_head(b"HTTP/1.1 500 No\r\n\r\n").unwrap().unwrap();
+        reader.take_head(refused).unwrap();
+        reader.take_payload(&[b'a'; 40 << 10], 1, &mut record);
+        assert_eq!((reader.take_failure(), reader.body.len()), (None, 40 << 10));
+        reader.take_payload(&[b'a'; 24 << 10], 1, &mut record);
+        assert_eq!((reader.take_failure(), reader.body.len()), (None, 64 << 10));
+        reader.take_payload(b"a", 1, &mut record);
+        assert_eq!(reader.take_failure().unwrap().message, "the error is larger than 64 KiB");
+        assert_eq!(reader.body.len(), 64 << 10);
+    }
+
+    #[test]
+    fn a_refused_field_names_its_setting() {
+        for (message, expected) in [
+            ("unknown field ignore_eos", " (the field `ignore_eos` is dropped by --ignore-eos false)"),
+            ("bad request {\"ignore_eos\":true}", ""),
+            ("stream_options is not supported", " (the field `stream_options` is dropped by --include-usage false)"),
+            ("use max_completion_tokens", " (the field's name is set by --max-tokens-field max_completion_tokens)"),
+            ("too long", ""),
+        ] {
+            assert_eq!(refusal_hint(message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn statuses_and_types() {
+        let of = |status: u16, content_type: &str, more: &str| {
+            let text = format!("HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\n{more}\r\n");
+            parse_head(text.as_bytes()).unwrap().unwrap().0
+        };
+        let outcome = |streaming, head: Head, body: &str| {
+            let mut reader = ResponseReader::new(streaming);
+            let mut record = Record::new(0, 1, 1);
+            match reader.take_head(head) {
+                Ok(()) => {
+                    reader.take_payload(body.as_bytes(), 1, &mut record);
+                    reader.conclude(End::Complete, 2, &mut record);
+                    record.outcome.map_err(|failure| (failure.class.to_string(), failure.message))
+                }
+                Err(failure) => Err((failure.class.to_string(), failure.message)),
+            }
+        };
+        let failed = |class: &str, message: &str| Err((class.to_owned(), message.to_owned()));
+        let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
+        let json = "application/json";
+        assert_eq!(outcome(false, of(200, json, ""), body), Ok(()));
+        assert_eq!(outcome(false, of(299, json, ""), body), Ok(()));
+        assert_eq!(outcome(false, of(300, json, ""), "no"), failed("http_300", "no"));
+        assert_eq!(outcome(false, of(404, json, ""), "no"), failed("http_404", "no"));
+        let retry = failed("http_429", "no; the server asks to wait (Retry-After: 7)");
+        assert_eq!(outcome(true, of(429, json, "retry-after: 7\r\n"), "no"), retry);
+        let redirect = failed("http_307", "redirect to /x, which is not followed");
+        assert_eq!(outcome(true, of(307, json, "location: /x\r\n"), "no"), redirect);
+        let one_body = failed("malformed", "a stream was asked for, and one JSON body came");
+        assert_eq!(outcome(true, of(200, json, ""), body), one_body);
+        let streamed = failed("malformed", "the server streams, though no stream was asked for");
+        assert_eq!(outcome(false, of(200, "text/event-stream", ""), STOP), streamed);
+        let foreign = failed("malformed", "nothing in the response is a completion's");
+        assert_eq!(outcome(false, of(200, json, ""), "{}"), foreign);
+        assert_eq!(outcome(true, of(200, "text/html", ""), ""), foreign);
+        assert_eq!(outcome(true, of(200, "text/event-stream", ""), "data: {\"x\":1}\n\n"), foreign);
+        let nothing = failed("truncated", "the stream ended with neither a finish reason nor [DONE]");
+        assert_eq!(outcome(true, of(200, "text/event-stream", ""), ""), nothing);
+        let empty = failed("empty", "the response ended without any token");
+        assert_eq!(outcome(true, of(200, "text/event-stream", ""), STOP), empty);
+        // By the server's count alone: a token may have no text.
+        assert_eq!(outcome(true, of(200, "text/event-stream", ""), &format!("{STOP}{USAGE}")), Ok(()));
+        let gzip = outcome(true, of(200, json, "content-encoding: gzip\r\n"), "");
+        assert!(gzip.is_err_and(|(class, message)| class == "malformed" && message.contains("gzip-encoded")));
+        // An error may be encoded as it likes.
+        assert!(
+            outcome(true, of(500, json, "content-encoding: gzip\r\n"), "x")
+                .is_err_and(|(class, _)| class == "http_500")
+        );
+        let said = failed("stream_error", "no ignore_eos (the field `ignore_eos` is dropped by --ignore-eos false)");
+        assert_eq!(outcome(false, of(200, json, ""), "{\"error\":\"no ignore_eos\"}"), said);
+    }
+}
