@@ -44,11 +44,6 @@ impl Event {
         self.content || self.reasoning || self.tool_call
     }
 
-    /// Whether it says that the response has come to its end.
-    pub fn is_terminal(self) -> bool {
-        self.finish || self.usage || self.error || self.done
-    }
-
     /// Whether it belongs to the protocol at all; `null` and unknown objects are pings.
     pub fn is_ping(self) -> bool {
         self == Self::default()
@@ -655,6 +650,16 @@ mod tests {
                 "h",
             ),
             (r#"{"choices":[{"delta":{"tool_calls":[{"function":null}]}}]}"#, chat, ""),
+            (
+                r#"{"choices":[{"message":{"function_call":{"name":"f","arguments":"{}"}}}]}"#,
+                Event { tool_call: true, ..chat },
+                "{}",
+            ),
+            (
+                r#"{"choices":[{"message":{"tool_calls":[{"function":{"arguments":"{}"}}],"function_call":{}}}]}"#,
+                Event { tool_call: true, ..chat },
+                "{}",
+            ),
             (r#"{"choices":[{"delta":{"content":"a\ud83d"}}]}"#, Event { content: true, ..chat }, "a\u{fffd}"),
             (r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#, Event { content: true, ..chat }, "b"),
             (r#"{"choices":[],"usage":{"completion_tokens":8.0}}"#, Event { usage: true, ..chat }, ""),

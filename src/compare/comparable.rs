@@ -317,6 +317,12 @@ mod tests {
         for (edit, expected) in table {
             assert_eq!(warnings(&report(*edit), &same), *expected);
         }
+        // Lengths that were nothing before are no multiple of it.
+        let nothing = report(|r| {
+            scale(r, &["output_length", "mean"], [0.0; 3]);
+            scale(r, &["output_length", "p90"], [0.0; 3]);
+        });
+        assert_eq!(warnings(&same, &nothing), [""; 0]);
         let live = "another server: a live server, the baseline measured the embedded engine";
         assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into())), [live]);
         let bound = report(|r| r["passes"][0]["client"]["bound"] = true.into());
