@@ -649,6 +649,13 @@ mod tests {
                 Event { reasoning: true, ..chat },
                 "h",
             ),
+            (r#"{"choices":[{"delta":{"reasoning":"r"}}]}"#, Event { reasoning: true, ..chat }, "r"),
+            // What is of another type counts for nothing.
+            (
+                r#"{"choices":[{"delta":{"role":[1,[2]],"refusal":{"a":{"b":1}},"reasoning":7,"content":true}}]}"#,
+                chat,
+                "",
+            ),
             (r#"{"choices":[{"delta":{"tool_calls":[{"function":null}]}}]}"#, chat, ""),
             (
                 r#"{"choices":[{"message":{"function_call":{"name":"f","arguments":"{}"}}}]}"#,
@@ -701,6 +708,8 @@ mod tests {
             let mut answer = Answer::default();
             assert_eq!(answer.take_event(name.as_bytes(), b"{}").unwrap(), none, "{name}");
         }
+        let why = Answer::default().take_event(b"", br#"{"choices": 3}"#).unwrap_err().to_string();
+        assert!(why.contains("expected a list of choices"), "{why}");
         for bad in ["{", "hello", "[1]", r#"{"choices": 3}"#, "\"text\""] {
             assert!(Answer::default().take_event(b"", bad.as_bytes()).is_err(), "{bad}");
         }

@@ -261,6 +261,8 @@ mod tests {
             (chunked(), "5\r\nhello\r\n0\r\n", ok("hello", 13, false)),
             (chunked(), "x\r\n", Err(FailureClass::Malformed)),
             (chunked(), "\r\n", Err(FailureClass::Malformed)),
+            (chunked(), "\n", Err(FailureClass::Malformed)),
+            (chunked(), ";x\r\n", Err(FailureClass::Malformed)),
             (chunked(), "5\r\nhelloX", Err(FailureClass::Malformed)),
             (chunked(), "11111111111111111\r\n", Err(FailureClass::Malformed)),
             (Framing::Length(5), "helloX", ok("hello", 5, true)),
@@ -272,6 +274,12 @@ mod tests {
                 assert_eq!(decode(framing, bytes.as_bytes(), piece), expected, "{bytes:?} in pieces of {piece}");
             }
         }
+    }
+
+    #[test]
+    fn a_body_of_nothing_has_no_payload() {
+        let mut framing = Framing::Length(0);
+        assert_eq!(framing.decode(b"X", |_| panic!("a payload")).unwrap(), 0);
     }
 
     #[test]
@@ -290,9 +298,43 @@ mod tests {
         let (head, _) = parse("HTTP/1.1 200 OK\r\n\r\n").unwrap().unwrap();
         assert_eq!((head.keep_alive, head.framing), (false, Framing::UntilClose));
         assert!(parse("HTTP/1.1 200 OK\r\nA: b").unwrap().is_none());
+        let of = |headers: &str| {
+            parse(&format!("HTTP/1.1 200 OK\r\n{headers}content-length: 3\r\n\r\n")).unwrap().unwrap().0
+        };
+        for (headers, keep_alive) in [
+            ("", true),
+            ("connection: close\r\n", false),
+            ("Connection: upgrade, Close\r\n", false),
+            ("connection: keep-alive\r\n", true),
+            ("connection: x\r\n", true),
+        ] {
+            assert_eq!(of(headers).keep_alive, keep_alive, "{headers}");
+        }
+        let (old, _) =
+            parse("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 3\r\n\r\n").unwrap().unwrap();
+        assert!(old.keep_alive);
+        assert_eq!(of("Retry-After: 7\r\n").retry_after.as_deref(), Some("7"));
+        assert_eq!(of("retry-other: 7\r\n").retry_after, None);
+        for plain in ["", "content-encoding: identity\r\n", "content-encoding: Identity\r\n", "content-encoding:\r\n"] {
+            assert_eq!(of(plain).content_encoding, None, "{plain}");
+        }
+        assert_eq!(of("content-length: 3\r\n").framing, Framing::Length(3));
+        for status in [204, 304] {
+            let (head, _) = parse(&format!("HTTP/1.1 {status} X\r\ncontent-length: 9\r\n\r\n")).unwrap().unwrap();
+            assert_eq!((head.framing, head.keep_alive), (Framing::Length(0), true), "{status}");
+        }
+        // What counts is the head itself, and not what was passed over before it.
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1500);
+        assert!(parse(&format!("{interim}HTTP/1.1 200 OK\r\n")).unwrap().is_none());
+        let largest = format!("HTTP/1.1 200 OK\r\nA: {}", "b".repeat(MAX_HEAD - 20));
+        assert_eq!(largest.len(), MAX_HEAD);
+        assert!(parse(&largest).unwrap().is_none());
+        assert_eq!(parse(&format!("{largest}b")).unwrap_err().class, FailureClass::Malformed);
+        assert_eq!(parse(&format!("{interim}{largest}b")).unwrap_err().class, FailureClass::Malformed);
         for bad in [
             "hello there\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
             &format!("HTTP/1.1 200 OK\r\nA: {}", "b".repeat(MAX_HEAD)),
         ] {
             assert_eq!(parse(bad).unwrap_err().class, FailureClass::Malformed);

@@ -394,8 +394,23 @@ mod tests {
             (change.change, change.lower, change.p_value, change.verdict),
             (-0.5, None, None, Verdict::Inconclusive)
         );
+        let alone = |value: f64| {
+            move |r: &mut Value| {
+                r["passes"].as_array_mut().unwrap().truncate(1);
+                scale(r, &[OUTPUT], [value; 3]);
+            }
+        };
+        let of = |new: f64, base: f64| {
+            let comparison = Comparison::of(&report(alone(new)), &baseline(alone(base)), None, &terms());
+            comparison.metrics.get(OUTPUT).map(|change| change.change)
+        };
+        assert_eq!((of(1.0, 4.0), of(6.0, 4.0)), (Some(-0.75), Some(0.5)));
+        // Of nothing there is no share.
+        assert_eq!((of(1.0, 0.0), of(0.0, 0.0), of(0.0, 1.0)), (None, None, Some(-1.0)));
         let none = compared(|r| r["passes"].as_array_mut().unwrap().clear());
         assert_eq!((none.pairs, none.metrics.len()), (0, 0));
+        let other_seeds = compared(|r| (0..3).for_each(|i| r["passes"][i]["seed"] = (i + 50).into()));
+        assert_eq!((other_seeds.pairs, other_seeds.warnings.len()), (0, 1));
         assert_eq!(compared(|_| ()).warnings.len(), 1);
     }
 
@@ -460,8 +475,10 @@ mod tests {
         settle(&mut [&mut one, &mut other]);
         assert_eq!((one.metrics[OUTPUT].verdict, one.compared_together), (Verdict::Inconclusive, 4));
         assert_eq!(one.regressions().count(), 0);
-        // What is not gated is corrected among itself.
+        // What is not gated is corrected among itself, and has a verdict too.
         let rpm = &one.metrics["rpm"];
         assert!(rpm.p_value_corrected.is_some() && !rpm.gated);
+        let rpm = compared(|r| scale(r, &["rpm"], [0.9; 3])).metrics["rpm"].clone();
+        assert_eq!((rpm.verdict, rpm.gated), (Verdict::Regressed, false));
     }
 }

@@ -91,5 +91,10 @@ mod tests {
             }
         }
         assert_eq!(Distribution::of(vec![]), None);
+        assert_eq!(percentile(&[1.0, 2.0, 4.0], 0.75), 3.0);
+        let of = Distribution::of(vec![3.0, 1.0, 5.0, 7.0]).unwrap();
+        assert_eq!((of.mean, of.min, of.max, of.count), (4.0, 1.0, 7.0, 4));
+        let gaps = Distribution::of_gaps([30, 10, 20].map(|ms| Gap::from_ns(ms * 1_000_000)).to_vec()).unwrap();
+        assert_eq!((gaps.min, gaps.p50, gaps.max, gaps.count), (0.01, 0.02, 0.03, 3));
     }
 }

@@ -409,6 +409,87 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted() {
+        let mut retried = record(0, 0, 10, 50, 60, 4);
+        (retried.retries, retried.token_events, retried.coalesced_events) = (2, 4, 1);
+        let mut filtered = record(1, 10, 20, 60, 70, 6);
+        filtered.finish_reason = Some("content_filter".to_owned());
+        filtered.usage = Some(Usage { completion_tokens: Some(5), cached_tokens: Some(3), ..Usage::default() });
+        let mut plain = record(2, 20, 30, 70, 80, 6);
+        plain.finish_reason = Some("stop".to_owned());
+        plain.usage = Some(Usage { completion_tokens: Some(6), cached_tokens: Some(4), ..Usage::default() });
+        plain.output = Some((6, TokenSource::Client));
+        (plain.left_open, plain.end_wait_ns) = (true, 2_000_000_000);
+        let connections = ConnectionStats { opened: 4, reopened: 3, connect_ns: 8_000_000_000, resent: 2 };
+        let records = [retried, filtered, plain];
+        let client = ClientUse { threads: 1, ..ClientUse::default() };
+        let pass = PassMetrics::of(7, "now".to_owned(), &records, connections, client);
+        assert_eq!((pass.seed, &*pass.started_at, pass.retried), (7, "now", 1));
+        // Six events came where the server counted five.
+        assert_eq!((pass.contradicted, pass.content_filtered, pass.cached_tokens), (1, 1, Some(7)));
+        assert_eq!((pass.requested_tokens, pass.token_events, pass.coalesced_share), (16, 16, 1.0 / 16.0));
+        assert_eq!((pass.output_length.unwrap().mean * 3.0, pass.token_source), (16.0, Some(TokenSource::Mixed)));
+        let found = pass.connections;
+        assert_eq!((found.opened, found.reopened, found.resent, found.connect_mean_s), (4, 3, 2, 2.0));
+        assert_eq!((found.left_open, found.end_wait_s), (1, 2.0));
+        assert_eq!((pass.cached_share(), pass.failed_share(), pass.achieved_rate), (Some(7.0 / 30.0), 0.0, None));
+        let nothing = of(&[]);
+        assert_eq!((nothing.coalesced_share, nothing.failed_share(), nothing.cached_share()), (0.0, 0.0, None));
+        assert_eq!(nothing.connections.connect_mean_s, 0.0);
+        let mut failed = record(3, 0, 1, 1, 1000, 1);
+        failed.outcome = Err(Failure::new(FailureClass::Reset, ""));
+        assert_eq!(of(&[failed, records[0].clone()]).failed_share(), 0.5);
+    }
+
+    #[test]
+    fn sends_per_second_of_an_open_loop() {
+        let sent = |ms: u64, intended: bool| {
+            let mut record = record(0, ms, ms + 1, ms + 1, ms + 1, 1);
+            record.intended_ns = intended.then_some(0);
+            record
+        };
+        assert_eq!(achieved_rate(&[sent(0, true), sent(500, true), sent(1000, true)]), Some(2.0));
+        assert_eq!(achieved_rate(&[sent(0, true), sent(500, true), sent(9000, false)]), Some(2.0));
+        assert_eq!(achieved_rate(&[sent(0, true), sent(0, true)]), None);
+        assert_eq!(achieved_rate(&[]), None);
+    }
+
+    #[test]
+    fn lateness_beside_what_is_measured() {
+        let bound = |reads: Option<f64>, timers: Option<f64>, measured: Option<f64>| {
+            let late = |p99: f64| Late { p50: 0.0, p99 };
+            let client =
+                ClientUse { read_late_s: reads.map(late), timer_late_s: timers.map(late), ..ClientUse::default() };
+            client.is_bound(measured)
+        };
+        assert_eq!(bound(None, None, Some(1.0)), None);
+        assert_eq!(bound(Some(1.0), None, None), None);
+        // A millisecond is none, and neither is a tenth of the median.
+        assert_eq!(bound(Some(0.001), None, Some(0.001)), Some(false));
+        assert_eq!(bound(Some(0.0011), None, Some(0.001)), Some(true));
+        assert_eq!(bound(Some(0.0019), None, Some(0.02)), Some(false));
+        assert_eq!(bound(Some(0.0021), None, Some(0.02)), Some(true));
+        // The timers' own tick is no lateness; where reads are stamped, timers are not asked.
+        assert_eq!(bound(None, Some(0.0019), Some(0.001)), Some(false));
+        assert_eq!(bound(None, Some(0.0021), Some(0.001)), Some(true));
+        assert_eq!(bound(Some(0.0), Some(1.0), Some(0.001)), Some(false));
+        assert_eq!(Late::of(|q| Some(q * 2.0)), Some(Late { p50: 1.0, p99: 1.98 }));
+        assert_eq!(Late::of(|q| (q < 0.9).then_some(q)), None);
+        // Of a pass: by its gaps, else by the latency from the actual send.
+        let late = ClientUse { read_late_s: Some(Late { p50: 0.0, p99: 0.05 }), ..ClientUse::default() };
+        let of = |record: Record| {
+            PassMetrics::of(0, String::new(), &[record], ConnectionStats::default(), late).client.bound
+        };
+        let mut whole = record(0, 1000, 1100, 1100, 2000, 1);
+        assert_eq!(of(whole.clone()), Some(false), "of a second a tenth is more");
+        whole.gaps = vec![Gap::from_ns(100_000_000)];
+        assert_eq!(of(whole.clone()), Some(true), "of a gap it is less");
+        whole.gaps = vec![Gap::from_ns(0)];
+        (whole.intended_ns, whole.sent_ns) = (Some(0), Some(1_900_000_000));
+        assert_eq!(of(whole), Some(true), "a wait before the send is nothing that reads are late for");
+    }
+
+    #[test]
     fn nothing_completed_is_no_throughput_and_no_latency() {
         let mut only = record(0, 0, 1, 1, 1000, 1);
         only.outcome = Err(Failure::new(FailureClass::Reset, ""));

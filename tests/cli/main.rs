@@ -16,7 +16,7 @@ mod wrong_input;
 use std::{io::Read, net::TcpListener, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use package::{Package, RUN_AS_BENCH, engine, fixture, live, refusing};
+use package::{Package, RUN_AS_BENCH, engine, engine_with, fixture, live, refusing};
 use serde_json::Value;
 use tachometer::engine::RequestTruth;
 use wrong_input::WRONG;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Trial::test("a_live_server_is_measured_into_every_file", measures_into_files),
         Trial::test("the_embedded_engine_is_measured_where_no_server_is_named", measures_embedded),
         Trial::test("without_streaming_token_latencies_are_dashes", without_streaming),
+        Trial::test("an_open_loop_counts_from_the_intended_send", open_loop),
         Trial::test("the_lmdeploy_csv_is_the_originals", lmdeploy_csv),
         Trial::test("a_planted_key_is_found_nowhere", planted_key),
         Trial::test("a_failing_benchmark_keeps_no_other_from_running", one_fails),
@@ -200,6 +201,32 @@ fn without_streaming() -> Result<(), Failed> {
     let csv = std::fs::read_to_string(package.path("target/tachometer/profile_api_server.csv"))?;
     assert!(csv.lines().skip(1).all(|line| line.contains(",-,-,-,-,-,")), "{csv}");
     assert_eq!(package.report("sharegpt/c2")["passes"][0]["ttft_s"], Value::Null);
+    Ok(())
+}
+
+/// 200 requests a second into a server that is let do one at a time, of 16 ms: nearly all of the time is waiting.
+fn open_loop() -> Result<(), Failed> {
+    let engine = engine_with("decode_step_ms=2,jitter=0");
+    let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let package = Package::new("");
+    let flags = ["--request-rate", "200", "--max-in-flight", "1", "--stream", "true", "--verbose"];
+    let outcome = package.run(&[live(&url, &dataset, &tokenizer), flags.to_vec()].concat(), &[]);
+    outcome.expect(0)?;
+    let report = package.report("sharegpt/r200");
+    let csv = std::fs::read_to_string(package.path("target/tachometer/profile_api_server.csv"))?;
+    for (pass, row) in report["passes"].as_array().unwrap().iter().zip(csv.lines().skip(1)) {
+        let p50 = |latency: &str| pass[latency]["p50"].as_f64().unwrap();
+        for (intended, sent) in [("ttft_s", "ttft_sent_s"), ("ttfo_s", "ttfo_sent_s"), ("e2e_s", "e2e_sent_s")] {
+            assert!(p50(intended) > p50(sent) + 0.03, "{intended}: {} {}", p50(intended), p50(sent));
+        }
+        assert_eq!(row.split(',').nth(12), Some(&*format!("{:.3}", p50("ttft_s"))));
+    }
+    assert!(outcome.stdout.contains("latencies count from the intended send; from the"), "{}", outcome.stdout);
+    let criterion = package.path("target/criterion/sharegpt_r200/ttft_p50/new/sample.json");
+    let sample: Value = serde_json::from_str(&std::fs::read_to_string(criterion)?)?;
+    let first_ns = sample["times"][0].as_f64().unwrap();
+    let first_s = report["passes"][0]["ttft_s"]["p50"].as_f64().unwrap();
+    assert!((first_ns * 1e-9 / first_s - 1.0).abs() < 1e-9, "{first_ns} ns, {first_s} s");
     Ok(())
 }
 
