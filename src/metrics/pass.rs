@@ -433,12 +433,36 @@ mod tests {
         assert_eq!((found.opened, found.reopened, found.resent, found.connect_mean_s), (4, 3, 2, 2.0));
         assert_eq!((found.left_open, found.end_wait_s), (1, 2.0));
         assert_eq!((pass.cached_share(), pass.failed_share(), pass.achieved_rate), (Some(7.0 / 30.0), 0.0, None));
+        let server_alone = |reported: u32, events: u32| {
+            let mut record = record(0, 0, 10, 50, 60, events);
+            record.usage = Some(Usage { completion_tokens: Some(reported), ..Usage::default() });
+            of(&[record]).contradicted
+        };
+        assert_eq!((server_alone(5, 6), server_alone(6, 6), server_alone(7, 6)), (1, 0, 0));
+        let by_one = of(&[records[0].clone(), records[1].clone()]);
+        assert_eq!(by_one.token_source, Some(TokenSource::Usage));
         let nothing = of(&[]);
+        assert_eq!((nothing.rps, nothing.total_tokens_per_s), (0.0, 0.0));
         assert_eq!((nothing.coalesced_share, nothing.failed_share(), nothing.cached_share()), (0.0, 0.0, None));
         assert_eq!(nothing.connections.connect_mean_s, 0.0);
         let mut failed = record(3, 0, 1, 1, 1000, 1);
         failed.outcome = Err(Failure::new(FailureClass::Reset, ""));
         assert_eq!(of(&[failed, records[0].clone()]).failed_share(), 0.5);
+    }
+
+    #[test]
+    fn output_tokens_are_the_servers_count_or_else_the_tokenizers() {
+        let mut by_server = record(0, 0, 10, 50, 60, 4);
+        (by_server.output, by_server.text) = (None, Some("the server".to_owned()));
+        by_server.usage = Some(Usage { completion_tokens: Some(9), ..Usage::default() });
+        let mut by_client = by_server.clone();
+        by_client.usage = Some(Usage { prompt_tokens: Some(3), ..Usage::default() });
+        let mut failed = by_client.clone();
+        failed.outcome = Err(Failure::new(FailureClass::Reset, ""));
+        let mut records = [by_server, by_client, failed];
+        count_output_tokens(&mut records, &crate::fixtures::tokenizer().unwrap()).unwrap();
+        let counted = records.map(|record| record.output);
+        assert_eq!(counted, [Some((9, TokenSource::Usage)), Some((2, TokenSource::Client)), None]);
     }
 
     #[test]
@@ -448,7 +472,7 @@ mod tests {
             record.intended_ns = intended.then_some(0);
             record
         };
-        assert_eq!(achieved_rate(&[sent(0, true), sent(500, true), sent(1000, true)]), Some(2.0));
+        assert_eq!(achieved_rate(&[sent(3000, true), sent(3500, true), sent(4000, true)]), Some(2.0));
         assert_eq!(achieved_rate(&[sent(0, true), sent(500, true), sent(9000, false)]), Some(2.0));
         assert_eq!(achieved_rate(&[sent(0, true), sent(0, true)]), None);
         assert_eq!(achieved_rate(&[]), None);

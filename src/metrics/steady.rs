@@ -111,10 +111,14 @@ mod tests {
 
     /// Two clients, each request a second long with a token after half of it and one at its end.
     fn closed_loop(requests: usize) -> Vec<Record> {
+        closed_loop_of(2, requests)
+    }
+
+    fn closed_loop_of(clients: usize, requests: usize) -> Vec<Record> {
         let ns = |s: f64| (s * 1e9) as u64;
         let record = |i: usize| {
             let mut record = Record::new(i, 1, 2);
-            let sent = 10.0 + (i / 2) as f64;
+            let sent = 10.0 + (i / clients) as f64;
             record.sent_ns = Some(ns(sent));
             record.first_token_ns = Some(ns(sent + 0.5));
             record.last_token_ns = Some(ns(sent + 1.0));
@@ -145,6 +149,9 @@ mod tests {
         assert_eq!(Steady::of(&closed_loop(40), Some(40)), None, "the last send is the fortieth");
         assert_eq!(Steady::of(&closed_loop(40), Some(41)), None);
         assert_eq!(Steady::of(&[], Some(1)), None);
+        // As long as a request, and ten ends in it: just enough of both.
+        assert_eq!(Steady::of(&closed_loop_of(10, 20), Some(10)).unwrap().completed, 10);
+        assert_eq!(Steady::of(&closed_loop_of(9, 18), Some(9)), None);
         // As an open loop: from the first end on.
         assert_eq!(Steady::of(&closed_loop(40), None).unwrap().started_s, 1.0);
     }
