@@ -91,6 +91,11 @@ impl History {
     /// Where there is a file that can't be read; without one there are no runs.
     pub fn read(&self, warn: &mut dyn FnMut(String)) -> Result<Vec<Report>, HistoryError> {
         let read = || -> io::Result<String> {
+            // A device or a pipe may be written to, and has no end to be read to.
+            let kind = std::fs::metadata(&self.path)?;
+            if !kind.is_file() && !kind.is_dir() {
+                return Ok(String::new());
+            }
             let mut file = File::open(&self.path)?;
             // A run that appends just now would look torn.
             file.lock_shared()?;
@@ -220,6 +225,13 @@ mod tests {
             ended.recv().unwrap();
         }
         assert_eq!(history.read(&mut |_| ()).unwrap().len(), 2);
+    }
+
+    /// Zeros without end.
+    #[cfg(unix)]
+    #[test]
+    fn a_device_holds_no_runs() {
+        assert_eq!(History::at("/dev/zero").read(&mut |line| panic!("{line}")).unwrap(), []);
     }
 
     #[test]

@@ -125,7 +125,10 @@ fn two_servers() -> Result<(), Failed> {
         (&comparison["baseline"], &comparison["baseline_started_at"]),
         (&"last run on this server".into(), &first)
     );
-    assert!(comparison["warnings"][0].as_str().unwrap().starts_with("the last run measured http://"), "{comparison:#}");
+    // A busy client has warnings of its own.
+    let warnings = comparison["warnings"].as_array().unwrap();
+    let told = warnings.iter().any(|line| line.as_str().unwrap().starts_with("the last run measured http://"));
+    assert!(told, "{comparison:#}");
     // A member of the workspace that is another package has runs of its own, too.
     let outcome = package.run(&quick(&one.url(), &tokenizer), &[("CARGO_PKG_NAME", "gateway")]);
     outcome.expect(0)?;
