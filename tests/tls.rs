@@ -123,7 +123,7 @@ fn a_pass_can_be_stopped_while_it_connects() {
     };
     std::thread::spawn(move || {
         // Once a connection is there, the handshake is waited for.
-        _ = listener.accept();
+        let _held = listener.accept();
         stop.stop(StopReason::Interrupted);
         std::thread::sleep(std::time::Duration::from_secs(240));
     });

@@ -58,12 +58,12 @@ pub struct Client {
     thread: PerThread,
 }
 
-/// How long the end of a body is waited for when the answer is whole: as long as it took to open the connection, since that is
-/// what giving it up costs, within these bounds.
-const LEAST_END_WAIT: Duration = Duration::from_millis(1);
-const MOST_END_WAIT: Duration = Duration::from_millis(50);
+/// How long the end of a body is waited for when the answer is whole.
+const END_WAIT: Duration = Duration::from_millis(50);
 /// How long after the last finish reason the usage that was asked for is waited for.
 const USAGE_WAIT: Duration = Duration::from_secs(1);
+/// For no longer than this anything is read that comes after a whole answer.
+const MOST_TAIL: Duration = Duration::from_secs(1);
 /// A connection that was idle for less than this was not closed for its idleness.
 const STALE_AFTER: Duration = Duration::from_millis(500);
 /// How soon after a send the end of a connection shows that it was closed before the request reached the server; the time that
@@ -265,9 +265,9 @@ impl Client {
                     }
                 }
                 // Nothing that is still to come matters, and the connection has no use after it.
-                Missing::End if framing == Framing::UntilClose => {
+                Missing::End if framing == Framing::UntilClose && reader.is_done() => {
                     connection.close();
-                    return End::Complete;
+                    return End::LeftOpen;
                 }
                 missing => match tail.read(connection, missing, &self.target).await {
                     Some(read) => read,
@@ -279,7 +279,7 @@ impl Client {
                         tail.note(record);
                         record.left_open = true;
                         connection.close();
-                        return End::Complete;
+                        return End::LeftOpen;
                     }
                 },
             };
@@ -287,6 +287,9 @@ impl Client {
                 // A stream that ends so may have been cut: its last event tells.
                 Ok(0) if framing == Framing::UntilClose && !reader.reads_events() => return End::Complete,
                 Ok(0) => {
+                    if reader.missing(false) == Missing::End {
+                        self.target.habits.note_left_open(false);
+                    }
                     tail.note(record);
                     return End::Closed;
                 }
@@ -314,7 +317,7 @@ struct Tail {
 }
 
 impl Tail {
-    /// Reads what is missing, or gives up: the time runs from the moment at which nothing else was missing.
+    /// Reads what is missing, or gives up: where nothing comes for that long, or still something after a second.
     async fn read(
         &mut self,
         connection: &mut Connection,
@@ -323,7 +326,7 @@ impl Tail {
     ) -> Option<io::Result<usize>> {
         let patience = match missing {
             Missing::Usage if target.habits.sends_usage() => USAGE_WAIT,
-            _ if target.habits.ends_bodies() => connection.opened_in().clamp(LEAST_END_WAIT, MOST_END_WAIT),
+            _ if target.habits.ends_bodies() => END_WAIT,
             _ => {
                 // No more than what is there already.
                 let mut read = pin!(connection.read());
@@ -334,8 +337,8 @@ impl Tail {
                 .await;
             }
         };
-        let since = *self.since.get_or_insert_with(Instant::now);
-        tokio::time::timeout_at(since + patience, connection.read()).await.ok()
+        let last = *self.since.get_or_insert_with(Instant::now) + MOST_TAIL;
+        tokio::time::timeout_at(last.min(Instant::now() + patience), connection.read()).await.ok()
     }
 
     /// Something was missing after all.

@@ -16,8 +16,6 @@ const CLOSES: u8 = 2;
 
 /// So often in a row makes a habit.
 const HABIT: u32 = 3;
-/// A habit is put to the test so often.
-const TEST_EVERY: u32 = 32;
 
 impl Habits {
     /// Whether it is known if a connection outlives its first answer.
@@ -37,10 +35,10 @@ impl Habits {
     }
 
     /// Whether to wait for the end of a body when the answer is whole: not where the server is known to leave bodies open, but
-    /// for a test now and then.
+    /// for a test after 4, 8, 16, … of them.
     pub fn ends_bodies(&self) -> bool {
         let in_a_row = self.bodies_left_open.load(Relaxed);
-        in_a_row < HABIT || in_a_row.is_multiple_of(TEST_EVERY)
+        in_a_row < HABIT || in_a_row.is_power_of_two()
     }
 
     /// A body was left open after the answer was whole (`true`), or ended.
@@ -81,7 +79,7 @@ mod tests {
             }
             habits.note_left_open(true);
         }
-        assert_eq!(waited, [0, 1, 2, 32]);
+        assert_eq!(waited, [0, 1, 2, 4, 8, 16, 32]);
         habits.note_left_open(false);
         assert!(habits.ends_bodies() && habits.sends_usage());
         (0..40).for_each(|_| habits.note_usage_left_out(true));

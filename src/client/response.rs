@@ -22,6 +22,8 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 pub enum End {
     /// The body is complete by its framing, or `[DONE]` came.
     Complete,
+    /// The answer is whole, and the server has left the body open: what has come of a next event is none.
+    LeftOpen,
     /// The server closed the connection before that.
     Closed,
     /// The connection failed.
@@ -198,6 +200,11 @@ impl ResponseReader {
     /// When the last event that is no ping arrived.
     pub fn last_event_ns(&self) -> Option<u64> {
         self.state.last_event_ns
+    }
+
+    /// Whether `[DONE]` has come.
+    pub fn is_done(&self) -> bool {
+        self.state.answer.done
     }
 
     /// Whether token counts have come.
@@ -479,8 +486,13 @@ mod tests {
             let (record, _) = read(true, "text/event-stream", &[&a], end);
             assert_eq!(record.outcome.unwrap_err().class, class);
         }
+        // What has come of an event after a whole answer is none, unless that was the end of the body.
+        let cut = "data: {\"cho";
+        assert_eq!(read(true, "text/event-stream", &[&a, STOP, cut], End::LeftOpen).0.outcome, Ok(()));
+        let (record, _) = read(true, "text/event-stream", &[&a, STOP, cut], End::Complete);
+        assert_eq!(record.outcome.unwrap_err().class, FailureClass::Malformed);
         // What comes after a finish reason changes nothing.
-        for end in [End::Closed, broken(), End::TimedOut(Limit::Stall, Duration::from_secs(3))] {
+        for end in [End::LeftOpen, End::Closed, broken(), End::TimedOut(Limit::Stall, Duration::from_secs(3))] {
             assert_eq!(read(true, "text/event-stream", &[&a, STOP], end).0.outcome, Ok(()));
         }
     }
