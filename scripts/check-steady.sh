@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 times=${1:-200} whole=${2:-5}
 export CARGO_TERM_COLOR=never
 busy=()
-trap 'kill "${busy[@]}" 2>/dev/null || true' EXIT
+said=$(mktemp)
+trap 'kill "${busy[@]}" 2>/dev/null || true; rm -f "$said"' EXIT
 executable() { # CARGO ARGUMENTS…
   cargo "$@" --no-run --message-format json 2> /dev/null |
     python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
@@ -17,9 +18,8 @@ accuracy=$(executable bench --bench accuracy)
 export CARGO_MANIFEST_DIR=$PWD
 over_and_over() { # NAME COMMAND…
   for i in $(seq "$times"); do
-    "${@:2}" > /tmp/check-steady.$$ 2>&1 || { echo "$1: run $i of $times failed"; cat /tmp/check-steady.$$; exit 1; }
+    "${@:2}" > "$said" 2>&1 || { echo "$1: run $i of $times failed"; cat "$said"; exit 1; }
   done
-  rm -f /tmp/check-steady.$$
   echo "$1: $times runs, none failed ($SECONDS s)"
 }
 all() {
@@ -33,7 +33,6 @@ for _ in 1 2 3; do
 done
 all "beside three busy loops"
 for i in $(seq "$whole"); do
-  cargo test --quiet > /tmp/check-steady.$$ 2>&1 || { echo "cargo test: run $i of $whole failed"; tail -100 /tmp/check-steady.$$; exit 1; }
+  cargo test --quiet > "$said" 2>&1 || { echo "cargo test: run $i of $whole failed"; tail -100 "$said"; exit 1; }
   echo "cargo test beside three busy loops: $i of $whole ($SECONDS s)"
 done
-rm -f /tmp/check-steady.$$
