@@ -5,15 +5,11 @@
 //! anywhere; errors inside HTTP 200 in any of the shapes that docs/faults.md lists. An event that strict reading refuses is
 //! read once more as JavaScript's and Python's clients read it ([`mend`]).
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+use super::{
+    chunk::{Choice, Chunk, Content, RawUsage, Text, is_something},
+    failure::one_line,
+    mend::mend,
 };
-use serde_json::value::RawValue;
-
-use super::{failure::one_line, mend::mend};
 
 /// What one event carries; several may be set (llama.cpp packs role and first token together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +55,16 @@ pub struct Usage {
     pub completion_tokens: Option<u32>,
     /// `usage.prompt_tokens_details.cached_tokens`.
     pub cached_tokens: Option<u32>,
+}
+
+impl Usage {
+    fn of(usage: RawUsage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens.0,
+            completion_tokens: usage.completion_tokens.0,
+            cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens.0),
+        }
+    }
 }
 
 /// What a response has said so far; kept and cleared for each request, so that its buffers stop growing.
@@ -164,7 +170,7 @@ impl Answer {
             self.error.get_or_insert_with(|| error_message(said));
         }
         if let Some(usage) = chunk.usage {
-            let new = usage.counts();
+            let new = Usage::of(usage);
             if new != Usage::default() {
                 event.usage = true;
                 let known = self.usage.unwrap_or_default();
@@ -257,334 +263,9 @@ fn without_tags(text: &str) -> String {
     pieces.collect::<Vec<_>>().join(" ")
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Option<Choices<'a>>,
-    #[serde(default)]
-    usage: Option<RawUsage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    object: Text<'a>,
-    #[serde(borrow, default, rename = "type")]
-    kind: Text<'a>,
-    #[serde(default)]
-    code: Option<IgnoredAny>,
-    #[serde(default)]
-    message: Option<IgnoredAny>,
-}
-
-/// Whether JSON says more than nothing: what is neither of JavaScript's and Python's false values nor an empty object.
-fn is_something(json: &str) -> bool {
-    let inside = |open, close| json.strip_prefix(open)?.strip_suffix(close).map(str::trim_ascii);
-    !matches!(json, "null" | "false" | "0" | "\"\"") && inside('{', '}') != Some("") && inside('[', ']') != Some("")
-}
-
 /// `error`, and what ends so: `response.error`, `internal_error`.
 fn names_an_error(name: &[u8]) -> bool {
     name.len() >= 5 && name[name.len() - 5..].eq_ignore_ascii_case(b"error")
-}
-
-#[derive(Deserialize)]
-struct RawUsage {
-    #[serde(default)]
-    prompt_tokens: Count,
-    #[serde(default)]
-    completion_tokens: Count,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-impl RawUsage {
-    fn counts(self) -> Usage {
-        Usage {
-            prompt_tokens: self.prompt_tokens.0,
-            completion_tokens: self.completion_tokens.0,
-            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens.0),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Count,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: Count,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    message: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    text: Text<'a>,
-    #[serde(borrow, default)]
-    finish_reason: Option<FinishReason<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    role: Text<'a>,
-    #[serde(borrow, default)]
-    content: Content<'a>,
-    #[serde(borrow, default)]
-    refusal: Text<'a>,
-    #[serde(borrow, default)]
-    reasoning: Text<'a>,
-    #[serde(borrow, default)]
-    reasoning_content: Text<'a>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<ToolCall<'a>>>,
-    #[serde(borrow, default)]
-    function_call: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow, default)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow, default)]
-    arguments: Text<'a>,
-}
-
-/// A list of choices that allocates nothing for the usual one.
-struct Choices<'a> {
-    first: Option<Choice<'a>>,
-    rest: Vec<Choice<'a>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ChoicesVisitor;
-        impl<'de> Visitor<'de> for ChoicesVisitor {
-            type Value = Choices<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a list of choices")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Choices<'de>, A::Error> {
-                let first = seq.next_element()?;
-                let mut rest = Vec::new();
-                while let Some(choice) = seq.next_element()? {
-                    rest.push(choice);
-                }
-                Ok(Choices { first, rest })
-            }
-        }
-        deserializer.deserialize_seq(ChoicesVisitor)
-    }
-}
-
-/// Why an answer ended: a name, or SGLang's object with a name and a message.
-#[derive(Default)]
-struct FinishReason<'a> {
-    name: Text<'a>,
-    message: Text<'a>,
-}
-
-/// Parts of the names under which servers say that they did not finish an answer: LMDeploy's `error`, vLLM's and SGLang's
-/// `abort`, DeepSeek's `insufficient_system_resource`, and what others call the same.
-const FAILURES: [&str; 9] =
-    ["error", "abort", "cancel", "fail", "timeout", "timed_out", "insufficient", "exception", "interrupt"];
-
-impl FinishReason<'_> {
-    /// An empty name, and the words for none of JSON and Python, are none.
-    fn is_some(&self) -> bool {
-        let name = self.name.0.as_deref().unwrap_or_default().trim();
-        !(name.is_empty() || name.eq_ignore_ascii_case("null") || name.eq_ignore_ascii_case("none"))
-    }
-
-    fn is_failure(&self) -> bool {
-        let name = self.name.0.as_deref().unwrap_or_default().to_ascii_lowercase();
-        FAILURES.iter().any(|part| name.contains(part))
-    }
-
-    /// What the server says of a failure.
-    fn said(&self) -> String {
-        let name = one_line(self.name.0.as_deref().unwrap_or_default());
-        match one_line(self.message.0.as_deref().unwrap_or_default()) {
-            message if message.is_empty() => format!("the server ended the answer with the finish reason `{name}`"),
-            message => format!("{message} (finish reason `{name}`)"),
-        }
-    }
-}
-
-/// Text as a string, or as a list of parts: `[{"type": "text", "text": …}, {"type": "thinking", "thinking": […]}]`.
-#[derive(Default)]
-struct Content<'a> {
-    text: Text<'a>,
-    parts: Vec<Part<'a>>,
-}
-
-#[derive(Default)]
-struct Part<'a> {
-    kind: Text<'a>,
-    text: Option<Content<'a>>,
-    thinking: Option<Content<'a>>,
-}
-
-/// A string, borrowed where it has no escapes; anything else counts as none.
-#[derive(Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl Text<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.as_deref().is_none_or(str::is_empty)
-    }
-
-    fn is(&self, text: &str) -> bool {
-        self.0.as_deref() == Some(text)
-    }
-}
-
-/// A whole number, however it is spelled (`8`, `8.0`, `"8"`); anything else counts as none.
-#[derive(Clone, Copy, Default)]
-struct Count(Option<u32>);
-
-/// What a value of any type may stand for; each kind of value is none unless told otherwise.
-trait FromAny<'de>: Default {
-    const EXPECTED: &'static str;
-    fn of_text(text: Cow<'de, str>) -> Self;
-    fn of_number(_: f64) -> Self {
-        Self::default()
-    }
-    fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Self::default())
-    }
-    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Self::default())
-    }
-}
-
-impl<'de> FromAny<'de> for Text<'de> {
-    const EXPECTED: &'static str = "a string";
-    fn of_text(text: Cow<'de, str>) -> Self {
-        Self(Some(text))
-    }
-}
-
-impl FromAny<'_> for Count {
-    const EXPECTED: &'static str = "a count";
-    fn of_text(text: Cow<str>) -> Self {
-        text.trim().parse().map_or(Self(None), Self::of_number)
-    }
-    fn of_number(number: f64) -> Self {
-        Self((0.0..=f64::from(u32::MAX)).contains(&number).then(|| number.round() as u32))
-    }
-}
-
-impl<'de> FromAny<'de> for FinishReason<'de> {
-    const EXPECTED: &'static str = "a finish reason";
-    fn of_text(text: Cow<'de, str>) -> Self {
-        Self { name: Text(Some(text)), message: Text::default() }
-    }
-    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let mut reason = Self::default();
-        while let Some(key) = object.next_key::<Cow<str>>()? {
-            match &*key {
-                "type" => reason.name = object.next_value()?,
-                "message" => reason.message = object.next_value()?,
-                _ => _ = object.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(reason)
-    }
-}
-
-impl<'de> FromAny<'de> for Content<'de> {
-    const EXPECTED: &'static str = "a text, or a list of parts";
-    fn of_text(text: Cow<'de, str>) -> Self {
-        Self { text: Text(Some(text)), parts: Vec::new() }
-    }
-    fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = list.next_element()? {
-            parts.push(part);
-        }
-        Ok(Self { text: Text::default(), parts })
-    }
-}
-
-impl<'de> FromAny<'de> for Part<'de> {
-    const EXPECTED: &'static str = "a part of a text";
-    fn of_text(text: Cow<'de, str>) -> Self {
-        Self { text: Some(Content::of_text(text)), ..Self::default() }
-    }
-    fn of_object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let mut part = Self::default();
-        while let Some(key) = object.next_key::<Cow<str>>()? {
-            match &*key {
-                "type" => part.kind = object.next_value()?,
-                "text" | "refusal" => part.text = Some(object.next_value()?),
-                "thinking" | "reasoning" => part.thinking = Some(object.next_value()?),
-                _ => _ = object.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(part)
-    }
-}
-
-struct AnyVisitor<T>(PhantomData<T>);
-
-impl<'de, T: FromAny<'de>> Visitor<'de> for AnyVisitor<T> {
-    type Value = T;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
-        Ok(T::of_text(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<T, E> {
-        Ok(T::of_text(Cow::Owned(text.to_owned())))
-    }
-    fn visit_unit<E>(self) -> Result<T, E> {
-        Ok(T::default())
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
-        Ok(T::default())
-    }
-    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
-        Ok(T::of_number(number as f64))
-    }
-    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
-        Ok(T::of_number(number as f64))
-    }
-    fn visit_f64<E>(self, number: f64) -> Result<T, E> {
-        Ok(T::of_number(number))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
-        T::of_list(list)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
-        T::of_object(object)
-    }
-}
-
-macro_rules! from_any {
-    ($($type:ident),*) => {
-        $(impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(AnyVisitor(PhantomData::<$type<'de>>))
-            }
-        })*
-    };
-}
-from_any!(Text, FinishReason, Content, Part);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyVisitor(PhantomData::<Self>))
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! event was read, how it ended. The HTTP/1.1 of measured requests is spoken here, on plain sockets, so that every read has
 //! its own stamp; questions around the measurement (which model, which version) go through reqwest.
 
+mod chunk;
 pub mod clock;
 mod connection;
 mod event;
