@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The text with every character escaped (`\\u{1b}`) that is not seen but acts: control characters, which terminals obey, and
@@ -20,8 +21,23 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Reads JSON that may come from anywhere, with every text in it as [`visible`] makes it.
+///
+/// # Errors
+/// As `serde_json::from_str`.
+pub fn from_json<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
+    // Few have an escape at all.
+    if !may_hide(json) {
+        return serde_json::from_str(json);
+    }
+    let mut value: Value = serde_json::from_str(json)?;
+    visible_json(&mut value);
+    // By text once more: a value's numbers are read by other rules than a text's.
+    serde_json::from_str(&value.to_string())
+}
+
 /// The same for every text in a JSON value.
-pub fn visible_json(value: &mut Value) {
+fn visible_json(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(shown) = visible(text) {
@@ -35,7 +51,7 @@ pub fn visible_json(value: &mut Value) {
 }
 
 /// Whether JSON may hold a text that [`visible_json`] would change; quick, and sometimes yes without need.
-pub fn may_hide(json: &str) -> bool {
+fn may_hide(json: &str) -> bool {
     ["\\u", "\\n", "\\r", "\\t", "\\b", "\\f"].iter().any(|escape| json.contains(escape))
         || json.chars().any(|c| is_hidden(c) && !c.is_ascii_whitespace())
 }
@@ -66,5 +82,12 @@ mod tests {
         let mut value = serde_json::json!({"a": ["\x1b", 3, {"b": "\u{202e}"}]});
         visible_json(&mut value);
         assert_eq!(value, serde_json::json!({"a": ["\\u{1b}", 3, {"b": "\\u{202e}"}]}));
+        for json in
+            [r#"["\u001b", "a"]"#, "[\"\u{1b}\", \"a\"]".replace('\u{1b}', "\\u001b").as_str(), "[\"\u{9b}\", \"a\"]"]
+        {
+            let read: Vec<String> = from_json(json).unwrap();
+            assert!(read[0].starts_with(r"\u{") && read[1] == "a", "{json}: {read:?}");
+        }
+        assert!(from_json::<Value>("{").is_err() && from_json::<Value>(r#"{"\u001b"#).is_err());
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     report::Report,
     stats::{Metric, PairedChange},
+    text::from_json,
 };
 
 /// Goes up when the meaning of a key changes.
@@ -84,7 +85,7 @@ impl Calibration {
     /// # Errors
     /// Where it is not what [`Calibration::to_json`] writes.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let calibration: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let calibration: Self = from_json(text).map_err(|e| e.to_string())?;
         match calibration.schema_version {
             SCHEMA_VERSION => Ok(calibration),
             other => {
@@ -190,5 +191,8 @@ mod tests {
         let why = Calibration::from_json(&newer).unwrap_err();
         assert_eq!(why, "its schema_version is 9, and this version of tachometer reads 1");
         assert!(Calibration::from_json("{").is_err());
+        // What it says is shown, wherever it comes from.
+        let evil = text.replace("\"cpu\": \"x\"", "\"cpu\": \"\\u001b[31m\"");
+        assert_eq!(Calibration::from_json(&evil).unwrap().run.host.cpu.as_deref(), Some(r"\u{1b}[31m"));
     }
 }

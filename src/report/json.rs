@@ -13,7 +13,7 @@ use crate::{
     load::{LoadPoint, StopReason},
     metrics::PassMetrics,
     stats::Estimate,
-    text::{may_hide, visible_json},
+    text::from_json,
 };
 
 /// Goes up when the meaning of a key changes; an older file still reads.
@@ -168,16 +168,6 @@ impl Report {
     /// # Errors
     /// Where it is not a report, or one of a version that is not known.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        // A file may come from anywhere, and what it says is shown. Few have an escape at all.
-        if may_hide(text) {
-            let mut value: Value = serde_json::from_str(text).map_err(|e| format!("it is no report: {e}"))?;
-            visible_json(&mut value);
-            return Self::from_visible_json(&value.to_string());
-        }
-        Self::from_visible_json(text)
-    }
-
-    fn from_visible_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
             schema_version: u32,
@@ -195,7 +185,7 @@ impl Report {
         }
         let read = match schema_version {
             1 => version_1::read(text),
-            _ => serde_json::from_str(text),
+            _ => from_json(text),
         };
         read.map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
     }
@@ -215,10 +205,10 @@ mod version_1 {
     use serde_json::Value;
 
     use super::{Report, SCHEMA_VERSION};
-    use crate::{load::LoadPoint, stats::estimates};
+    use crate::{load::LoadPoint, stats::estimates, text::from_json};
 
     pub fn read(text: &str) -> serde_json::Result<Report> {
-        let mut whole: Value = serde_json::from_str(text)?;
+        let mut whole: Value = from_json(text)?;
         let is_open = whole["load"]["kind"] == "open";
         for pass in whole["passes"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
             if is_open {
