@@ -27,6 +27,9 @@ pub struct Calibration {
     pub confidence_level: f64,
     /// Pairs of passes.
     pub pairs: usize,
+    /// Seeds of the prompts that all of them have sent.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
     /// The second of the two runs: on which host, server and workload it was found.
     pub run: Report,
 }
@@ -44,7 +47,18 @@ impl Calibration {
         };
         let noise_floors = Metric::all().filter_map(floor).collect();
         let pairs = halves().count();
-        Self { schema_version: SCHEMA_VERSION, noise_floors, calibrations: 1, confidence_level, pairs, run: second }
+        let mut seeds: Vec<u64> = first.passes.iter().chain(&second.passes).map(|pass| pass.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            noise_floors,
+            calibrations: 1,
+            confidence_level,
+            pairs,
+            seeds,
+            run: second,
+        }
     }
 
     /// Adds what an earlier one found, where that was of the same host, server and workload: machines drift, and each
@@ -53,6 +67,9 @@ impl Calibration {
     pub fn with_earlier(mut self, earlier: &Self) -> Self {
         if earlier.why_not(&self.run).is_none() {
             self.calibrations += earlier.calibrations;
+            self.seeds.extend(&earlier.seeds);
+            self.seeds.sort_unstable();
+            self.seeds.dedup();
             for (metric, floor) in &earlier.noise_floors {
                 let known = self.noise_floors.entry(metric.clone()).or_insert(*floor);
                 *known = known.max(*floor);
@@ -132,7 +149,10 @@ mod tests {
                 pass["seed"] = (pass["seed"].as_u64().unwrap() + 100).into();
             }
         });
-        assert_eq!(Calibration::of(&report(|_| ()), other_seeds, 0.95).pairs, 3);
+        let fresh = Calibration::of(&report(|_| ()), other_seeds, 0.95);
+        assert_eq!((fresh.pairs, &*fresh.seeds), (3, &[0, 1, 2, 100, 101, 102][..]));
+        assert_eq!(slower.seeds, [0, 1, 2]);
+        assert_eq!(slower.with_earlier(&fresh).seeds, fresh.seeds);
     }
 
     #[test]

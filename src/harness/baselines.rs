@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{RunError, prompt_cache::sent_by, run::package, session::PromptsOf};
+use super::{
+    RunError,
+    prompt_cache::{PromptsOf, sent_by},
+    run::package,
+};
 use crate::{
     baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, PARTIAL, Store, Whose, write_whole},
     compare::Calibration,
@@ -79,8 +83,8 @@ impl<'a> Baselines<'a> {
         let mut runs = self.history.read(&mut |_| ()).unwrap_or_default();
         let slots = [NEW, BASE, PARTIAL].into_iter().filter_map(|slot| self.store.read_report(benchmark, slot).ok()?);
         runs.extend(slots);
-        runs.extend(self.store.read_calibration(benchmark).ok().flatten().map(|calibration| calibration.run));
-        sent_by(runs.iter(), server, prompts)
+        let calibration = self.store.read_calibration(benchmark).ok().flatten();
+        sent_by(&runs, calibration.as_ref(), server, prompts)
     }
 
     /// The results that are to be taken instead of measured; `None` where the benchmark is to be measured.

@@ -6,8 +6,10 @@ use super::{
     RunError,
     baselines::{Baselines, Earlier},
     gate::Gate,
-    run::{Half, Output, Ready},
-    session::{PromptsOf, Session},
+    output::{Output, warn},
+    prompt_cache::PromptsOf,
+    run::{Half, Ready},
+    session::Session,
 };
 use crate::{
     baseline::{BaselineError, Commit, Lock, write_whole},
@@ -36,7 +38,6 @@ pub fn measure(
     output: Output,
 ) -> Result<Measured, RunError> {
     let name = &benchmark.name;
-    let mut warn = warn;
     let _lock = lock(session, baselines, output)?;
     // What ends the run does so before anything is sent.
     let earlier = baselines.earlier(name, &mut warn)?;
@@ -75,11 +76,6 @@ pub fn measure(
     };
     problems.extend(printed.err().map(RunError::Output));
     Ok(Measured { report, problems })
-}
-
-/// A line on stderr about what is odd, and no error.
-pub fn warn(line: String) {
-    _ = writeln!(stderr(), "warning: {}", visible(&line));
 }
 
 /// Runs a benchmark against itself and keeps how far the two runs lie apart.
@@ -192,7 +188,6 @@ pub fn show_history(
     metric: Option<Metric>,
     output: Output,
 ) -> Result<(), RunError> {
-    let mut warn = warn;
     let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
     let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
     if runs.is_empty() {

@@ -6,6 +6,8 @@ mod baselines;
 mod error;
 mod gate;
 mod measure;
+mod output;
+mod probe;
 mod prompt_cache;
 mod run;
 mod session;
@@ -19,7 +21,8 @@ use baselines::Baselines;
 pub use error::RunError;
 pub use gate::Gate;
 use measure::{Measured, calibrate, conclude, measure, show_history};
-use run::{Half, Output, digest, seed_of, smoke_test};
+use output::Output;
+use run::{Half, digest, seed_of, smoke_test};
 use session::Session;
 
 use crate::{
@@ -140,15 +143,17 @@ fn run(cli: &Cli) -> Result<(), RunError> {
         problems.iter().for_each(|e| tell(&report.id, e));
         reports.push(report);
     }
-    let (gate, problems) = conclude(&plan, &baselines, &mut reports, output);
+    let (gate, mut problems) = conclude(&plan, &baselines, &mut reports, output);
+    let some_failed = whole < selected.len();
+    // The last of them is what this returns, unless there is more to say.
+    let last = if some_failed { None } else { problems.pop() };
+    problems.iter().for_each(|e| _ = writeln!(stderr(), "error: {}", visible(&e.to_string())));
     if interrupted() {
         return Err(RunError::Interrupted);
     }
-    if whole < selected.len() {
-        return Err(failed(selected.len() - whole));
-    }
-    match problems.into_iter().next() {
+    match last {
         Some(problem) => Err(problem),
+        None if some_failed => Err(failed(selected.len() - whole)),
         None if gate.passes() => Ok(()),
         None => Err(RunError::Gate(gate)),
     }

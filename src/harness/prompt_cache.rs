@@ -1,24 +1,29 @@
 //! Whether the server's prompt cache may have served what is measured.
 //!
 //! Servers keep the beginnings of prompts that they have computed, and mostly do not say when they use them: the same fixed-seed
-//! prompts sent again look like a speed-up. So a prompt of its own is sent twice, a few times over, before prompts are sent that
-//! went to the server before.
+//! prompts sent again look like a speed-up. Which prompts went to a server before is known from the run and from the files of
+//! earlier ones; whether it caches them, `probe.rs` finds out.
 
-use std::sync::Arc;
+use crate::{compare::Calibration, dataset::Policy, report::Report};
 
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// What tells whether two runs sent the same prompts, whatever they asked beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptsOf {
+    /// As report.json names it.
+    pub dataset: String,
+    /// How they were drawn.
+    pub sampler: Policy,
+    /// By which seeds.
+    pub seeds: Vec<u64>,
+}
 
-use super::{
-    RunError,
-    run::Output,
-    session::{PromptsOf, Server, Session},
-};
-use crate::{
-    client::{Client, PerThread, Record, RequestWriter, Sampling},
-    config,
-    dataset::{Prompt, WordList},
-    report::Report,
-};
+impl PromptsOf {
+    /// Whether some of them may be the same.
+    pub fn overlap(&self, other: &Self) -> bool {
+        let same_kind = self.dataset == other.dataset && self.sampler == other.sampler;
+        same_kind && self.seeds.iter().any(|seed| other.seeds.contains(seed))
+    }
+}
 
 /// What sending prompts twice has shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,117 +36,64 @@ pub struct Probed {
     pub reports: bool,
 }
 
-/// Pairs of requests; one before them is for warming up.
-const ROUNDS: usize = 5;
-/// Pairs that have to speak for a cache.
-const LEAST_ROUNDS: usize = 4;
-/// Tokens of a prompt: blocks of caches are 16 to 256 tokens long. The second number is for servers that take no more.
-const LENGTHS: [u32; 2] = [1024, 256];
-/// By so much a known prompt has to be faster.
-const LEAST_FACTOR: f64 = 1.25;
-
-/// Sends prompts twice. A server that fails is not this one's business: the measurement will show it.
-pub fn probe(session: &Session, server: &Server, spec: &config::Workload, output: Output) -> Result<Probed, RunError> {
-    if let Some(known) = session.probed.get() {
-        return Ok(*known);
-    }
-    output.status("Finding out whether the server caches prompts: sending a long one twice, five times over");
-    let unknown = Probed { caches: None, factor: None, reports: false };
-    let tokenizer = session.tokenizer(spec.tokenizer.as_ref())?;
-    let Ok(words) = WordList::new(&tokenizer) else { return Ok(unknown) };
-    let mut rng = ChaCha8Rng::seed_from_u64(session.nonce_seed);
-    let mut found = unknown;
-    for tokens in LENGTHS {
-        let mut prompts = Vec::new();
-        for index in 0..=ROUNDS {
-            let Ok(text) = words.text(tokens as usize, &tokenizer, &mut rng) else { return Ok(unknown) };
-            let prompt = Prompt { index, text, prompt_tokens: tokens, output_tokens: 1 };
-            prompts.extend([prompt.clone(), prompt]);
-        }
-        let records = send(session, server, spec, &prompts)?;
-        if let Some(pairs) = pairs(&records) {
-            found = judge(&pairs[1..], records.iter().any(|r| r.usage.is_some_and(|u| u.cached_tokens.is_some())));
-            break;
-        }
-    }
-    Ok(*session.probed.get_or_init(|| found))
-}
-
-/// One after another, on one connection, for a token each.
-fn send(
-    session: &Session,
-    server: &Server,
-    spec: &config::Workload,
-    prompts: &[Prompt],
-) -> Result<Vec<Record>, RunError> {
-    let sampling = Sampling { max_tokens: Some(1), ..spec.sampling.clone() };
-    let writer = RequestWriter::new(&server.target.url, &server.model, &sampling, &server.headers);
-    let mut client = Client::new(server.target.clone(), Arc::new(writer), sampling.stream, 0, PerThread::default());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
-    let all = async {
-        let mut records = Vec::new();
-        for prompt in prompts {
-            let record = client.complete(prompt.index, prompt, 1, "tachometer-probe").await;
-            let completed = record.is_completed();
-            records.push(record);
-            if !completed {
-                break;
-            }
-        }
-        records
+/// The earlier run or calibration that has sent some of these prompts to this server, if one has.
+pub fn sent_by(
+    runs: &[Report],
+    calibration: Option<&Calibration>,
+    server: &str,
+    prompts: &PromptsOf,
+) -> Option<String> {
+    // A calibration keeps the report of its second half, and the seeds of both.
+    let of_calibration = calibration.map(|found| (&found.run, &*found.seeds));
+    let sent = |run: &Report, more: &[u64]| {
+        let seeds = run.passes.iter().map(|pass| pass.seed).chain(more.iter().copied()).collect();
+        let of = PromptsOf { dataset: run.workload.dataset.clone(), sampler: run.workload.sampler, seeds };
+        // Where words stood before each prompt, none of them is known by its beginning.
+        run.server.identity() == server && run.workload.nonce_seed.is_none() && of.overlap(prompts)
     };
-    let records = runtime.block_on(session.stop.unless_stopped(all));
-    runtime.shutdown_background();
-    records.ok_or(RunError::Interrupted)
-}
-
-/// How long the first and the second of each pair took, in seconds; `None` where one of them failed.
-fn pairs(records: &[Record]) -> Option<Vec<(f64, f64)>> {
-    let time = |record: &Record| record.ttft_s().or(record.e2e_s()).filter(|_| record.is_completed());
-    if records.len() != 2 * (ROUNDS + 1) {
-        return None;
-    }
-    records.chunks_exact(2).map(|pair| time(&pair[0]).zip(time(&pair[1]))).collect()
-}
-
-fn judge(pairs: &[(f64, f64)], reports: bool) -> Probed {
-    let mut factors: Vec<f64> = pairs.iter().map(|(new, known)| new / known.max(1e-9)).collect();
-    factors.sort_unstable_by(f64::total_cmp);
-    let faster = factors.iter().filter(|factor| **factor >= LEAST_FACTOR).count();
-    Probed { caches: Some(faster >= LEAST_ROUNDS), factor: factors.get(factors.len() / 2).copied(), reports }
-}
-
-/// The earlier run that has sent some of these prompts to this server, if one has.
-pub fn sent_by<'a>(runs: impl Iterator<Item = &'a Report>, server: &str, prompts: &PromptsOf) -> Option<String> {
-    // Where words stood before each prompt, none of them is known by its beginning.
-    let runs = runs.filter(|run| run.server.identity() == server && run.workload.nonce_seed.is_none());
-    let of = |run: &Report| PromptsOf {
-        dataset: run.workload.dataset.clone(),
-        sampler: run.workload.sampler,
-        seeds: run.passes.iter().map(|pass| pass.seed).collect(),
-    };
-    let last = runs.filter(|run| of(run).overlap(prompts)).max_by(|a, b| a.started_at.cmp(&b.started_at))?;
+    let all = runs.iter().map(|run| (run, &[][..])).chain(of_calibration);
+    let all = all.filter(|(run, more)| sent(run, more)).map(|(run, _)| run);
+    let last = all.max_by(|a, b| a.started_at.cmp(&b.started_at))?;
     let when = last.started_at.get(..16).unwrap_or(&last.started_at).replace('T', " ");
     Some(format!("{} of {when}", last.id))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::report::samples::report;
 
     #[test]
-    fn a_cache_shows_in_four_of_five_pairs() {
-        let table: &[([(f64, f64); 5], bool)] = &[
-            ([(2.0, 1.0), (2.0, 1.0), (2.0, 1.0), (2.0, 1.0), (2.0, 1.0)], true),
-            ([(2.0, 1.0), (1.0, 2.0), (1.25, 1.0), (2.0, 1.0), (2.0, 1.0)], true),
-            ([(2.0, 1.0), (1.0, 1.0), (1.2, 1.0), (2.0, 1.0), (2.0, 1.0)], false),
-            ([(1.0, 1.0), (1.0, 1.1), (1.1, 1.0), (1.0, 1.0), (9.0, 1.0)], false),
-        ];
-        for (pairs, caches) in table {
-            let probed = judge(pairs, false);
-            assert_eq!(probed.caches, Some(*caches), "{pairs:?}");
+    fn prompts_are_known_by_dataset_sampler_seed_and_server() {
+        let prompts = |seeds: &[u64]| PromptsOf {
+            dataset: "d.json".to_owned(),
+            sampler: Policy::FilterThenSample,
+            seeds: seeds.to_vec(),
+        };
+        let of = |edit: fn(&mut Value), seeds: &[u64]| sent_by(&[report(edit)], None, "http://h:1", &prompts(seeds));
+        assert_eq!(of(|_| (), &[2, 3]).as_deref(), Some("a/c1 of 2026-01-01 00:00"));
+        assert_eq!(of(|_| (), &[3, 4]), None);
+        assert_eq!(of(|r| r["workload"]["dataset"] = "e.json".into(), &[0]), None);
+        assert_eq!(of(|r| r["workload"]["sampler"] = "shuffle-then-filter".into(), &[0]), None);
+        assert_eq!(of(|r| r["server"]["url"] = "http://h:2".into(), &[0]), None);
+        assert_eq!(of(|r| r["workload"]["nonce_seed"] = 7.into(), &[0]), None);
+        // The last one is named.
+        let later = report(|r| r["started_at"] = "2026-02-01T10:20:30Z".into());
+        let both = sent_by(&[later, report(|_| ())], None, "http://h:1", &prompts(&[0]));
+        assert_eq!(both.as_deref(), Some("a/c1 of 2026-02-01 10:20"));
+    }
+
+    /// With fresh prompts the two halves have other seeds, and those of the first are a run's.
+    #[test]
+    fn a_calibration_has_sent_the_prompts_of_both_halves() {
+        let second = report(|r| (0..3).for_each(|i| r["passes"][i]["seed"] = (i + 50).into()));
+        let calibration = Calibration::of(&report(|_| ()), second, 0.95);
+        for (seed, known) in [(0, true), (52, true), (3, false)] {
+            let prompts =
+                PromptsOf { dataset: "d.json".to_owned(), sampler: Policy::FilterThenSample, seeds: vec![seed] };
+            assert_eq!(sent_by(&[], Some(&calibration), "http://h:1", &prompts).is_some(), known, "{seed}");
         }
-        assert_eq!(judge(&table[1].0, true).factor, Some(2.0));
     }
 }

@@ -14,8 +14,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     RunError,
-    prompt_cache::probe,
-    session::{PromptsOf, Server, Session, warmup_sampling},
+    output::Output,
+    probe::probe,
+    prompt_cache::PromptsOf,
+    session::{Server, Session, warmup_sampling},
 };
 use crate::{
     baseline::{Commit, Host, StoreError},
@@ -24,27 +26,10 @@ use crate::{
     dataset::{Digest, NONCE_TOKENS, Workload, with_nonces},
     load::{FailureBudget, Load, LoadPoint, Pass, PassRecords, Progress, StopReason, arrivals_ns, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
-    report::{Cache, Partial, Report, SCHEMA_VERSION, ServerReport, Style, WorkloadReport, append_requests},
+    report::{Cache, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport, append_requests},
     stats::{Estimate, estimates, estimates_within},
     text::visible,
 };
-
-/// How results are shown.
-#[derive(Clone, Copy)]
-pub struct Output {
-    pub style: Style,
-    pub quiet: bool,
-}
-
-impl Output {
-    /// A line on stderr about what happens now.
-    pub fn status(self, line: &str) {
-        if !self.quiet {
-            // With stderr closed there is nobody to tell.
-            _ = writeln!(stderr(), "{}", visible(line));
-        }
-    }
-}
 
 /// A benchmark that is ready to run its passes: its prompts are drawn, its server has answered.
 pub struct Ready<'a> {

@@ -12,7 +12,10 @@ use std::{
 use once_cell::unsync::OnceCell;
 use tokio::runtime::Runtime;
 
-use super::{RunError, prompt_cache::Probed};
+use super::{
+    RunError,
+    prompt_cache::{Probed, PromptsOf},
+};
 use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
@@ -47,25 +50,6 @@ pub struct Session<'a> {
 struct Sent {
     benchmark: String,
     prompts: PromptsOf,
-}
-
-/// What tells whether two runs sent the same prompts, whatever they asked beside them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromptsOf {
-    /// As report.json names it.
-    pub dataset: String,
-    /// How they were drawn.
-    pub sampler: Policy,
-    /// By which seeds.
-    pub seeds: Vec<u64>,
-}
-
-impl PromptsOf {
-    /// Whether some of them may be the same.
-    pub fn overlap(&self, other: &Self) -> bool {
-        let same_kind = self.dataset == other.dataset && self.sampler == other.sampler;
-        same_kind && self.seeds.iter().any(|seed| other.seeds.contains(seed))
-    }
 }
 
 /// The server, and what is sent to it beside prompts.

@@ -44,7 +44,11 @@ impl Cached {
     fn cached(&self) -> Vec<u32> {
         let truths = self.engine.take_truths();
         let measured = truths.iter().filter(|truth| truth.request_id.contains("-p"));
-        measured.filter(|truth| !truth.request_id.contains("probe")).map(|truth| truth.cached_tokens).collect()
+        let measured = measured.filter(|truth| !truth.request_id.contains("probe"));
+        let cached: Vec<u32> = measured.map(|truth| truth.cached_tokens).collect();
+        // Two passes of eight prompts, or several such.
+        assert!(!cached.is_empty() && cached.len().is_multiple_of(16), "{} measured requests", cached.len());
+        cached
     }
 
     fn report(&self, load: &str) -> Value {
@@ -176,6 +180,11 @@ fn calibration() -> Result<(), Failed> {
         assert_eq!(found["pairs"], 2);
         assert!(found["noise_floors"]["ttft_p50"].is_number(), "{found:#}");
     }
+    // What a calibration has sent is in the cache for a run that comes after it.
+    let server = Cached::new(CACHING);
+    server.run(&["--concurrency", "2", "--calibrate", "--fresh-prompts"]).expect(0)?;
+    server.run(&["--concurrency", "2", "--fresh-prompts"]).expect(0)?;
+    assert_eq!(server.report("c2")["cache"]["caches"], true);
     // Where the server says what came from its cache, the halves show it.
     let reporting = Cached::new(&format!("{CACHING},report_cached=true"));
     let refused = reporting.run(&["--concurrency", "2", "--calibrate"]);
