@@ -27,10 +27,12 @@ enum Does {
     GoesOnWith(&'static str),
     /// One with each pause, until the client has had enough.
     Trickles(&'static str),
+    /// For longer than a client waits for what comes after an answer.
+    Pauses,
     Nothing,
     Resets,
 }
-use Does::{GoesOnWith, Nothing, Repeats, Resets, Sends, Trickles};
+use Does::{GoesOnWith, Nothing, Pauses, Repeats, Resets, Sends, Trickles};
 
 struct Fault {
     name: &'static str,
@@ -270,6 +272,18 @@ const FAULTS: &[Fault] = &[
         "the server ended the answer with the finish reason `error`",
         &[Sends(JSON), Sends("{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"error\"}]}")],
     ),
+    stream(
+        "finish-reason-with-every-piece",
+        "completed",
+        "",
+        &[
+            Sends(SSE),
+            Repeats("data: {\"choices\":[{\"delta\":{\"content\":\" the\"},\"finish_reason\":\"stop\"}]}\n\n", 2),
+            Pauses,
+            Sends(TOKEN),
+            Sends(DONE),
+        ],
+    ),
     stream("content-filter", "completed", "", &[Sends(SSE), Sends(TOKEN), Sends(FILTERED), Sends(DONE)]),
     stream(
         "empty-finish-reason",
@@ -447,6 +461,7 @@ fn expect(record: Record, fault: &Fault) -> Result<(), Failed> {
         "more-than-max-tokens" => assert_eq!((pass.output_tokens, pass.requested_tokens), (9, 4)),
         "usage-contradicts-text" => assert_eq!((pass.output_tokens, pass.contradicted), (1, 1)),
         "empty-usage-after-usage" => assert_eq!(pass.output_tokens, 7),
+        "finish-reason-with-every-piece" => assert_eq!(pass.output_tokens, 3),
         "fractional-count" | "text-in-parts" => assert_eq!(pass.output_tokens, 1),
         "content-filter" => assert_eq!((pass.content_filtered, pass.contradicted), (1, 0)),
         _ => assert_eq!(pass.contradicted, 0),
@@ -493,6 +508,7 @@ async fn answer(stream: &mut TcpStream, does: &[Does]) -> io::Result<()> {
                 stream.write_all(text.as_bytes()).await?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             },
+            Pauses => tokio::time::sleep(Duration::from_millis(1200)).await,
             Nothing => std::future::pending().await,
             // Closing with a linger of zero sends RST; what was sent before gets time to arrive.
             Resets => {

@@ -83,6 +83,8 @@ pub struct Answer {
     /// Choices that have begun, and those of them that have a finish reason: a bit each, the last for all beyond.
     begun: u64,
     finished: u64,
+    /// Text has come for a choice that had its finish reason: of this server's answers that is no end.
+    goes_on: bool,
 }
 
 impl Answer {
@@ -93,12 +95,12 @@ impl Answer {
         self.usage = None;
         self.error = None;
         self.done = false;
-        (self.begun, self.finished) = (0, 0);
+        (self.begun, self.finished, self.goes_on) = (0, 0, false);
     }
 
     /// Whether every choice that has begun has its finish reason: what may still follow are counts, and the end.
     pub fn is_finished(&self) -> bool {
-        self.finished != 0 && self.begun == self.finished
+        self.finished != 0 && self.begun == self.finished && !self.goes_on
     }
 
     /// Takes the data of one server-sent event. One whose name says so is an error, whatever its data.
@@ -187,6 +189,7 @@ impl Answer {
     fn take_choice(&mut self, choice: &Choice, event: &mut Event) {
         let bit = 1u64 << choice.index.0.unwrap_or(0).min(63);
         self.begun |= bit;
+        let had = self.text.len();
         event.content |= self.append(&choice.text);
         for delta in [&choice.delta, &choice.message].into_iter().flatten() {
             event.role |= delta.role.0.is_some();
@@ -202,6 +205,7 @@ impl Answer {
                 event.tool_call |= self.append(&function.arguments);
             }
         }
+        self.goes_on |= self.finished & bit != 0 && self.text.len() > had;
         if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| reason.is_some()) {
             event.finish = true;
             self.finished |= bit;
@@ -447,6 +451,10 @@ mod tests {
         assert!(!finished(&[]) && !finished(&[a]) && finished(&[a, end_a]) && finished(&[end_a]));
         assert!(!finished(&[a, b, end_a]) && finished(&[a, b, end_a, end_b]) && !finished(&[a, end_a, b]));
         assert!(!finished(&[a, r#"{"index":99,"text":"c"}"#, end_a]));
+        // A server that gives a reason with every piece: none of them is the end.
+        let each = r#"{"text":"a","finish_reason":"stop"}"#;
+        assert!(finished(&[each]) && !finished(&[each, each]) && !finished(&[each, a, end_a]));
+        assert!(finished(&[a, end_a, r#"{"text":"","finish_reason":"stop"}"#]));
     }
 
     #[test]
