@@ -23,7 +23,8 @@ use std::{
 
 use clap::Parser;
 use tachometer::{
-    report::Report,
+    baseline::report_from_json,
+    run::Report,
     stats::{Metric, Verdict},
 };
 
@@ -153,5 +154,5 @@ fn run(arguments: &Arguments, target: &std::path::Path, flags: &str, baseline: &
         _ = stderr().write_all(&output.stdout);
         return Ok(Vec::new());
     }
-    String::from_utf8_lossy(&output.stdout).lines().map(Report::from_json).collect()
+    String::from_utf8_lossy(&output.stdout).lines().map(report_from_json).collect()
 }

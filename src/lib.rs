@@ -23,11 +23,13 @@ pub mod compare;
 pub mod config;
 pub mod dataset;
 pub mod engine;
+pub mod files;
 pub mod fixtures;
 pub mod harness;
 pub mod load;
 pub mod metrics;
 pub mod report;
+pub mod run;
 pub mod stats;
 mod text;
 

@@ -6,15 +6,15 @@ use std::sync::LazyLock;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use tachometer::{
-    baseline::History,
+    baseline::{History, calibration_from_json, report_from_json, to_json},
     client::{
         Answer, ConnectionStats, EventTooLarge, Failure, FailureClass, Gap, Record, SseDecoder, SseItem, TokenSource,
         error_message,
     },
-    compare::Calibration,
-    config::CsvFormat,
+    compare::calibrate,
     metrics::{ClientUse, PassMetrics},
-    report::{Report, append_csv},
+    report::{CsvFormat, append_csv},
+    run::Report,
     stats::estimates,
 };
 
@@ -104,7 +104,7 @@ proptest! {
             _ = Answer::default().take_body(data);
             prop_assert!(error_message(data).len() < 1500);
         }
-        prop_assert!(Report::from_json(&text).is_err());
+        prop_assert!(report_from_json(&text).is_err());
     }
 
     #[test]
@@ -115,9 +115,9 @@ proptest! {
         let mut report = template();
         report.estimates = estimates(&passes, 0.95);
         report.passes = passes;
-        let json = report.to_json().unwrap();
+        let json = to_json(&report).unwrap();
         // NaN and infinity are `null` in JSON, which no number is read from.
-        prop_assert_eq!(Report::from_json(&json), Ok(report.clone()));
+        prop_assert_eq!(report_from_json(&json), Ok(report.clone()));
 
         let folder = tempfile::tempdir().unwrap();
         let history = History::at(folder.path().join("history.jsonl"));
@@ -134,8 +134,8 @@ proptest! {
             prop_assert_eq!((&row[5], &row[6]), (&*pass.completed.to_string(), &*pass.failed.to_string()));
         }
 
-        let calibration = Calibration::of(&report, report.clone(), 0.95);
-        prop_assert_eq!(Calibration::from_json(&calibration.to_json().unwrap()), Ok(calibration));
+        let calibration = calibrate(&report, report.clone(), 0.95);
+        prop_assert_eq!(calibration_from_json(&to_json(&calibration).unwrap()), Ok(calibration));
     }
 }
 
@@ -175,5 +175,5 @@ fn template() -> Report {
         "commit": null, "host": {"os": "linux", "arch": "x86_64", "cpu": "x", "cores": 1}, "started_at": "", "passes": [], "estimates": {},
         "comparison": null
     });
-    Report::from_json(&report.to_string()).unwrap()
+    report_from_json(&report.to_string()).unwrap()
 }

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use once_cell::sync::Lazy;
-use tachometer::{baseline::History, compare::Calibration, report::Report};
+use tachometer::baseline::{History, calibration_from_json, report_from_json, to_json};
 
 static FILE: Lazy<PathBuf> = Lazy::new(|| std::env::temp_dir().join(format!("tachometer-fuzz-{}", std::process::id())));
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(report) = Report::from_json(&text) {
-        let json = report.to_json().expect("numbers from JSON are JSON's");
-        assert_eq!(Report::from_json(&json), Ok(report));
+    if let Ok(report) = report_from_json(&text) {
+        let json = to_json(&report).expect("numbers from JSON are JSON's");
+        assert_eq!(report_from_json(&json), Ok(report));
     }
-    _ = Calibration::from_json(&text);
+    _ = calibration_from_json(&text);
     std::fs::write(&*FILE, bytes).expect("a temporary file");
     _ = History::at(&*FILE).read(&mut |_| {});
 });

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::{
-    History, HistoryError, NEW, Store, StoreError,
+    BaselineError, History, NEW, Store,
     commit::{ancestors, resolve},
 };
-use crate::report::Report;
+use crate::run::{Baseline, Report};
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,52 +17,6 @@ pub enum Compare {
     Named(String),
     /// A named baseline, where there is one.
     Lenient(String),
-}
-
-/// An earlier run to compare with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Baseline {
-    /// `last run`, the baseline's name, or `commit:HEAD~1 (0123abcd)`.
-    pub name: String,
-    /// What it measured.
-    pub report: Report,
-    /// What must be known of the choice.
-    pub note: Option<String>,
-}
-
-/// A baseline that can't be used. Nothing has been measured or written then.
-#[derive(Debug, thiserror::Error)]
-pub enum BaselineError {
-    /// There is none of that name.
-    #[error("there is no baseline `{name}` of {benchmark}: make one with --save-baseline {name}")]
-    Missing {
-        /// The name.
-        name: String,
-        /// The benchmark.
-        benchmark: String,
-    },
-    /// Its file is not what this version writes, or what it reads of older ones.
-    #[error("cannot use the baseline {path}: {why}; move or delete it, and measure it anew")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// No run of that commit, nor of any before it.
-    #[error("commit:{revision}: {why}")]
-    Commit {
-        /// What was asked for.
-        revision: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The system did not let it be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The history can't be read.
-    #[error(transparent)]
-    History(#[from] HistoryError),
 }
 
 /// What a baseline's name begins with that is a commit of the history.
@@ -110,7 +64,7 @@ impl Compare {
 pub struct Whose {
     /// The package, where cargo told.
     pub package: Option<String>,
-    /// [`ServerReport::identity`](crate::report::ServerReport::identity).
+    /// [`ServerReport::identity`](crate::run::ServerReport::identity).
     pub server: String,
 }
 
@@ -200,7 +154,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::report::samples::report;
+    use crate::{baseline::to_json, files::write_whole, run::samples::report};
 
     struct Place {
         folder: tempfile::TempDir,
@@ -218,7 +172,7 @@ mod tests {
 
         fn keep(&self, slot: &str, report: &Report) {
             let path = self.store.report(&report.id, slot);
-            super::super::write_whole(&path, report.to_json().unwrap().as_bytes()).unwrap();
+            write_whole(&path, to_json(report).unwrap().as_bytes()).unwrap();
         }
 
         /// What is found, and what is warned of.

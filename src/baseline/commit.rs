@@ -4,42 +4,26 @@ use std::{
     process::Command,
 };
 
-use serde::{Deserialize, Serialize};
+use crate::{run::Commit, text::visible};
 
-use crate::text::visible;
-
-/// The commit that a run was made at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
-    /// Its full hash.
-    pub sha: String,
-    /// Whether tracked files differed from it.
-    pub dirty: bool,
-    /// The branch, where HEAD is on one.
-    pub branch: Option<String>,
-}
-
-impl Commit {
-    /// Asks git about a folder: `None` without git, outside a repository, or before the first commit. Files that the runs
-    /// themselves write make no tree dirty, even where they are tracked.
-    pub fn of(folder: &Path, written: &[PathBuf]) -> Option<Self> {
-        let sha = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
-        let root = PathBuf::from(git(folder, &["rev-parse", "--show-toplevel"])?);
-        let within = |path: &PathBuf| {
-            let whole = std::path::absolute(path).ok()?;
-            let inside = whole.strip_prefix(&root).ok()?.to_str()?;
-            Some(format!(":(top,exclude,literal){inside}"))
-        };
-        let excluded: Vec<String> = written.iter().filter_map(within).collect();
-        let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--", ":(top)"];
-        status.extend(excluded.iter().map(String::as_str));
-        Some(Self {
-            sha,
-            dirty: !git(folder, &status)?.is_empty(),
-            branch: git(folder, &["symbolic-ref", "--short", "--quiet", "HEAD"])
-                .map(|name| visible(&name).into_owned()),
-        })
-    }
+/// The commit that a folder's working tree stands at, as git says: `None` without git, outside a repository, or before the first
+/// commit. Files that the runs themselves write make no tree dirty, even where they are tracked.
+pub fn current_commit(folder: &Path, written: &[PathBuf]) -> Option<Commit> {
+    let sha = git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])?;
+    let root = PathBuf::from(git(folder, &["rev-parse", "--show-toplevel"])?);
+    let within = |path: &PathBuf| {
+        let whole = std::path::absolute(path).ok()?;
+        let inside = whole.strip_prefix(&root).ok()?.to_str()?;
+        Some(format!(":(top,exclude,literal){inside}"))
+    };
+    let excluded: Vec<String> = written.iter().filter_map(within).collect();
+    let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--", ":(top)"];
+    status.extend(excluded.iter().map(String::as_str));
+    Some(Commit {
+        sha,
+        dirty: !git(folder, &status)?.is_empty(),
+        branch: git(folder, &["symbolic-ref", "--short", "--quiet", "HEAD"]).map(|name| visible(&name).into_owned()),
+    })
 }
 
 /// What git prints, or `None` where it fails or is not there.
@@ -130,9 +114,9 @@ mod tests {
     fn the_commit_that_is_checked_out() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        assert_eq!(Commit::of(folder, &[]), None);
+        assert_eq!(current_commit(folder, &[]), None);
         run(folder, &["init", "--quiet", "--initial-branch=main"]);
-        assert_eq!(Commit::of(folder, &[]), None, "there is no commit yet");
+        assert_eq!(current_commit(folder, &[]), None, "there is no commit yet");
         let (source, history) = (folder.join("source"), folder.join("history"));
         for (i, text) in ["one", "two"].into_iter().enumerate() {
             std::fs::write(&source, text).unwrap();
@@ -140,7 +124,7 @@ mod tests {
             run(folder, &["add", "--all"]);
             run(folder, &["commit", "--quiet", "--message", &i.to_string()]);
         }
-        let clean = Commit::of(folder, &[]).unwrap();
+        let clean = current_commit(folder, &[]).unwrap();
         assert_eq!(
             (&clean.sha, clean.dirty, clean.branch.as_deref()),
             (&run(folder, &["rev-parse", "HEAD"]), false, Some("main"))
@@ -148,14 +132,14 @@ mod tests {
         // What runs write makes nothing dirty; what else has changed does.
         std::fs::write(&history, "three").unwrap();
         let written = [history.clone(), folder.join("new"), PathBuf::from("/elsewhere")];
-        assert!(Commit::of(folder, &[]).unwrap().dirty);
-        assert!(!Commit::of(folder, &written).unwrap().dirty);
+        assert!(current_commit(folder, &[]).unwrap().dirty);
+        assert!(!current_commit(folder, &written).unwrap().dirty);
         std::fs::write(folder.join("new"), "untracked").unwrap();
-        assert!(!Commit::of(folder, &written).unwrap().dirty);
+        assert!(!current_commit(folder, &written).unwrap().dirty);
         std::fs::write(&source, "three").unwrap();
-        assert!(Commit::of(folder, &written).unwrap().dirty);
+        assert!(current_commit(folder, &written).unwrap().dirty);
         run(folder, &["checkout", "--quiet", "--force", "--detach"]);
-        assert_eq!(Commit::of(folder, &[]).unwrap().branch, None);
+        assert_eq!(current_commit(folder, &[]).unwrap().branch, None);
         // Revisions, and the commits before.
         let first = run(folder, &["rev-parse", "HEAD~1"]);
         assert_eq!(resolve(folder, "HEAD~1"), Ok(first.clone()));

@@ -1,15 +1,19 @@
 //! One line a run of a benchmark, across commits.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, create_parent};
-use crate::{compare::Comparison, report::Report, text::from_json};
+use super::report_from_json;
+use crate::{
+    files::{FileError, append},
+    run::{Comparison, Report},
+    text::from_json,
+};
 
 /// The history file: a JSON line for each run of each benchmark, in order of time, which is what report.json holds without the
 /// comparison; and, when all benchmarks of a run are done, a line with the verdicts of each.
@@ -54,7 +58,7 @@ impl History {
     ///
     /// # Errors
     /// Where the file can't be written.
-    pub fn append(&self, report: &Report) -> Result<(), StoreError> {
+    pub fn append(&self, report: &Report) -> Result<(), FileError> {
         self.append_line(&Report { comparison: None, ..report.clone() })
     }
 
@@ -63,27 +67,22 @@ impl History {
     ///
     /// # Errors
     /// Where the file can't be written.
-    pub fn append_verdicts(&self, report: &Report) -> Result<(), StoreError> {
+    pub fn append_verdicts(&self, report: &Report) -> Result<(), FileError> {
         let Some(comparison) = &report.comparison else { return Ok(()) };
         let (verdicts_of, started_at) = (report.id.clone(), report.started_at.clone());
         self.append_line(&Verdicts { verdicts_of, started_at, comparison: comparison.clone() })
     }
 
-    fn append_line(&self, line_of: &impl Serialize) -> Result<(), StoreError> {
-        create_parent(&self.path)?;
-        let append = || -> io::Result<()> {
-            let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
-            file.lock()?;
+    fn append_line(&self, line_of: &impl Serialize) -> Result<(), FileError> {
+        append(&self.path, |file, is_empty| {
             let mut line = Vec::new();
-            if !ends_in_newline(&mut file)? {
+            if !is_empty && !ends_in_newline(file)? {
                 line.push(b'\n');
             }
             serde_json::to_writer(&mut line, line_of)?;
             line.push(b'\n');
-            file.write_all(&line)?;
-            file.sync_data()
-        };
-        append().map_err(StoreError::new("append to", &self.path))
+            Ok(line)
+        })
     }
 
     /// All runs, in order of time, with the comparisons that were made of them. A line that can't be read is skipped, and `warn`
@@ -123,7 +122,7 @@ impl History {
                 }
                 continue;
             }
-            match Report::from_json(line) {
+            match report_from_json(line) {
                 Ok(report) => reports.push(report),
                 Err(why) => warn(format!("{} line {} is skipped: {why}", self.path.display(), i + 1)),
             }
@@ -133,9 +132,6 @@ impl History {
 }
 
 fn ends_in_newline(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
     file.seek(SeekFrom::End(-1))?;
     let mut last = [0];
     file.read_exact(&mut last)?;
@@ -146,14 +142,17 @@ fn ends_in_newline(file: &mut File) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::{
-        compare::Terms,
-        report::samples::{report, scale},
+        compare::{Terms, compare},
+        run::{
+            Baseline,
+            samples::{report, scale},
+        },
     };
 
     fn compared(run: &Report, with: &Report) -> Report {
-        let baseline = super::super::Baseline { name: "b".to_owned(), report: with.clone(), note: None };
+        let baseline = Baseline { name: "b".to_owned(), report: with.clone(), note: None };
         let terms = Terms { noise_threshold: 0.01, significance_level: 0.05, confidence_level: 0.95, gate: Vec::new() };
-        Report { comparison: Some(Comparison::of(run, &baseline, None, &terms)), ..run.clone() }
+        Report { comparison: Some(compare(run, &baseline, None, &terms)), ..run.clone() }
     }
 
     #[test]

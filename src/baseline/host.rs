@@ -1,34 +1,12 @@
-use serde::{Deserialize, Serialize};
+use crate::run::Host;
 
-/// The machine that the client ran on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
-    /// E.g. `linux`.
-    pub os: String,
-    /// E.g. `x86_64`.
-    pub arch: String,
-    /// The processor's name, where the system tells it.
-    pub cpu: Option<String>,
-    /// Cores that this process may use.
-    pub cores: usize,
-}
-
-impl Host {
-    /// This machine.
-    pub fn this() -> Self {
-        Self {
-            os: std::env::consts::OS.to_owned(),
-            arch: std::env::consts::ARCH.to_owned(),
-            cpu: cpu(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-        }
-    }
-}
-
-impl std::fmt::Display for Host {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let cpu = self.cpu.as_deref().unwrap_or(&self.arch);
-        write!(f, "{} with {} cores of {cpu}", self.os, self.cores)
+/// The machine that this runs on.
+pub fn this_host() -> Host {
+    Host {
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu: cpu(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
 
@@ -44,7 +22,7 @@ mod tests {
 
     #[test]
     fn this_machine() {
-        let host = Host::this();
+        let host = this_host();
         assert_eq!((&*host.os, &*host.arch), (std::env::consts::OS, std::env::consts::ARCH));
         assert!(host.cores >= 1);
         if let Ok(info) = std::fs::read_to_string("/proc/cpuinfo") {

@@ -1,17 +1,17 @@
 //! What earlier runs left, and where runs leave theirs.
-//!
-//! Files are written whole under another name and then renamed, so that a reader never sees half of one; the history grows
-//! by whole lines under a lock.
 
 mod choice;
 mod commit;
+mod error;
 mod history;
 mod host;
+mod json;
 mod store;
 
-pub use choice::{Baseline, BaselineError, Compare, Whose};
-pub use commit::Commit;
+pub use choice::{Compare, Whose};
+pub use commit::current_commit;
+pub use error::BaselineError;
 pub use history::{History, HistoryError};
-pub use host::Host;
-pub(crate) use store::create_parent;
-pub use store::{BASE, Lock, NEW, PARTIAL, Store, StoreError, write_whole};
+pub use host::this_host;
+pub use json::{calibration_from_json, report_from_json, to_json};
+pub use store::{BASE, Lock, NEW, PARTIAL, Store};

@@ -1,33 +1,16 @@
 //! The target directory's `tachometer/` folder.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, TryLockError},
-    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::BaselineError;
-use crate::{compare::Calibration, report::Report};
-
-/// A file of the store that could not be written or read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {path}: {source}")]
-pub struct StoreError {
-    /// `write`, `create`, …
-    pub doing: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-impl StoreError {
-    pub(crate) fn new(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self { doing, path: path.to_owned(), source }
-    }
-}
+use super::{BaselineError, calibration_from_json, report_from_json};
+use crate::{
+    files::{FileError, create_parent, read_if_there},
+    run::{Calibration, Report},
+};
 
 /// Where a run's files go.
 #[derive(Clone, Debug)]
@@ -90,9 +73,9 @@ impl Store {
     /// Where it can't be read, or is not a report.
     pub fn read_report(&self, benchmark: &str, slot: &str) -> Result<Option<Report>, BaselineError> {
         let path = self.report(benchmark, slot);
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
         let unreadable = |why| BaselineError::Unreadable { path: path.display().to_string(), why };
-        Report::from_json(&text).map(Some).map_err(unreadable)
+        report_from_json(&text).map(Some).map_err(unreadable)
     }
 
     /// Reads a benchmark's noise floor; `None` where it was never calibrated.
@@ -101,20 +84,20 @@ impl Store {
     /// Where it can't be read, or is not one.
     pub fn read_calibration(&self, benchmark: &str) -> Result<Option<Calibration>, BaselineError> {
         let path = self.calibration(benchmark);
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
         let unreadable = |why| BaselineError::Unreadable { path: path.display().to_string(), why };
-        Calibration::from_json(&text).map(Some).map_err(unreadable)
+        calibration_from_json(&text).map(Some).map_err(unreadable)
     }
 
     /// Moves the last run's report to the slot `base`, where there is one.
     ///
     /// # Errors
     /// Where the folder can't be written.
-    pub fn retire_last_run(&self, benchmark: &str) -> Result<(), StoreError> {
+    pub fn retire_last_run(&self, benchmark: &str) -> Result<(), FileError> {
         let (new, base) = (self.report(benchmark, NEW), self.report(benchmark, BASE));
         if new.exists() {
             create_parent(&base)?;
-            fs::rename(&new, &base).map_err(StoreError::new("write", &base))?;
+            fs::rename(&new, &base).map_err(FileError::new("write", &base))?;
         }
         Ok(())
     }
@@ -130,16 +113,16 @@ impl Store {
     ///
     /// # Errors
     /// Where the folder can't be written.
-    pub fn lock(&self, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> Result<Option<Lock>, StoreError> {
+    pub fn lock(&self, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> Result<Option<Lock>, FileError> {
         let path = self.root.join(".lock");
         create_parent(&path)?;
-        let file = File::create(&path).map_err(StoreError::new("create", &path))?;
+        let file = File::create(&path).map_err(FileError::new("create", &path))?;
         let mut waiting = Some(waiting);
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Lock { _file: file })),
                 Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => return Err(StoreError::new("lock", &path)(e)),
+                Err(TryLockError::Error(e)) => return Err(FileError::new("lock", &path)(e)),
             }
             if let Some(waiting) = waiting.take() {
                 waiting();
@@ -161,43 +144,6 @@ pub struct Lock {
     _file: File,
 }
 
-/// Writes a file under another name and renames it.
-///
-/// # Errors
-/// Where that fails; what was there before is still whole then.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    create_parent(path)?;
-    let mut name = path.file_name().map(OsString::from).unwrap_or_default();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|e| {
-        // It may not even exist.
-        _ = fs::remove_file(&temporary);
-        StoreError::new("write", path)(e)
-    })
-}
-
-pub(crate) fn create_parent(path: &Path) -> Result<(), StoreError> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => fs::create_dir_all(parent).map_err(StoreError::new("create", parent)),
-        None => Ok(()),
-    }
-}
-
-fn read(path: &Path) -> Result<Option<String>, StoreError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::new("read", path)(e)),
-    }
-}
-
 /// cargo marks its target directory with CACHEDIR.TAG; the bench's executable lies somewhere below.
 fn target_directory() -> PathBuf {
     if let Some(named) = std::env::var_os("CARGO_TARGET_DIR") {
@@ -215,7 +161,7 @@ fn target_directory() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples::report;
+    use crate::{baseline::to_json, files::write_whole, run::samples::report};
 
     #[test]
     fn files_have_their_places() {
@@ -246,7 +192,7 @@ mod tests {
         assert_eq!(store.read_report("a/c1", BASE).unwrap(), None);
         let run = report(|_| ());
         for slot in [NEW, PARTIAL] {
-            write_whole(&store.report("a/c1", slot), run.to_json().unwrap().as_bytes()).unwrap();
+            write_whole(&store.report("a/c1", slot), to_json(&run).unwrap().as_bytes()).unwrap();
         }
         store.retire_last_run("a/c1").unwrap();
         assert_eq!(store.read_report("a/c1", BASE).unwrap(), Some(run));
@@ -258,26 +204,7 @@ mod tests {
         assert!(matches!(store.read_calibration("a/c1"), Err(BaselineError::Unreadable { .. })));
         // What is no file can't be read.
         std::fs::create_dir_all(store.report("a/c1", "x")).unwrap();
-        assert!(matches!(store.read_report("a/c1", "x"), Err(BaselineError::Store(_))));
-    }
-
-    #[test]
-    fn a_file_is_written_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/file");
-        write_whole(&path, b"one").unwrap();
-        write_whole(&path, b"two").unwrap();
-        let names =
-            || fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
-        assert_eq!((fs::read(&path).unwrap(), names()), (b"two".to_vec(), vec![OsString::from("file")]));
-        // Where a folder is in the way nothing is left behind.
-        fs::create_dir_all(folder.path().join("deep/taken/x")).unwrap();
-        let error = write_whole(&folder.path().join("deep/taken"), b"three").unwrap_err();
-        assert!(error.to_string().starts_with("cannot write "), "{error}");
-        assert_eq!(names().len(), 2);
-        let error = write_whole(&path.join("below"), b"four").unwrap_err();
-        assert!(error.to_string().starts_with("cannot create "), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert!(matches!(store.read_report("a/c1", "x"), Err(BaselineError::File(_))));
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod stamp;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
+mod trust;
 
 pub use event::{Answer, Event, Usage, error_message};
 pub use exchange::{Client, ConnectionStats};
@@ -42,6 +43,7 @@ pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};
 pub use stamp::StampSource;
-pub use target::{Target, Timeouts, Trust};
+pub use target::{Target, Timeouts};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use trust::Trust;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Proxy, ServerUrl, habits::Habits};
+use super::{Proxy, ServerUrl, Trust, habits::Habits};
 
 /// How long each part of a request may take. None of them is ever infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +41,6 @@ pub struct Target {
     /// Set for https.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::Tls>,
-}
-
-/// Whose certificates are believed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// What the platform trusts.
-    #[default]
-    Platform,
-    /// Nothing but what the certificates of this PEM file have signed.
-    CaFile(std::path::PathBuf),
-    /// Everybody, which is no protection at all.
-    Anyone,
 }
 
 impl Target {

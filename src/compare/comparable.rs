@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     client::TokenSource,
     metrics::{Distribution, PassMetrics},
-    report::{Cache, Report},
+    run::{Cache, Report},
 };
 
 /// The share of failed requests above which a run's numbers are those of another load.
@@ -178,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::samples::{report, scale, set};
+    use crate::run::samples::{report, scale, set};
 
     type Edit = fn(&mut Value);
 

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Calibration,
+    calibration::no_floors_for,
     comparable::{cache_reason, pairs, warnings, why_not},
 };
 use crate::{
-    baseline::{Baseline, Commit},
-    report::Report,
+    run::{Baseline, Calibration, Comparison, FailureChange, MetricChange, Report},
     stats::{Metric, PairedChange, Threshold, Verdict, holm, more_failures},
 };
 
@@ -27,184 +24,74 @@ pub struct Terms {
     pub gate: Vec<Metric>,
 }
 
-/// `comparison` of report.json.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// What the run is compared with: `last run`, a baseline's name, or a commit.
-    pub baseline: String,
-    /// At which commit that ran.
-    pub baseline_commit: Option<Commit>,
-    /// When that started.
-    pub baseline_started_at: String,
-    /// Whether there can be a verdict.
-    pub comparable: bool,
-    /// Why not.
-    pub why_not: Vec<String>,
-    /// What may explain a verdict.
-    pub warnings: Vec<String>,
-    /// Passes that both runs made with the same seed: the unit of replication.
-    pub pairs: usize,
-    /// [`Terms::noise_threshold`].
-    pub noise_threshold: f64,
-    /// [`Terms::significance_level`].
-    pub significance_level: f64,
-    /// Level of the intervals.
-    pub confidence_level: f64,
-    /// How many gated metrics, of all benchmarks of the run, were compared together; each is corrected for the others.
-    pub compared_together: usize,
-    /// The runs asked different questions (workload, model, API, stream mode, load): there is nothing to compare.
-    #[serde(default)]
-    pub another_question: bool,
-    /// Why every verdict is *inconclusive*, whatever the numbers: the server's cache.
-    #[serde(default)]
-    pub held_back: Option<String>,
-    /// The runs were made apart, and how far identical runs made apart differ here was not calibrated: *regressed*,
-    /// *improved* and *no change* rest on the passes alone, which do not show it.
-    #[serde(default)]
-    pub provisional: bool,
-    /// Requests that failed; `null` where the runs asked different questions.
-    #[serde(default)]
-    pub failures: Option<FailureChange>,
-    /// Gated metrics that could not be compared, though the same was asked: the gate fails for them.
-    #[serde(default)]
-    pub unmeasured: Vec<String>,
-    /// Every metric that both runs measured; empty where the runs are not comparable.
-    pub metrics: BTreeMap<String, MetricChange>,
+fn failure_change(new: &Report, base: &Report) -> FailureChange {
+    let count = |report: &Report| {
+        let failed: usize = report.passes.iter().map(|pass| pass.failed).sum();
+        let completed: usize = report.passes.iter().map(|pass| pass.completed).sum();
+        (failed as u64, (failed + completed) as u64)
+    };
+    let (of_new, of_base) = (count(new), count(base));
+    let p_value = more_failures(of_new, of_base);
+    FailureChange {
+        failed: of_new.0,
+        requests: of_new.1,
+        baseline_failed: of_base.0,
+        baseline_requests: of_base.1,
+        p_value,
+        p_value_corrected: p_value,
+        regressed: false,
+    }
 }
 
-/// Failed requests of a run and its baseline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FailureChange {
-    /// Of the run.
-    pub failed: u64,
-    /// That it sent.
-    pub requests: u64,
-    /// Of the baseline.
-    pub baseline_failed: u64,
-    /// That the baseline sent.
-    pub baseline_requests: u64,
-    /// Fisher's exact test, one-sided: the chance of so many more failures if both runs fail alike. The unit is the request.
-    pub p_value: f64,
-    /// The same, corrected for all benchmarks of the run (Holm).
-    pub p_value_corrected: f64,
-    /// More requests failed than chance explains.
-    pub regressed: bool,
-}
-
-impl FailureChange {
-    fn of(new: &Report, base: &Report) -> Self {
-        let count = |report: &Report| {
-            let failed: usize = report.passes.iter().map(|pass| pass.failed).sum();
-            let completed: usize = report.passes.iter().map(|pass| pass.completed).sum();
-            (failed as u64, (failed + completed) as u64)
-        };
-        let (of_new, of_base) = (count(new), count(base));
-        let p_value = more_failures(of_new, of_base);
-        Self {
-            failed: of_new.0,
-            requests: of_new.1,
-            baseline_failed: of_base.0,
-            baseline_requests: of_base.1,
-            p_value,
-            p_value_corrected: p_value,
-            regressed: false,
+/// Compares a run with its baseline. The verdicts are those of this benchmark alone until [`settle`].
+pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibration>, terms: &Terms) -> Comparison {
+    let base = &baseline.report;
+    let reasons = why_not(new, base);
+    let why_not: Vec<String> = reasons.all().cloned().collect();
+    let another_question = !reasons.another_question.is_empty();
+    let mut warnings = warnings(new, base);
+    warnings.extend(baseline.note.clone());
+    let pairs = pairs(new, base).count();
+    let fewer = new.passes.len().max(base.passes.len()) - pairs;
+    if fewer > 0 && pairs > 0 && why_not.is_empty() {
+        warnings.push(format!("{fewer} passes have no partner of the same seed, and count for nothing"));
+    }
+    let floors = calibration.and_then(|calibration| match no_floors_for(calibration, new) {
+        None => Some(&calibration.noise_floors),
+        Some(why) => {
+            warnings.push(format!("the noise floor that --calibrate found does not hold here: {why}"));
+            None
         }
-    }
-}
-
-/// The change of one metric. Changes are shares of the baseline: 0.05 is 5 % more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricChange {
-    /// The estimate.
-    pub change: f64,
-    /// Lower end of its interval; `null` for a single pass.
-    pub lower: Option<f64>,
-    /// Upper end of its interval; `null` for a single pass.
-    pub upper: Option<f64>,
-    /// Two-sided p-value of the hypothesis that the change lies within the threshold.
-    pub p_value: Option<f64>,
-    /// The same, corrected for all comparisons made together (Holm).
-    pub p_value_corrected: Option<f64>,
-    /// p-value of the hypothesis that the change lies beyond the noise threshold.
-    pub p_value_no_change: Option<f64>,
-    /// What can be said.
-    pub verdict: Verdict,
-    /// Whether it decides.
-    pub gated: bool,
-    /// The greater of the noise threshold and the noise floor.
-    pub threshold: f64,
-    /// How far identical runs lay apart when that was calibrated.
-    pub noise_floor: Option<f64>,
-    /// For an inconclusive verdict: the change that these passes would have found four times of five.
-    pub detectable_change: Option<f64>,
-    /// For an inconclusive verdict: how many passes would settle it, if change and noise stay what they are.
-    pub passes_needed: Option<usize>,
-}
-
-impl Comparison {
-    /// Of a run with its baseline. The verdicts are those of this benchmark alone until [`settle`].
-    pub fn of(new: &Report, baseline: &Baseline, calibration: Option<&Calibration>, terms: &Terms) -> Self {
-        let base = &baseline.report;
-        let reasons = why_not(new, base);
-        let why_not: Vec<String> = reasons.all().cloned().collect();
-        let another_question = !reasons.another_question.is_empty();
-        let mut warnings = warnings(new, base);
-        warnings.extend(baseline.note.clone());
-        let pairs = pairs(new, base).count();
-        let fewer = new.passes.len().max(base.passes.len()) - pairs;
-        if fewer > 0 && pairs > 0 && why_not.is_empty() {
-            warnings.push(format!("{fewer} passes have no partner of the same seed, and count for nothing"));
-        }
-        let floors = calibration.and_then(|calibration| match calibration.why_not(new) {
-            None => Some(&calibration.noise_floors),
-            Some(why) => {
-                warnings.push(format!("the noise floor that --calibrate found does not hold here: {why}"));
-                None
-            }
-        });
-        let change = |metric: Metric| {
-            let floor = floors.and_then(|floors| floors.get(&metric.to_string()).copied());
-            Some((metric.to_string(), metric_change(metric, new, base, floor, terms)?))
-        };
-        let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { BTreeMap::new() };
-        let gate = terms.gate.iter().map(Metric::to_string);
-        let unmeasured =
-            if another_question { Vec::new() } else { gate.filter(|m| !metrics.contains_key(m)).collect() };
-        let why_not_is_empty = why_not.is_empty();
-        let mut comparison = Self {
-            baseline: baseline.name.clone(),
-            baseline_commit: base.commit.clone(),
-            baseline_started_at: base.started_at.clone(),
-            comparable: why_not_is_empty,
-            why_not,
-            warnings,
-            pairs,
-            noise_threshold: terms.noise_threshold,
-            significance_level: terms.significance_level,
-            confidence_level: terms.confidence_level,
-            compared_together: 0,
-            another_question,
-            held_back: if why_not_is_empty { cache_reason(new, base) } else { None },
-            provisional: floors.is_none(),
-            failures: (!another_question).then(|| FailureChange::of(new, base)),
-            unmeasured,
-            metrics,
-        };
-        settle(&mut [&mut comparison]);
-        comparison
-    }
-
-    /// The gated metrics that regressed, and `failed` where more requests did than chance explains.
-    pub fn regressions(&self) -> impl Iterator<Item = &str> {
-        let failed = self.failures.iter().filter(|failures| failures.regressed).map(|_| "failed");
-        failed.chain(self.gated(Verdict::Regressed))
-    }
-
-    /// The gated metrics with that verdict.
-    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
-        let gated = self.metrics.iter().filter(move |(_, change)| change.gated && change.verdict == verdict);
-        gated.map(|(name, _)| name.as_str())
-    }
+    });
+    let change = |metric: Metric| {
+        let floor = floors.and_then(|floors| floors.get(&metric.to_string()).copied());
+        Some((metric.to_string(), metric_change(metric, new, base, floor, terms)?))
+    };
+    let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { BTreeMap::new() };
+    let gate = terms.gate.iter().map(Metric::to_string);
+    let unmeasured = if another_question { Vec::new() } else { gate.filter(|m| !metrics.contains_key(m)).collect() };
+    let why_not_is_empty = why_not.is_empty();
+    let mut comparison = Comparison {
+        baseline: baseline.name.clone(),
+        baseline_commit: base.commit.clone(),
+        baseline_started_at: base.started_at.clone(),
+        comparable: why_not_is_empty,
+        why_not,
+        warnings,
+        pairs,
+        noise_threshold: terms.noise_threshold,
+        significance_level: terms.significance_level,
+        confidence_level: terms.confidence_level,
+        compared_together: 0,
+        another_question,
+        held_back: if why_not_is_empty { cache_reason(new, base) } else { None },
+        provisional: floors.is_none(),
+        failures: (!another_question).then(|| failure_change(new, base)),
+        unmeasured,
+        metrics,
+    };
+    settle(&mut [&mut comparison]);
+    comparison
 }
 
 fn metric_change(
@@ -300,7 +187,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        report::samples::{report, scale, set},
+        compare::calibrate,
+        run::samples::{report, scale, set},
         stats::{Latency, Point},
     };
 
@@ -320,13 +208,13 @@ mod tests {
     }
 
     fn compared(edit: impl FnOnce(&mut Value)) -> Comparison {
-        Comparison::of(&report(edit), &baseline(|_| ()), None, &terms())
+        compare(&report(edit), &baseline(|_| ()), None, &terms())
     }
 
     fn floor(of: f64, edit: impl FnOnce(&mut Value)) -> Comparison {
-        let mut calibration = Calibration::of(&report(|_| ()), report(|_| ()), 0.95);
+        let mut calibration = calibrate(&report(|_| ()), report(|_| ()), 0.95);
         calibration.noise_floors.insert(OUTPUT.to_owned(), of);
-        Comparison::of(&report(edit), &baseline(|_| ()), Some(&calibration), &terms())
+        compare(&report(edit), &baseline(|_| ()), Some(&calibration), &terms())
     }
 
     #[test]
@@ -401,7 +289,7 @@ mod tests {
             }
         };
         let of = |new: f64, base: f64| {
-            let comparison = Comparison::of(&report(alone(new)), &baseline(alone(base)), None, &terms());
+            let comparison = compare(&report(alone(new)), &baseline(alone(base)), None, &terms());
             comparison.metrics.get(OUTPUT).map(|change| change.change)
         };
         assert_eq!((of(1.0, 4.0), of(6.0, 4.0)), (Some(-0.75), Some(0.5)));
@@ -424,7 +312,7 @@ mod tests {
                 }
             };
             let baseline = baseline(edit(base));
-            Comparison::of(&report(edit(failed)), &baseline, None, &terms())
+            compare(&report(edit(failed)), &baseline, None, &terms())
         };
         let failures = failing(20, 0).failures.unwrap();
         assert_eq!((failures.failed, failures.requests), (60, 1200));

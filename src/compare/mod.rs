@@ -1,12 +1,12 @@
 //! Two runs of one benchmark side by side: whether they may be compared, what changed, and the verdict.
 //!
-//! Takes the report of a run and of its baseline; gives a [`Comparison`] for each benchmark, which [`settle`] brings to a
+//! Takes the report of a run and of its baseline; gives a [`Comparison`](crate::run::Comparison) for each benchmark, which [`settle`] brings to a
 //! verdict when all of them are there, since every comparison made together counts in the correction.
 
 mod calibration;
 mod comparable;
 mod comparison;
 
-pub use calibration::Calibration;
+pub use calibration::{calibrate, with_earlier};
 pub use comparable::{FAILURE_BUDGET, WhyNot, cache_reason, warnings, why_not};
-pub use comparison::{Comparison, FailureChange, MetricChange, Terms, settle};
+pub use comparison::{Terms, compare, settle};

@@ -16,4 +16,4 @@ pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
 pub use plan::{Benchmark, DatasetSpec, Plan, Workload, check_environment, plan};
 pub use server::ServerSpec;
-pub use settings::{CsvFormat, FailOn, OutputFormat, Settings};
+pub use settings::{FailOn, OutputFormat, Settings};

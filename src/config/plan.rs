@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Cli, ConfigError, ConfigFile, CsvFormat, FailOn, OutputFormat, Settings,
+    Cli, ConfigError, ConfigFile, FailOn, OutputFormat, Settings,
     error::nearest,
     load::load_points,
     server::{ServerSpec, seconds, server, timeouts},
@@ -13,6 +13,7 @@ use crate::{
     compare::Terms,
     dataset::Policy,
     load::{FailureBudget, LoadPoint},
+    report::CsvFormat,
     stats::{Latency, Metric, Point},
 };
 

@@ -10,22 +10,12 @@ use crate::{
     dataset::Policy,
     engine::EngineConfig,
     load::{Arrival, FailureBudget, RequestRate},
+    report::CsvFormat,
     stats::Metric,
 };
 
 /// A JSON object given as text on the command line, or as a table or text in the file.
 pub type JsonObject = Map<String, Value>;
-
-/// Which columns the CSV has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum CsvFormat {
-    /// All that this tool measures.
-    #[default]
-    Tachometer,
-    /// Header and row of LMDeploy's `profile_restful_api.py` of 2023.
-    Lmdeploy,
-}
 
 /// What is printed on stdout, and which files are written beside the usual ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]

@@ -7,12 +7,20 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Limits, Policy, sampler::Sized, sharegpt::Place};
+use super::{Limits, Policy, sharegpt::Place};
 
 /// What a scan found.
 pub(super) struct Index {
     pub conversations: usize,
-    pub rows: Vec<Sized>,
+    pub rows: Vec<Row>,
+}
+
+/// A conversation with its token counts; under shuffle-then-filter they are counted when it is drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub place: Place,
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
 }
 
 /// What a scan went by.
@@ -22,7 +30,7 @@ pub(super) struct Key([u8; DIGEST]);
 const DIGEST: usize = 32;
 /// Changes with the form of the file.
 const MAGIC: &[u8] = b"tachometer index 1\n";
-const ROW: usize = 20;
+const ROW_BYTES: usize = 20;
 
 impl Key {
     pub fn of(dataset: [u8; DIGEST], tokenizer: [u8; DIGEST], policy: Policy, limits: Limits) -> Self {
@@ -60,16 +68,16 @@ impl Index {
             let offset = u64::from_le_bytes(take(&mut rest)?);
             let prompt_tokens = u32::from_le_bytes(take(&mut rest)?);
             let output_tokens = u32::from_le_bytes(take(&mut rest)?);
-            Some(Sized { place: Place { index, offset }, prompt_tokens, output_tokens })
+            Some(Row { place: Place { index, offset }, prompt_tokens, output_tokens })
         };
-        let rows: Option<Vec<Sized>> = rest.chunks(ROW).map(row).collect();
+        let rows: Option<Vec<Row>> = rest.chunks(ROW_BYTES).map(row).collect();
         Some(Self { conversations, rows: rows? })
     }
 
     /// The bytes of its file.
     pub fn to_bytes(&self, key: Key) -> Vec<u8> {
         let mut bytes = [MAGIC, &key.0, &(self.conversations as u64).to_le_bytes()].concat();
-        for Sized { place, prompt_tokens, output_tokens } in &self.rows {
+        for Row { place, prompt_tokens, output_tokens } in &self.rows {
             bytes.extend(place.index.to_le_bytes());
             bytes.extend(place.offset.to_le_bytes());
             bytes.extend(prompt_tokens.to_le_bytes());
@@ -95,7 +103,7 @@ mod tests {
     fn only_a_whole_file_of_the_same_key_is_read() {
         let key = |seed: u8| Key::of([seed; 32], [2; 32], Policy::FilterThenSample, Limits::default());
         let place = |index| Place { index, offset: 1 << (30 + index) };
-        let rows = (0..3).map(|i| Sized { place: place(i), prompt_tokens: 10 + i, output_tokens: 20 + i }).collect();
+        let rows = (0..3).map(|i| Row { place: place(i), prompt_tokens: 10 + i, output_tokens: 20 + i }).collect();
         let bytes = Index { conversations: 7, rows }.to_bytes(key(1));
         let path = std::env::temp_dir().join(format!("tachometer-index-{}", std::process::id()));
         let read = |bytes: &[u8], key| {

@@ -1,71 +1,15 @@
 //! Which conversations a seed chooses, exactly as the Python serving benchmarks choose them.
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use rayon::prelude::*;
 
 use super::{
-    DatasetError, Prompt, PythonRandom, ShareGpt, Tokenizer,
-    index::{Index, Key},
+    DatasetError, Limits, Policy, Prompt, PythonRandom, ShareGpt, Tokenizer,
+    index::{Index, Key, Row},
     sharegpt::Place,
 };
-use crate::baseline::write_whole;
-
-/// How prompts are drawn from the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// LMDeploy 2023 (`profile_restful_api.py`): drop what does not fit, then `random.sample`. Counts tokens without the
-    /// special ones.
-    FilterThenSample,
-    /// SGLang, vLLM and today's LMDeploy: `random.shuffle`, then the first N that fit. Counts the special tokens that the
-    /// tokenizer adds.
-    ShuffleThenFilter,
-}
-
-impl Policy {
-    /// Whether token counts include the special tokens that the tokenizer adds on its own.
-    pub fn counts_specials(self) -> bool {
-        self == Self::ShuffleThenFilter
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::FilterThenSample => "filter-then-sample",
-            Self::ShuffleThenFilter => "shuffle-then-filter",
-        })
-    }
-}
-
-impl FromStr for Policy {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "filter-then-sample" => Ok(Self::FilterThenSample),
-            "shuffle-then-filter" => Ok(Self::ShuffleThenFilter),
-            _ => Err(format!("`{s}` is not a sampler: use filter-then-sample or shuffle-then-filter")),
-        }
-    }
-}
-
-/// Which conversations may be drawn, in tokens. The defaults are those of all the Python tools.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Least tokens of a prompt, and of an answer.
-    pub min_tokens: usize,
-    /// Most tokens of a prompt.
-    pub max_prompt: usize,
-    /// Most tokens of prompt and answer together.
-    pub max_total: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { min_tokens: 4, max_prompt: 1024, max_total: 2048 }
-    }
-}
+use crate::files::write_whole;
 
 /// Draws the prompts of any number of passes from one dataset, reading and tokenizing it once.
 pub struct Sampler {
@@ -75,15 +19,7 @@ pub struct Sampler {
     limits: Limits,
     conversations: usize,
     /// Every conversation that fits (filter-then-sample), or every one with two turns (shuffle-then-filter).
-    rows: Vec<Sized>,
-}
-
-/// A conversation with its token counts; under shuffle-then-filter they are counted when it is drawn.
-#[derive(Clone, Copy)]
-pub(super) struct Sized {
-    pub place: Place,
-    pub prompt_tokens: u32,
-    pub output_tokens: u32,
+    rows: Vec<Row>,
 }
 
 /// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
@@ -118,7 +54,7 @@ impl Sampler {
                 return Err(DatasetError::Stopped);
             }
             match policy {
-                Policy::ShuffleThenFilter => sampler.rows.push(Sized { place, prompt_tokens: 0, output_tokens: 0 }),
+                Policy::ShuffleThenFilter => sampler.rows.push(Row { place, prompt_tokens: 0, output_tokens: 0 }),
                 Policy::FilterThenSample => {
                     batch.push((place, conversation.prompt, conversation.answer));
                     if batch.len() == BATCH {
@@ -164,7 +100,7 @@ impl Sampler {
     }
 
     fn admit(&mut self, batch: &mut Vec<(Place, String, String)>) -> Result<(), DatasetError> {
-        let sized: Result<Vec<Option<Sized>>, DatasetError> =
+        let sized: Result<Vec<Option<Row>>, DatasetError> =
             batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
         self.rows.extend(sized?.into_iter().flatten());
         batch.clear();
@@ -172,7 +108,7 @@ impl Sampler {
     }
 
     /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
-    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Sized>, DatasetError> {
+    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
         let Limits { min_tokens, max_prompt, max_total } = self.limits;
         let count = |text, most| {
             let tokens = self.tokenizer.count_up_to(text, self.policy.counts_specials(), most);
@@ -182,7 +118,7 @@ impl Sampler {
         let Some(prompt_tokens) = count(prompt, max_prompt)? else { return Ok(None) };
         let Some(output_tokens) = count(answer, max_total.saturating_sub(prompt_tokens))? else { return Ok(None) };
         // Both are within the limits.
-        Ok(Some(Sized { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
+        Ok(Some(Row { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
     }
 
     /// The prompts that this seed chooses, in the order in which they are sent.
@@ -196,7 +132,7 @@ impl Sampler {
                     return Err(self.too_few(num_prompts, self.rows.len()));
                 }
                 let chosen = PythonRandom::new(seed).sample(self.rows.len(), num_prompts);
-                let chosen: Vec<Sized> = chosen.into_iter().map(|i| self.rows[i]).collect();
+                let chosen: Vec<Row> = chosen.into_iter().map(|i| self.rows[i]).collect();
                 let places: Vec<Place> = chosen.iter().map(|row| row.place).collect();
                 let texts = self.dataset.load(&places)?;
                 Ok(chosen.iter().zip(texts).map(|(row, text)| prompt(row, text.prompt)).collect())
@@ -217,7 +153,7 @@ impl Sampler {
                     return Ok(chosen);
                 }
                 let texts = self.dataset.load(places)?;
-                let sized: Result<Vec<Option<Sized>>, DatasetError> = places
+                let sized: Result<Vec<Option<Row>>, DatasetError> = places
                     .par_iter()
                     .zip(&texts)
                     .map(|(place, text)| self.size(*place, &text.prompt, &text.answer))
@@ -238,7 +174,7 @@ impl Sampler {
     }
 }
 
-fn prompt(row: &Sized, text: String) -> Prompt {
+fn prompt(row: &Row, text: String) -> Prompt {
     Prompt { index: row.place.index as usize, text, prompt_tokens: row.prompt_tokens, output_tokens: row.output_tokens }
 }
 

@@ -8,10 +8,11 @@ use super::{
     run::package,
 };
 use crate::{
-    baseline::{BASE, Baseline, BaselineError, Commit, Compare, History, NEW, PARTIAL, Store, Whose, write_whole},
-    compare::Calibration,
+    baseline::{BASE, BaselineError, Compare, History, NEW, PARTIAL, Store, Whose, current_commit, to_json},
     config::{Cli, Plan, ServerSpec},
-    report::{EMBEDDED, Report, append_csv, write_criterion, write_criterion_change},
+    files::write_whole,
+    report::{append_csv, write_criterion, write_criterion_change},
+    run::{Baseline, Calibration, Commit, EMBEDDED, Report},
 };
 
 /// The files of earlier runs and of this one.
@@ -63,7 +64,7 @@ impl<'a> Baselines<'a> {
                 .into_iter()
                 .flatten()
                 .collect();
-        Commit::of(&self.folder, &written)
+        current_commit(&self.folder, &written)
     }
 
     /// Reads what a run needs of earlier ones, before it measures: a file that can't be used ends it here, and is not
@@ -143,7 +144,7 @@ impl<'a> Baselines<'a> {
             return Ok(None);
         }
         let path = self.store.report(&report.id, PARTIAL);
-        let json = report.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
+        let json = to_json(report).map_err(|e| RunError::Setup(e.to_string()))?;
         write_whole(&path, json.as_bytes())?;
         Ok(Some(path))
     }
@@ -162,13 +163,13 @@ impl<'a> Baselines<'a> {
     /// Keeps what a calibration found.
     pub fn keep_calibration(&self, calibration: &Calibration) -> Result<PathBuf, RunError> {
         let path = self.store.calibration(&calibration.run.id);
-        let json = calibration.to_json().map_err(|e| RunError::Setup(e.to_string()))?;
+        let json = to_json(calibration).map_err(|e| RunError::Setup(e.to_string()))?;
         write_whole(&path, json.as_bytes())?;
         Ok(path)
     }
 
     fn write_report(&self, report: &Report) -> Vec<RunError> {
-        let json = match report.to_json() {
+        let json = match to_json(report) {
             Ok(json) => json,
             Err(e) => return vec![RunError::Setup(e.to_string())],
         };

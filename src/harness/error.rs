@@ -2,10 +2,11 @@ use std::io;
 
 use super::gate::Gate;
 use crate::{
-    baseline::{BaselineError, StoreError},
+    baseline::BaselineError,
     client::ServerError,
     config::ConfigError,
     dataset::DatasetError,
+    files::FileError,
     load::{FailureBudget, StopReason},
 };
 
@@ -21,9 +22,9 @@ pub enum RunError {
     /// No server, or not the one that was meant.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// A file of the target directory.
+    /// A file of its results.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    File(#[from] FileError),
     /// The run that it was to be compared with.
     #[error(transparent)]
     Baseline(#[from] BaselineError),

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{compare::Comparison, config::FailOn, report::Report, stats::Verdict};
+use crate::{
+    config::FailOn,
+    run::{Comparison, Report},
+    stats::Verdict,
+};
 
 /// What kept a run from passing, each with its benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,14 +12,13 @@ use super::{
     session::Session,
 };
 use crate::{
-    baseline::{BaselineError, Commit, Lock, write_whole},
-    compare::{Calibration, Comparison, cache_reason, settle},
+    baseline::Lock,
+    compare::{self, cache_reason, compare, settle, with_earlier},
     config::{Benchmark, OutputFormat, Plan},
-    report::{
-        Judge, Report, bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration,
-        print_history, print_verdicts,
-    },
-    stats::{Better, Metric},
+    files::write_whole,
+    report::{bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_verdicts},
+    run::{Commit, Comparison, Report},
+    stats::Better,
     text::visible,
 };
 
@@ -62,9 +61,8 @@ pub fn measure(
         }
     };
     let Earlier { baseline, calibration, .. } = &earlier;
-    report.comparison = baseline
-        .as_ref()
-        .map(|baseline| Comparison::of(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
+    report.comparison =
+        baseline.as_ref().map(|baseline| compare(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
     // Files before the screen: a pipe that is closed costs nothing that was measured.
     let mut problems = baselines.keep(&report, &earlier);
     problems.extend(unsaved.map(RunError::from));
@@ -116,9 +114,9 @@ pub fn calibrate(
             "{why} (the first half), which makes no calibration: add --cache-bust or --fresh-prompts"
         )));
     }
-    let calibration = Calibration::of(&first, second, session.plan.confidence_level);
+    let calibration = compare::calibrate(&first, second, session.plan.confidence_level);
     let calibration = match &earlier {
-        Some(earlier) => calibration.with_earlier(earlier),
+        Some(earlier) => with_earlier(calibration, earlier),
         None => calibration,
     };
     let gate = &benchmark.workload.terms.gate;
@@ -180,44 +178,8 @@ pub fn conclude(plan: &Plan, baselines: &Baselines, reports: &mut [Report], outp
     (Gate::of(reports, &plan.fail_on), problems)
 }
 
-/// Lists the history of a metric: of every benchmark that was ever run and is selected.
-pub fn show_history(
-    plan: &Plan,
-    baselines: &Baselines,
-    selects: &dyn Fn(&str) -> bool,
-    metric: Option<Metric>,
-    output: Output,
-) -> Result<(), RunError> {
-    let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
-    let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
-    if runs.is_empty() {
-        let path = baselines.history.path().display();
-        output.status(&format!("The history {path} has no run of what was selected: measure one first"));
-    }
-    if plan.output_format == OutputFormat::Json {
-        return json_lines(&runs);
-    }
-    let mut ids: Vec<&str> = Vec::new();
-    for run in &runs {
-        if !ids.contains(&run.id.as_str()) {
-            ids.push(&run.id);
-        }
-    }
-    for id in ids {
-        // A benchmark that is not configured any more is judged as the others are.
-        let configured = plan.benchmarks.iter().find(|benchmark| benchmark.name == id);
-        let Some(benchmark) = configured.or(plan.benchmarks.first()) else { continue };
-        let terms = &benchmark.workload.terms;
-        let metric = metric.or(terms.gate.first().copied()).unwrap_or(Metric::OutputTokensPerS);
-        let runs: Vec<Report> = runs.iter().filter(|run| run.id == id).cloned().collect();
-        let calibration = baselines.store.read_calibration(id)?;
-        let judge = Judge { metric, terms, calibration: calibration.as_ref() };
-        print_history(&mut stdout().lock(), id, &runs, judge, output.style).map_err(RunError::Output)?;
-    }
-    Ok(())
-}
-
-fn json_lines(reports: &[Report]) -> Result<(), RunError> {
+/// Prints reports, a JSON line each.
+pub fn json_lines(reports: &[Report]) -> Result<(), RunError> {
     for report in reports {
         let line = serde_json::to_string(report).map_err(|e| RunError::Setup(e.to_string()))?;
         writeln!(stdout(), "{line}").map_err(RunError::Output)?;

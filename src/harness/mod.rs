@@ -5,6 +5,7 @@
 mod baselines;
 mod error;
 mod gate;
+mod history;
 mod measure;
 mod output;
 mod probe;
@@ -20,7 +21,8 @@ use std::{
 use baselines::Baselines;
 pub use error::RunError;
 pub use gate::Gate;
-use measure::{Measured, calibrate, conclude, measure, show_history};
+use history::show_history;
+use measure::{Measured, calibrate, conclude, measure};
 use output::Output;
 use run::{Half, digest, seed_of, smoke_test};
 use session::Session;
@@ -30,7 +32,8 @@ use crate::{
     config::{Benchmark, Cli, Color, ConfigError, ConfigFile, ListFormat, Plan, ServerSpec, check_environment, plan},
     dataset::dump_workload,
     load::{Stop, StopReason, raise_open_files_limit},
-    report::{Report, Style},
+    report::Style,
+    run::Report,
     text::visible,
 };
 

@@ -4,7 +4,10 @@
 //! prompts sent again look like a speed-up. Which prompts went to a server before is known from the run and from the files of
 //! earlier ones; whether it caches them, `probe.rs` finds out.
 
-use crate::{compare::Calibration, dataset::Policy, report::Report};
+use crate::{
+    dataset::Policy,
+    run::{Calibration, Report},
+};
 
 /// What tells whether two runs sent the same prompts, whatever they asked beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::samples::report;
+    use crate::{compare::calibrate, run::samples::report};
 
     #[test]
     fn prompts_are_known_by_dataset_sampler_seed_and_server() {
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn a_calibration_has_sent_the_prompts_of_both_halves() {
         let second = report(|r| (0..3).for_each(|i| r["passes"][i]["seed"] = (i + 50).into()));
-        let calibration = Calibration::of(&report(|_| ()), second, 0.95);
+        let calibration = calibrate(&report(|_| ()), second, 0.95);
         for (seed, known) in [(0, true), (52, true), (3, false)] {
             let prompts =
                 PromptsOf { dataset: "d.json".to_owned(), sampler: Policy::FilterThenSample, seeds: vec![seed] };

@@ -20,13 +20,15 @@ use super::{
     session::{Server, Session, warmup_sampling},
 };
 use crate::{
-    baseline::{Commit, Host, StoreError},
+    baseline::this_host,
     client::{Record, RequestWriter},
     config::{self, Benchmark},
     dataset::{Digest, NONCE_TOKENS, Workload, with_nonces},
+    files::FileError,
     load::{FailureBudget, Load, LoadPoint, Pass, PassRecords, Progress, StopReason, arrivals_ns, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
-    report::{Cache, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport, append_requests},
+    report::append_requests,
+    run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     stats::{Estimate, estimates, estimates_within},
     text::visible,
 };
@@ -64,7 +66,7 @@ pub struct Passes {
     /// Why there are fewer whole passes than were wanted, if so.
     pub ended: Option<RunError>,
     /// Why the lines of requests could not be kept, if so: no reason to lose the rest.
-    pub unsaved: Option<StoreError>,
+    pub unsaved: Option<FileError>,
 }
 
 /// What one pass gave.
@@ -72,7 +74,7 @@ struct Ran {
     pass: PassMetrics,
     records: Vec<Record>,
     stopped: Option<StopReason>,
-    unsaved: Option<StoreError>,
+    unsaved: Option<FileError>,
 }
 
 impl<'a> Ready<'a> {
@@ -302,7 +304,7 @@ impl<'a> Ready<'a> {
                 facts: self.session.facts(),
             },
             commit,
-            host: Host::this(),
+            host: this_host(),
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             estimates,
             passes,

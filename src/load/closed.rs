@@ -12,7 +12,10 @@ use std::{
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::pass::{Pass, Shared, ThreadResult};
+use super::{
+    pass::Pass,
+    shared::{Shared, ThreadResult, rethrow},
+};
 use crate::client::{Client, ConnectionStats, Record};
 
 /// What the clients of a thread have so far; it stays when they are stopped.
@@ -42,22 +45,11 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
         rethrow(ended);
     }
     stopper.abort();
-    let mut result = ThreadResult::default();
-    result.records = kept.records.take();
-    result.begun = kept.begun.take();
+    let mut result = ThreadResult { records: kept.records.take(), begun: kept.begun.take(), ..ThreadResult::default() };
     for connections in kept.connections.take() {
         result.connections += connections;
     }
     result
-}
-
-/// A task that was stopped has nothing to say; one that panicked ends the pass.
-pub(super) fn rethrow<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
-    match ended {
-        Ok(value) => Some(value),
-        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-        Err(_) => None,
-    }
 }
 
 /// One client's work: the next prompt of the queue until there is none.

@@ -12,12 +12,16 @@ mod open_files;
 mod pass;
 mod point;
 mod progress;
+mod run;
+mod shared;
 mod stop;
+mod thread;
 
 pub use arrivals::{Arrival, RequestRate, arrivals_ns};
 pub use budget::FailureBudget;
 pub use open_files::raise_open_files_limit;
-pub use pass::{Load, Pass, PassRecords, run_pass};
+pub use pass::{Load, Pass, PassRecords};
 pub use point::LoadPoint;
 pub use progress::Progress;
+pub use run::run_pass;
 pub use stop::{Stop, StopReason};

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    closed::rethrow,
-    pass::{Load, Pass, Shared, ThreadResult, new_client},
+    pass::{Load, Pass},
+    shared::{Shared, ThreadResult, rethrow},
 };
 use crate::client::{Client, PerThread, Record, clock::now_ns};
 
@@ -137,7 +137,7 @@ impl Pool {
         };
         self.begun.borrow_mut().push(index);
         let idle = self.idle.borrow_mut().pop();
-        let mut client = idle.unwrap_or_else(|| new_client(&self.pass, index, &self.thread));
+        let mut client = idle.unwrap_or_else(|| self.pass.new_client(index, &self.thread));
         let request_id = format!("{}-{index}", self.pass.request_id_prefix);
         let mut record = self.pass.complete(&mut client, index, &request_id).await;
         record.intended_ns = Some(due_ns);

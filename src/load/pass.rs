@@ -1,32 +1,12 @@
-//! One pass: threads, their clients, and what they gave.
+//! What a pass is, and what it gives.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::{
-        Arc, Barrier, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread::ScopedJoinHandle,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use hdrhistogram::Histogram;
-use tokio::{runtime::Runtime, sync::Semaphore, task::LocalSet};
-
-use super::{
-    Progress, Stop, StopReason, closed,
-    open::{self, Arrivals},
-};
+use super::{Progress, Stop, StopReason};
 use crate::{
-    client::{
-        Client, ConnectionStats, Failure, FailureClass, PerThread, ReadLateness, Record, RequestWriter, Sampling,
-        Target,
-        clock::{now_ns, thread_cpu_ns},
-        histogram,
-    },
+    client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
     dataset::Prompt,
-    metrics::{ClientUse, Late},
+    metrics::ClientUse,
 };
 
 /// One pass to run; shared by all of its clients, and cheap to clone.
@@ -87,134 +67,8 @@ pub struct PassRecords {
     pub client: ClientUse,
 }
 
-/// What all threads of a pass share.
-pub(super) struct Shared<'a> {
-    pub pass: &'a Pass,
-    /// The next prompt of a closed loop.
-    pub queue: Arc<AtomicUsize>,
-    /// Threads that are ready to send.
-    ready: Barrier,
-    /// Requests that may be in flight at once.
-    pub in_flight: Option<Arc<Semaphore>>,
-    failed: AtomicUsize,
-    start_ns: OnceLock<u64>,
-}
-
-/// What one thread's clients gave.
-#[derive(Default)]
-pub(super) struct ThreadResult {
-    pub records: Vec<Record>,
-    /// The prompts that were begun, whatever became of them.
-    pub begun: Vec<usize>,
-    pub connections: ConnectionStats,
-    cpu_ns: Option<u64>,
-    reads: ReadLateness,
-    timers: Option<Histogram<u64>>,
-}
-
-/// From the moment when all threads are ready to the first arrival of an open loop.
-const LEAD: Duration = Duration::from_millis(5);
-/// Turns of a runtime before it looks at its sockets again. In each, the set of clients runs up to 61 of its tasks, so that
-/// tokio's default of 61 turns would be thousands of them.
-const EVENT_INTERVAL: u32 = 1;
 /// Before a request is sent again for the first time; then twice as long each time, up to 64 times.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How often a thread looks how late its timers run.
-const TICK: Duration = Duration::from_millis(10);
-
-/// Runs one pass. Connections are opened before the first request is sent.
-///
-/// # Errors
-/// Where the connections can't be opened, or the system gives no thread: nothing has been sent then.
-pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
-    // More clients than prompts would only hold idle connections.
-    let most = pass.prompts.len().max(1);
-    let connections = match pass.load {
-        Load::Closed { concurrency } => concurrency.clamp(1, most),
-        Load::Open { connections, .. } => connections.clamp(1, most),
-    };
-    let threads = pass.threads.clamp(1, connections);
-    let is_open = matches!(pass.load, Load::Open { .. });
-    let shared = Shared {
-        pass,
-        queue: Arc::new(AtomicUsize::new(0)),
-        ready: Barrier::new(threads + usize::from(is_open)),
-        in_flight: match pass.load {
-            Load::Open { max_in_flight, .. } => max_in_flight.map(|most| Arc::new(Semaphore::new(most))),
-            Load::Closed { .. } => None,
-        },
-        failed: AtomicUsize::new(0),
-        start_ns: OnceLock::new(),
-    };
-    let (arrivals, mut receivers) = open::channels(threads);
-    let mut receive = || receivers.pop().unwrap_or_else(|| unreachable!("one for each thread"));
-    // Client i runs on thread i mod threads.
-    let run = |thread: usize, arrivals: Arrivals| run_thread(&shared, (thread..connections).step_by(threads), arrivals);
-    let run = &run;
-    let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
-        if is_open {
-            let shared = &shared;
-            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared.pass, arrivals, start_ns)));
-        }
-        let mut spawned = Vec::new();
-        for thread in 1..threads {
-            let receiver = receive();
-            spawned.push(scope.spawn(move || run(thread, receiver)));
-        }
-        let mut results = vec![run(0, receive())];
-        let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        results.extend(spawned.into_iter().map(join));
-        results
-    });
-
-    let mut total = ThreadResult { cpu_ns: Some(0), ..ThreadResult::default() };
-    for result in results {
-        let result = result?;
-        total.records.extend(result.records);
-        total.begun.extend(result.begun);
-        total.connections += result.connections;
-        total.cpu_ns = total.cpu_ns.zip(result.cpu_ns).map(|(a, b)| a + b);
-        total.reads.add(&result.reads);
-        match (&mut total.timers, result.timers) {
-            // All have the same bounds.
-            (Some(all), Some(one)) => _ = all.add(one),
-            (all, one) => *all = all.take().or(one),
-        }
-    }
-    // An interruption that finds all of them ended cuts nothing short.
-    let is_whole = total.records.len() == pass.prompts.len();
-    let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
-    if stopped.is_some() {
-        add_cancelled(pass, &total.begun, &mut total.records);
-    }
-    total.records.sort_unstable_by_key(|record: &Record| record.index);
-    let timers = total.timers.as_ref().filter(|timers| !timers.is_empty());
-    let quantile_s = |quantile| timers.map(|timers| timers.value_at_quantile(quantile) as f64 * 1e-9);
-    let client = ClientUse {
-        cpu_s: total.cpu_ns.map(|ns| ns as f64 * 1e-9),
-        threads,
-        stamps: Some(total.reads.source()),
-        read_late_s: Late::of(|quantile| total.reads.quantile_s(quantile)),
-        timer_late_s: Late::of(quantile_s),
-        bound: None,
-    };
-    Ok(PassRecords { records: total.records, stopped, connections: total.connections, client })
-}
-
-/// Records of the requests that were in flight when the pass was stopped.
-fn add_cancelled(pass: &Pass, begun: &[usize], records: &mut Vec<Record>) {
-    let mut ended = vec![false; pass.prompts.len()];
-    for record in records.iter() {
-        ended[record.index] = true;
-    }
-    for &index in begun.iter().filter(|&&index| !ended[index]) {
-        let prompt = &pass.prompts[index];
-        let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
-        record.end_ns = now_ns();
-        record.outcome = Err(Failure::new(FailureClass::Cancelled, "the pass was stopped while it was in flight"));
-        records.push(record);
-    }
-}
 
 impl Pass {
     /// Sends a prompt, again where that may help and is allowed, and counts its end. Time runs from the first send.
@@ -235,91 +89,9 @@ impl Pass {
         }
         record
     }
-}
 
-impl Shared<'_> {
-    /// Waits until all threads are ready. The start of the pass, the same for all of them, in nanoseconds of the monotonic
-    /// clock; `None` where one of them could not connect.
-    fn started(&self) -> Option<u64> {
-        self.ready.wait();
-        let start_ns = *self.start_ns.get_or_init(|| now_ns() + LEAD.as_nanos() as u64);
-        (self.failed.load(Ordering::SeqCst) == 0).then_some(start_ns)
-    }
-}
-
-fn run_thread(
-    shared: &Shared,
-    numbers: impl Iterator<Item = usize>,
-    arrivals: Arrivals,
-) -> Result<ThreadResult, Failure> {
-    let thread = PerThread::default();
-    let connected = connect(shared.pass, numbers, &thread);
-    shared.failed.fetch_add(usize::from(!matches!(connected, Ok(Some(_)))), Ordering::SeqCst);
-    // Every thread comes here, also one that failed: the others would wait for it for ever.
-    let started = shared.started();
-    let connected = connected?;
-    // Another thread has the reason, or the pass was stopped.
-    let (Some((runtime, clients)), Some(start_ns)) = (connected, started) else { return Ok(ThreadResult::default()) };
-    let cpu_before_ns = thread_cpu_ns();
-    let tasks = LocalSet::new();
-    let run = tasks.run_until(async {
-        let timers = Rc::new(RefCell::new(histogram()));
-        let watch = tokio::task::spawn_local(watch_timers(timers.clone()));
-        let mut result = match &shared.pass.load {
-            Load::Closed { .. } => closed::drain_all(clients, shared).await,
-            Load::Open { arrivals_ns, .. } => {
-                let times = open::Times { arrivals_ns, start_ns };
-                open::serve(clients, shared, &thread, arrivals, times).await
-            }
-        };
-        watch.abort();
-        result.timers = Some(timers.replace(histogram()));
-        result
-    });
-    let mut result = runtime.block_on(run);
-    result.reads = thread.lateness.take();
-    result.cpu_ns = thread_cpu_ns().zip(cpu_before_ns).map(|(after, before)| after - before);
-    Ok(result)
-}
-
-/// The thread's runtime and its clients, each with an open connection; `None` where the pass is stopped before.
-fn connect(
-    pass: &Pass,
-    numbers: impl Iterator<Item = usize>,
-    thread: &PerThread,
-) -> Result<Option<(Runtime, Vec<Client>)>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .build()
-        .map_err(|e| Failure::new(FailureClass::Connect, format!("cannot set up a client thread: {e}")))?;
-    let mut clients: Vec<Client> = numbers.map(|n| new_client(pass, n, thread)).collect();
-    let connect = async {
-        for client in &mut clients {
-            client.connect().await?;
-        }
-        Ok(())
-    };
-    match runtime.block_on(pass.stop.unless_stopped(connect)) {
-        Some(connected) => connected.map(|()| Some((runtime, clients))),
-        None => {
-            // The system may still be looking for a name.
-            runtime.shutdown_background();
-            Ok(None)
-        }
-    }
-}
-
-pub(super) fn new_client(pass: &Pass, number: usize, thread: &PerThread) -> Client {
-    Client::new(pass.target.clone(), pass.writer.clone(), pass.sampling.stream, number, thread.clone())
-}
-
-/// Records how late the runtime's timers run, until it is aborted. They tick in milliseconds: up to one is their own.
-async fn watch_timers(late_ns: Rc<RefCell<Histogram<u64>>>) {
-    let mut due = tokio::time::Instant::now();
-    loop {
-        due += TICK;
-        tokio::time::sleep_until(due).await;
-        late_ns.borrow_mut().saturating_record(due.elapsed().as_nanos() as u64);
+    /// A client that has not connected yet.
+    pub(super) fn new_client(&self, number: usize, thread: &PerThread) -> Client {
+        Client::new(self.target.clone(), self.writer.clone(), self.sampling.stream, number, thread.clone())
     }
 }

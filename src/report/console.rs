@@ -2,29 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     io::{self, Write},
 };
 
-use super::{Cache, Partial, Report, verdicts::change_lines};
+use super::{
+    block::{INDENT, Style, WIDTH, wrapped, write_block},
+    numbers::{Time, count, grouped, rate, significant},
+    verdicts::change_lines,
+};
 use crate::{
     client::TokenSource,
     load::{LoadPoint, StopReason},
     metrics::{Distribution, PassMetrics, Steady},
-    stats::{Estimate, Latency, Metric, Replication},
+    run::{Cache, Partial, Report},
+    stats::{Latency, Metric, Replication},
 };
-
-/// How the block looks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
-    /// Whether the terminal takes colours.
-    pub color: bool,
-    /// Whether each pass gets a line.
-    pub verbose: bool,
-}
-
-pub(super) const WIDTH: usize = 80;
-pub(super) const INDENT: usize = 24;
 
 /// Prints one benchmark.
 ///
@@ -61,23 +53,6 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     }
 
     write_block(out, &report.id, &lines, style)
-}
-
-/// A name, and lines beside it.
-pub(super) fn write_block(out: &mut impl Write, name: &str, lines: &[String], style: Style) -> io::Result<()> {
-    let (bold, plain) = if style.color { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
-    // As criterion does, a long name gets a line of its own.
-    let mut first = if name.len() < INDENT {
-        format!("{bold}{}{plain}{}", name, " ".repeat(INDENT - name.len()))
-    } else {
-        writeln!(out, "{bold}{}{plain}", name)?;
-        " ".repeat(INDENT)
-    };
-    for line in lines {
-        writeln!(out, "{}", format!("{first}{line}").trim_end())?;
-        first = " ".repeat(INDENT);
-    }
-    writeln!(out)
 }
 
 /// What the numbers rest on, and what must be known to read them.
@@ -293,25 +268,6 @@ fn pass_line(i: usize, pass: &PassMetrics) -> String {
     )
 }
 
-pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
-    let Some(estimate) = estimate else { return "-".to_owned() };
-    match (estimate.lower, estimate.upper) {
-        (Some(lower), Some(upper)) => {
-            format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
-        }
-        _ => format!("{}{unit}", significant(estimate.point)),
-    }
-}
-
-/// A time with its interval, as criterion shows it.
-pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
-    let Some(estimate) = estimate else { return "-".to_owned() };
-    match (estimate.lower, estimate.upper) {
-        (Some(lower), Some(upper)) => format!("[{} {} {}]", Time(lower), Time(estimate.point), Time(upper)),
-        _ => Time(estimate.point).to_string(),
-    }
-}
-
 fn latency(report: &Report, name: &str) -> String {
     let points = ["p50", "p90", "p99"].map(|point| report.estimates.get(&format!("{name}_{point}")));
     match points {
@@ -325,90 +281,4 @@ fn latency(report: &Report, name: &str) -> String {
 fn same(report: &Report, a: &str, b: &str) -> bool {
     let point = |name: &str, p: &str| report.estimates.get(&format!("{name}_{p}")).map(|e| e.point);
     ["p50", "p90", "p99"].iter().all(|p| point(a, p) == point(b, p))
-}
-
-/// Seconds in a readable unit, five characters of number as in criterion.
-struct Time(f64);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (scaled, unit) = match self.0 {
-            s if s < 1e-6 => (s * 1e9, "ns"),
-            s if s < 1e-3 => (s * 1e6, "µs"),
-            s if s < 1.0 => (s * 1e3, "ms"),
-            s => (s, "s"),
-        };
-        f.pad(&format!("{} {unit}", significant(scaled)))
-    }
-}
-
-/// A number with about five significant digits.
-fn significant(value: f64) -> String {
-    match value.abs() {
-        v if v < 10.0 => format!("{value:.4}"),
-        v if v < 100.0 => format!("{value:.3}"),
-        v if v < 1000.0 => format!("{value:.2}"),
-        v if v < 10_000.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
-}
-
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut room = width;
-    for word in text.split(' ') {
-        let length = word.chars().count() + 1;
-        if length > room + 1 && room < width {
-            lines.push("  ".to_owned());
-            room = width - 2;
-        } else if room < width && !lines.last().is_some_and(|line| line.ends_with("  ")) {
-            lines.iter_mut().last().into_iter().for_each(|line| line.push(' '));
-        }
-        lines.iter_mut().last().into_iter().for_each(|line| line.push_str(word));
-        room = room.saturating_sub(length);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers() {
-        assert_eq!(Time(0.0123456).to_string(), "12.346 ms");
-        assert_eq!(Time(0.000_002).to_string(), "2.0000 µs");
-        assert_eq!(Time(59.9).to_string(), "59.900 s");
-        assert_eq!(
-            [9.87654, 98.7654, 987.654, 9876.54, 98765.4].map(significant),
-            ["9.8765", "98.765", "987.65", "9876.5", "98765"]
-        );
-        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn long_remarks_wrap() {
-        let text = "failed: 3 http_400: some message that goes on and on, for longer than a line of the block may be";
-        let lines = wrapped(text, 56);
-        assert!(lines.iter().all(|line| line.chars().count() <= 56), "{lines:?}");
-        assert_eq!(lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" "), text);
-        assert_eq!(wrapped(&"x".repeat(100), 56), ["x".repeat(100)]);
-        assert_eq!(wrapped("a  b", 56), ["a  b"]);
-    }
 }

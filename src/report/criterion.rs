@@ -12,10 +12,10 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Report;
 use crate::{
-    baseline::{StoreError, write_whole},
+    files::{FileError, write_whole},
     metrics::percentile,
+    run::Report,
     stats::{Bootstrap, Latency, Metric, Point, bootstrap},
 };
 
@@ -33,7 +33,7 @@ const MAX_NAME_LENGTH: usize = 64;
 ///
 /// # Errors
 /// Where the folder can't be written.
-pub fn write_criterion(root: &Path, slot: &str, report: &Report, resamples: usize) -> Result<(), StoreError> {
+pub fn write_criterion(root: &Path, slot: &str, report: &Report, resamples: usize) -> Result<(), FileError> {
     for function in functions() {
         let folder = folder(root, &report.id, &function).join(slot);
         match values_s(report, &function) {
@@ -54,7 +54,7 @@ pub fn write_criterion_change(
     report: &Report,
     base: Option<&Report>,
     resamples: usize,
-) -> Result<(), StoreError> {
+) -> Result<(), FileError> {
     let comparison = report.comparison.as_ref().filter(|comparison| comparison.comparable);
     for function in functions() {
         let folder = folder(root, &report.id, &function).join("change");
@@ -99,7 +99,7 @@ fn write_slot(
     function: &str,
     values_s: &[f64],
     resamples: usize,
-) -> Result<(), StoreError> {
+) -> Result<(), FileError> {
     let times_ns: Vec<f64> = values_s.iter().map(|seconds| seconds * NS_PER_S).collect();
     let tokens = report.passes.iter().map(|pass| pass.output_tokens).sum::<u64>() / report.passes.len().max(1) as u64;
     let throughput = (function == PASS).then(|| json!({"Elements": tokens}));
@@ -196,18 +196,18 @@ fn safe_name(name: &str) -> String {
     name.chars().map(|c| if unsafe_in_names.contains(&c) { '_' } else { c }).take(MAX_NAME_LENGTH).collect()
 }
 
-fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), FileError> {
     let path = folder.join(name);
-    let json = serde_json::to_vec(value).map_err(|e| StoreError::new("write", &path)(io::Error::other(e)))?;
+    let json = serde_json::to_vec(value).map_err(|e| FileError::new("write", &path)(io::Error::other(e)))?;
     write_whole(&path, &json)
 }
 
 /// Removes this module's files from a folder, and the folder where nothing else is in it.
-fn remove(folder: &Path) -> Result<(), StoreError> {
+fn remove(folder: &Path) -> Result<(), FileError> {
     for name in FILES.iter().rev() {
         let path = folder.join(name);
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::new("remove", &path)(e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(FileError::new("remove", &path)(e)),
             _ => {}
         }
     }

@@ -1,18 +1,28 @@
 //! The CSV: a row a pass, appended under a file lock, the header once.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Seek, SeekFrom},
     path::Path,
 };
 
-use super::Report;
 use crate::{
-    baseline::{StoreError, create_parent},
-    config::CsvFormat,
+    files::{FileError, append},
     load::LoadPoint,
     metrics::{Distribution, PassMetrics},
+    run::Report,
 };
+
+/// Which columns the CSV has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CsvFormat {
+    /// All that this tool measures.
+    #[default]
+    Tachometer,
+    /// Header and row of LMDeploy's `profile_restful_api.py` of 2023.
+    Lmdeploy,
+}
 
 const COLUMNS: [&str; 22] = [
     "benchmark",
@@ -57,23 +67,16 @@ const LMDEPLOY_COLUMNS: [&str; 10] = [
 ///
 /// # Errors
 /// Where the file can't be written, or has other columns than these: nothing is written then.
-pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<(), StoreError> {
-    create_parent(path)?;
+pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<(), FileError> {
     let columns: &[&str] = match format {
         CsvFormat::Tachometer => &COLUMNS,
         CsvFormat::Lmdeploy => &LMDEPLOY_COLUMNS,
     };
-    let append = || -> io::Result<()> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        file.lock()?;
-        let is_new = file.metadata()?.len() == 0;
-        if !is_new {
-            check_header(&mut file, columns)?;
-        }
-        // All rows in one write: a full disk leaves none of them or, at worst, a torn last one.
+    append(path, |file, is_empty| {
         let mut rows = csv::Writer::from_writer(Vec::new());
-        if is_new {
-            rows.write_record(columns)?;
+        match is_empty {
+            true => rows.write_record(columns)?,
+            false => check_header(file, columns)?,
         }
         for (i, pass) in report.passes.iter().enumerate() {
             match format {
@@ -81,11 +84,8 @@ pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<(),
                 CsvFormat::Lmdeploy => rows.write_record(lmdeploy_row(report, pass))?,
             }
         }
-        let rows = rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?;
-        io::Write::write_all(&mut file, &rows)?;
-        file.sync_all()
-    };
-    append().map_err(StoreError::new("append to", path))
+        rows.into_inner().map_err(|e| io::Error::other(e.to_string()))
+    })
 }
 
 fn check_header(file: &mut File, columns: &[&str]) -> io::Result<()> {

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
-use crate::stats::{Better, Estimate, Latency, Metric, Point};
+use crate::{
+    run::Report,
+    stats::{Better, Estimate, Latency, Metric, Point},
+};
 
 /// libtest's benchmark lines, as criterion prints them with `--output-format bencher`: a line for each time-like metric.
 pub fn bencher_lines(report: &Report) -> String {
@@ -69,5 +71,5 @@ fn half_width(estimate: &Estimate) -> f64 {
 }
 
 fn grouped(value: f64) -> String {
-    super::console::grouped(value.round().max(0.0) as u64)
+    super::numbers::grouped(value.round().max(0.0) as u64)
 }

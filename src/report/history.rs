@@ -3,41 +3,27 @@
 use std::io::{self, Write};
 
 use super::{
-    Report, Style,
-    console::{rate, time_estimate},
-    verdicts::{percent, verdict_words},
+    numbers::{percent, rate, time_estimate},
+    verdicts::verdict_words,
 };
 use crate::{
-    baseline::Baseline,
-    compare::{Calibration, Comparison, Terms},
+    run::{Comparison, Report},
     stats::{Better, Metric},
 };
 
-/// What a listing goes by.
-#[derive(Clone, Copy)]
-pub struct Judge<'a> {
-    /// What is listed.
-    pub metric: Metric,
-    /// The gate among them.
-    pub terms: &'a Terms,
-    /// How far identical runs lie apart, where that is known.
-    pub calibration: Option<&'a Calibration>,
+/// A line of the listing.
+pub struct Listed<'a> {
+    /// The run.
+    pub run: &'a Report,
+    /// With the run listed before it.
+    pub comparison: Option<Comparison>,
 }
 
-/// Prints one benchmark's runs, the oldest first; of the runs made one after another at the same commit, the last alone,
-/// unless the style is verbose. Each is compared with the line before it: where the run itself was, with the verdict that it
-/// was given, and otherwise by the same rules, which correct for the whole gate.
+/// Prints one benchmark's runs, the oldest first.
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn print_history(
-    out: &mut impl Write,
-    benchmark: &str,
-    runs: &[Report],
-    judge: Judge,
-    style: Style,
-) -> io::Result<()> {
-    let metric = judge.metric;
+pub fn print_history(out: &mut impl Write, benchmark: &str, metric: Metric, runs: &[Listed]) -> io::Result<()> {
     let unit = match metric {
         Metric::Rpm => "requests/min",
         Metric::OutputTokensPerS | Metric::TotalTokensPerS => "tokens/s",
@@ -48,12 +34,9 @@ pub fn print_history(
         Better::Lower => "lower is better",
     };
     writeln!(out, "{benchmark}: {metric}, {unit}, {better}")?;
-    let same = |a: &Report, b: &Report| a.commit.is_some() && a.commit == b.commit;
-    let is_shown = |i: usize| style.verbose || runs.get(i + 1).is_none_or(|next| !same(&runs[i], next));
-    let shown: Vec<&Report> = (0..runs.len()).filter(|&i| is_shown(i)).map(|i| &runs[i]).collect();
-    for (i, run) in shown.iter().enumerate() {
-        let before = i.checked_sub(1).map(|before| shown[before]);
-        let line = [commit(run), date(run).to_owned(), value(run, metric), verdict(run, before, judge)];
+    for Listed { run, comparison } in runs {
+        let verdict = comparison.as_ref().map_or_else(String::new, |comparison| verdict(metric, comparison));
+        let line = [commit(run), date(run).to_owned(), value(run, metric), verdict];
         writeln!(out, "  {}", line.join(" ").trim_end())?;
     }
     writeln!(out)
@@ -77,20 +60,9 @@ fn value(run: &Report, metric: Metric) -> String {
     if metric.unit() == "s" { time_estimate(estimate) } else { rate(estimate, "") }
 }
 
-fn verdict(run: &Report, before: Option<&Report>, judge: Judge) -> String {
-    let Some(before) = before else { return String::new() };
-    let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
-    let own = own.filter(|comparison| comparison.metrics.contains_key(&judge.metric.to_string()));
-    let comparison = own.cloned().unwrap_or_else(|| {
-        let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
-        let mut terms = judge.terms.clone();
-        if !terms.gate.contains(&judge.metric) {
-            terms.gate.push(judge.metric);
-        }
-        Comparison::of(run, &baseline, judge.calibration, &terms)
-    });
-    match comparison.metrics.get(&judge.metric.to_string()) {
-        Some(change) => format!("{} {}", percent(change.change), verdict_words(change.verdict, &comparison)),
+fn verdict(metric: Metric, comparison: &Comparison) -> String {
+    match comparison.metrics.get(&metric.to_string()) {
+        Some(change) => format!("{} {}", percent(change.change), verdict_words(change.verdict, comparison)),
         None if comparison.comparable => "not measured".to_owned(),
         None => "not comparable".to_owned(),
     }

@@ -1,12 +1,12 @@
 //! `--save-requests`: a JSON line a measured request.
 
-use std::{fs::OpenOptions, io, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::{
-    baseline::{StoreError, create_parent},
     client::{Record, TokenSource},
+    files::{FileError, append},
 };
 
 /// Times are nanoseconds of the machine's monotonic clock; `request_id` went out as the `x-request-id` header.
@@ -40,11 +40,8 @@ pub fn append_requests(
     pass: usize,
     request_id_prefix: &str,
     records: &[Record],
-) -> Result<(), StoreError> {
-    create_parent(path)?;
-    let append = || -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.lock()?;
+) -> Result<(), FileError> {
+    append(path, |_, _| {
         let mut lines = Vec::new();
         for record in records {
             let line = Line {
@@ -71,7 +68,6 @@ pub fn append_requests(
             serde_json::to_writer(&mut lines, &line)?;
             lines.push(b'\n');
         }
-        io::Write::write_all(&mut file, &lines)
-    };
-    append().map_err(StoreError::new("append to", path))
+        Ok(lines)
+    })
 }

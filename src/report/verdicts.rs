@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use super::{
-    Report, Style,
-    console::{INDENT, WIDTH, wrapped},
+    block::{INDENT, Style, WIDTH, paint, wrapped, write_block},
+    numbers::{percent, share},
 };
 use crate::{
-    compare::{Calibration, Comparison, MetricChange},
+    run::{Calibration, Comparison, MetricChange, Report},
     stats::{Metric, Verdict},
 };
 
@@ -78,7 +78,7 @@ pub fn print_verdicts(out: &mut impl Write, reports: &[&Report], style: Style) -
         }
         let warnings = comparison.warnings.iter().map(|warning| format!("warning: {warning}"));
         lines.extend(warnings.flat_map(|warning| wrapped(&warning, WIDTH - INDENT)));
-        super::console::write_block(out, &report.id, &lines, style)?;
+        write_block(out, &report.id, &lines, style)?;
     }
     Ok(())
 }
@@ -105,22 +105,7 @@ pub fn print_calibration(
         basis += &format!(", and the greatest of {} calibrations", calibration.calibrations);
     }
     lines.extend(wrapped(&basis, WIDTH - INDENT));
-    super::console::write_block(out, &calibration.run.id, &lines, style)
-}
-
-/// The change as a signed percentage.
-pub(super) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent.abs() {
-        p if p < 9.995 => format!("{percent:+.2}%"),
-        p if p < 999.95 => format!("{percent:+.1}%"),
-        _ => format!("{percent:+.0}%"),
-    }
-}
-
-/// A share that has no direction.
-fn share(share: f64) -> String {
-    percent(share).trim_start_matches('+').to_owned()
+    write_block(out, &calibration.run.id, &lines, style)
 }
 
 fn compared(comparison: &Comparison) -> impl Iterator<Item = (Metric, &MetricChange)> {
@@ -237,8 +222,4 @@ fn basis(comparison: &Comparison) -> String {
                  here";
     }
     text
-}
-
-fn paint(text: &str, color: &str, style: Style) -> String {
-    if style.color && !color.is_empty() { format!("{color}{text}\x1b[0m") } else { text.to_owned() }
 }

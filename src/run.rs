@@ -1,25 +1,21 @@
-//! report.json: the part that others rely on is described in docs/design.md.
+//! A run and what was found of it, as plain data: what `baseline` keeps, `compare` sets side by side and `report` shows. The part
+//! of report.json that others rely on is described in docs/design.md.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    baseline::{Commit, Host},
     client::Api,
-    compare::Comparison,
     dataset::Policy,
     load::{LoadPoint, StopReason},
     metrics::PassMetrics,
-    stats::Estimate,
-    text::from_json,
+    stats::{Estimate, Verdict},
 };
 
-/// Goes up when the meaning of a key changes; an older file still reads.
+/// Of report.json: goes up when the meaning of a key changes; an older file still reads.
 pub const SCHEMA_VERSION: u32 = 2;
-/// The oldest version that still reads.
-const OLDEST_SCHEMA_VERSION: u32 = 1;
 
 /// All about one benchmark's run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,76 +158,179 @@ impl Report {
         let same_package = self.package.as_deref().zip(package).is_none_or(|(a, b)| a == b);
         same_package && self.server.identity() == server
     }
+}
 
-    /// Reads a file's text, of this version or an older one.
-    ///
-    /// # Errors
-    /// Where it is not a report, or one of a version that is not known.
-    pub fn from_json(text: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: u32,
-        }
-        // First alone, so that a newer file is not called broken.
-        let Version { schema_version } = serde_json::from_str(text).map_err(|e| format!("it is no report: {e}"))?;
-        if !(OLDEST_SCHEMA_VERSION..=SCHEMA_VERSION).contains(&schema_version) {
-            let reads = match OLDEST_SCHEMA_VERSION == SCHEMA_VERSION {
-                true => SCHEMA_VERSION.to_string(),
-                false => format!("{OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"),
-            };
-            return Err(format!(
-                "its schema_version is {schema_version}, and this version of tachometer reads {reads}"
-            ));
-        }
-        let read = match schema_version {
-            1 => version_1::read(text),
-            _ => from_json(text),
-        };
-        read.map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
-    }
+/// The commit that a run was made at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its full hash.
+    pub sha: String,
+    /// Whether tracked files differed from it.
+    pub dirty: bool,
+    /// The branch, where HEAD is on one.
+    pub branch: Option<String>,
+}
 
-    /// As it stands in the file.
-    ///
-    /// # Errors
-    /// Where a number is not one that JSON has; none of the metrics is.
-    pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+/// The machine that the client ran on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// E.g. `linux`.
+    pub os: String,
+    /// E.g. `x86_64`.
+    pub arch: String,
+    /// The processor's name, where the system tells it.
+    pub cpu: Option<String>,
+    /// Cores that this process may use.
+    pub cores: usize,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let cpu = self.cpu.as_deref().unwrap_or(&self.arch);
+        write!(f, "{} with {} cores of {cpu}", self.os, self.cores)
     }
 }
 
-/// Reports of the first version: the latencies of an open loop counted from the actual send, and those from the intended send
-/// stood beside them; events that came in one read counted as gaps of 0.
-mod version_1 {
-    use serde_json::Value;
+/// An earlier run to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// `last run`, the baseline's name, or `commit:HEAD~1 (0123abcd)`.
+    pub name: String,
+    /// What it measured.
+    pub report: Report,
+    /// What must be known of the choice.
+    pub note: Option<String>,
+}
 
-    use super::{Report, SCHEMA_VERSION};
-    use crate::{load::LoadPoint, stats::estimates, text::from_json};
+/// `comparison` of report.json.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What the run is compared with: `last run`, a baseline's name, or a commit.
+    pub baseline: String,
+    /// At which commit that ran.
+    pub baseline_commit: Option<Commit>,
+    /// When that started.
+    pub baseline_started_at: String,
+    /// Whether there can be a verdict.
+    pub comparable: bool,
+    /// Why not.
+    pub why_not: Vec<String>,
+    /// What may explain a verdict.
+    pub warnings: Vec<String>,
+    /// Passes that both runs made with the same seed: the unit of replication.
+    pub pairs: usize,
+    /// [`Terms::noise_threshold`].
+    pub noise_threshold: f64,
+    /// [`Terms::significance_level`].
+    pub significance_level: f64,
+    /// Level of the intervals.
+    pub confidence_level: f64,
+    /// How many gated metrics, of all benchmarks of the run, were compared together; each is corrected for the others.
+    pub compared_together: usize,
+    /// The runs asked different questions (workload, model, API, stream mode, load): there is nothing to compare.
+    #[serde(default)]
+    pub another_question: bool,
+    /// Why every verdict is *inconclusive*, whatever the numbers: the server's cache.
+    #[serde(default)]
+    pub held_back: Option<String>,
+    /// The runs were made apart, and how far identical runs made apart differ here was not calibrated: *regressed*,
+    /// *improved* and *no change* rest on the passes alone, which do not show it.
+    #[serde(default)]
+    pub provisional: bool,
+    /// Requests that failed; `null` where the runs asked different questions.
+    #[serde(default)]
+    pub failures: Option<FailureChange>,
+    /// Gated metrics that could not be compared, though the same was asked: the gate fails for them.
+    #[serde(default)]
+    pub unmeasured: Vec<String>,
+    /// Every metric that both runs measured; empty where the runs are not comparable.
+    pub metrics: BTreeMap<String, MetricChange>,
+}
 
-    pub fn read(text: &str) -> serde_json::Result<Report> {
-        let mut whole: Value = from_json(text)?;
-        let is_open = whole["load"]["kind"] == "open";
-        for pass in whole["passes"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-            if is_open {
-                for latency in ["ttft", "ttfo", "e2e"] {
-                    let intended = pass.remove(&format!("{latency}_intended_s")).unwrap_or(Value::Null);
-                    let sent = pass.insert(format!("{latency}_s"), intended).unwrap_or(Value::Null);
-                    pass.insert(format!("{latency}_sent_s"), sent);
-                }
-            }
-            if pass.get("coalesced_share").and_then(Value::as_f64).is_some_and(|share| share > 0.0) {
-                pass.insert("itl_s".to_owned(), Value::Null);
-            }
-        }
-        let mut report: Report = serde_json::from_value(whole)?;
-        report.schema_version = SCHEMA_VERSION;
-        let level = report.estimates.values().next().map(|estimate| estimate.confidence_level);
-        if let (LoadPoint::Open { .. }, Some(level)) = (&report.load, level) {
-            report.estimates = estimates(&report.passes, level);
-        } else if report.passes.iter().any(|pass| pass.itl_s.is_none()) {
-            report.estimates.retain(|name, _| !name.starts_with("itl_"));
-        }
-        Ok(report)
+/// Failed requests of a run and its baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureChange {
+    /// Of the run.
+    pub failed: u64,
+    /// That it sent.
+    pub requests: u64,
+    /// Of the baseline.
+    pub baseline_failed: u64,
+    /// That the baseline sent.
+    pub baseline_requests: u64,
+    /// Fisher's exact test, one-sided: the chance of so many more failures if both runs fail alike. The unit is the request.
+    pub p_value: f64,
+    /// The same, corrected for all benchmarks of the run (Holm).
+    pub p_value_corrected: f64,
+    /// More requests failed than chance explains.
+    pub regressed: bool,
+}
+
+impl Comparison {
+    /// The gated metrics that regressed, and `failed` where more requests did than chance explains.
+    pub fn regressions(&self) -> impl Iterator<Item = &str> {
+        let failed = self.failures.iter().filter(|failures| failures.regressed).map(|_| "failed");
+        failed.chain(self.gated(Verdict::Regressed))
     }
+
+    /// The gated metrics with that verdict.
+    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        let gated = self.metrics.iter().filter(move |(_, change)| change.gated && change.verdict == verdict);
+        gated.map(|(name, _)| name.as_str())
+    }
+}
+
+/// The change of one metric. Changes are shares of the baseline: 0.05 is 5 % more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricChange {
+    /// The estimate.
+    pub change: f64,
+    /// Lower end of its interval; `null` for a single pass.
+    pub lower: Option<f64>,
+    /// Upper end of its interval; `null` for a single pass.
+    pub upper: Option<f64>,
+    /// Two-sided p-value of the hypothesis that the change lies within the threshold.
+    pub p_value: Option<f64>,
+    /// The same, corrected for all comparisons made together (Holm).
+    pub p_value_corrected: Option<f64>,
+    /// p-value of the hypothesis that the change lies beyond the noise threshold.
+    pub p_value_no_change: Option<f64>,
+    /// What can be said.
+    pub verdict: Verdict,
+    /// Whether it decides.
+    pub gated: bool,
+    /// The greater of the noise threshold and the noise floor.
+    pub threshold: f64,
+    /// How far identical runs lay apart when that was calibrated.
+    pub noise_floor: Option<f64>,
+    /// For an inconclusive verdict: the change that these passes would have found four times of five.
+    pub detectable_change: Option<f64>,
+    /// For an inconclusive verdict: how many passes would settle it, if change and noise stay what they are.
+    pub passes_needed: Option<usize>,
+}
+
+/// Of calibration.json: goes up when the meaning of a key changes.
+pub const CALIBRATION_SCHEMA_VERSION: u32 = 1;
+
+/// What `--calibrate` found, as it stands in calibration.json.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Version of this file's form.
+    pub schema_version: u32,
+    /// For each metric the farthest that two identical runs may lie apart, as a share: the far end of the confidence interval
+    /// of their difference, and the greatest of all calibrations.
+    pub noise_floors: BTreeMap<String, f64>,
+    /// How many there were.
+    pub calibrations: usize,
+    /// Level of those intervals.
+    pub confidence_level: f64,
+    /// Pairs of passes.
+    pub pairs: usize,
+    /// Seeds of the prompts that all of them have sent.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
+    /// The second of the two runs: on which host, server and workload it was found.
+    pub run: Report,
 }
 
 #[cfg(test)]
@@ -282,35 +381,6 @@ pub(crate) mod samples {
     /// Sets a value of each pass.
     pub fn set(report: &mut Value, key: &str, to: Value) {
         report["passes"].as_array_mut().unwrap().iter_mut().for_each(|pass| pass[key] = to.clone());
-    }
-
-    #[test]
-    fn a_report_of_the_first_version_still_reads() {
-        let mut value = serde_json::to_value(report(|r| {
-            r["load"] = json!({"kind": "open", "request_rate": 20.0, "arrival": "poisson", "burstiness": 1.0, "max_in_flight": null});
-        }))
-        .unwrap();
-        value["schema_version"] = 1.into();
-        value["estimates"] = json!({"ttft_p50": {"point": 1.0, "lower": null, "upper": null, "confidence_level": 0.9, "unit": "s", "better": "lower"}});
-        for pass in value["passes"].as_array_mut().unwrap() {
-            let five = json!({"mean": 5.0, "min": 5.0, "max": 5.0, "p50": 5.0, "p90": 5.0, "p95": 5.0, "p99": 5.0, "count": 100});
-            (pass["ttft_intended_s"], pass["e2e_intended_s"]) = (five.clone(), five);
-        }
-        let read = Report::from_json(&value.to_string()).unwrap();
-        let pass = &read.passes[0];
-        assert_eq!((pass.ttft_s.unwrap().p50, pass.e2e_s.unwrap().p50, pass.ttfo_s), (5.0, 5.0, None));
-        let sent = [pass.ttft_sent_s, pass.ttfo_sent_s, pass.e2e_sent_s].map(|latency| latency.unwrap().p50);
-        assert_eq!((sent, pass.itl_s.unwrap().p50, read.schema_version), ([1.0; 3], 1.0, 2));
-        let estimate = &read.estimates["ttft_p50"];
-        assert_eq!((estimate.point.round(), estimate.confidence_level), (5.0, 0.9));
-        // Merged events were gaps of 0.
-        value["load"] = json!({"kind": "closed", "concurrency": 1});
-        value["estimates"]["itl_p50"] = value["estimates"]["ttft_p50"].clone();
-        value["passes"][1]["coalesced_share"] = json!(0.1);
-        let read = Report::from_json(&value.to_string()).unwrap();
-        assert_eq!(read.passes.iter().map(|pass| pass.itl_s.is_some()).collect::<Vec<_>>(), [true, false, true]);
-        assert_eq!(read.estimates.keys().collect::<Vec<_>>(), ["ttft_p50"]);
-        assert_eq!(read.passes[0].ttft_s.unwrap().p50, 1.0);
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! `--show-history`: what earlier runs measured, and how each compares with the one before it.
+
+use std::io::stdout;
+
+use super::{
+    RunError,
+    baselines::Baselines,
+    measure::json_lines,
+    output::{Output, warn},
+};
+use crate::{
+    baseline::BaselineError,
+    compare::{Terms, compare},
+    config::{OutputFormat, Plan},
+    report::{Listed, print_history},
+    run::{Baseline, Calibration, Comparison, Report},
+    stats::Metric,
+};
+
+/// Lists the history of a metric: of every benchmark that was ever run and is selected.
+pub fn show_history(
+    plan: &Plan,
+    baselines: &Baselines,
+    selects: &dyn Fn(&str) -> bool,
+    metric: Option<Metric>,
+    output: Output,
+) -> Result<(), RunError> {
+    let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
+    let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
+    if runs.is_empty() {
+        let path = baselines.history.path().display();
+        output.status(&format!("The history {path} has no run of what was selected: measure one first"));
+    }
+    if plan.output_format == OutputFormat::Json {
+        return json_lines(&runs);
+    }
+    let mut ids: Vec<&str> = Vec::new();
+    for run in &runs {
+        if !ids.contains(&run.id.as_str()) {
+            ids.push(&run.id);
+        }
+    }
+    for id in ids {
+        // A benchmark that is not configured any more is judged as the others are.
+        let configured = plan.benchmarks.iter().find(|benchmark| benchmark.name == id);
+        let Some(benchmark) = configured.or(plan.benchmarks.first()) else { continue };
+        let terms = &benchmark.workload.terms;
+        let metric = metric.or(terms.gate.first().copied()).unwrap_or(Metric::OutputTokensPerS);
+        let runs: Vec<&Report> = runs.iter().filter(|run| run.id == id).collect();
+        let calibration = baselines.store.read_calibration(id)?;
+        let judge = Judge { metric, terms, calibration: calibration.as_ref() };
+        let listed = judge.list(&runs, output.style.verbose);
+        print_history(&mut stdout().lock(), id, metric, &listed).map_err(RunError::Output)?;
+    }
+    Ok(())
+}
+
+/// What the listed runs are compared by.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    metric: Metric,
+    terms: &'a Terms,
+    calibration: Option<&'a Calibration>,
+}
+
+impl Judge<'_> {
+    /// Of the runs made one after another at the same commit the last alone, or all of them. Each is compared with the one
+    /// listed before it: where the run itself was, as it was, and otherwise by the same rules, which correct for the whole gate.
+    fn list<'a>(self, runs: &[&'a Report], all: bool) -> Vec<Listed<'a>> {
+        let same = |a: &Report, b: &Report| a.commit.is_some() && a.commit == b.commit;
+        let is_listed = |i: &usize| all || runs.get(i + 1).is_none_or(|next| !same(runs[*i], next));
+        let mut before: Option<&Report> = None;
+        let listed = (0..runs.len()).filter(is_listed).map(|i| {
+            let run = runs[i];
+            Listed { run, comparison: before.replace(run).map(|before| self.comparison(run, before)) }
+        });
+        listed.collect()
+    }
+
+    fn comparison(self, run: &Report, before: &Report) -> Comparison {
+        let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
+        let own = own.filter(|comparison| comparison.metrics.contains_key(&self.metric.to_string()));
+        own.cloned().unwrap_or_else(|| {
+            let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
+            let mut terms = self.terms.clone();
+            if !terms.gate.contains(&self.metric) {
+                terms.gate.push(self.metric);
+            }
+            compare(run, &baseline, self.calibration, &terms)
+        })
+    }
+}

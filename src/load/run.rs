@@ -1,0 +1,89 @@
+//! Runs a pass: starts its threads, and puts together what they give.
+
+use std::thread::ScopedJoinHandle;
+
+use super::{
+    StopReason,
+    open::{self, Arrivals},
+    pass::{Load, Pass, PassRecords},
+    shared::{Shared, ThreadResult},
+    thread::run_thread,
+};
+use crate::{
+    client::{Failure, FailureClass, Record, clock::now_ns},
+    metrics::{ClientUse, Late},
+};
+
+/// Runs one pass. Connections are opened before the first request is sent.
+///
+/// # Errors
+/// Where the connections can't be opened, or the system gives no thread: nothing has been sent then.
+pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
+    // More clients than prompts would only hold idle connections.
+    let most = pass.prompts.len().max(1);
+    let connections = match pass.load {
+        Load::Closed { concurrency } => concurrency.clamp(1, most),
+        Load::Open { connections, .. } => connections.clamp(1, most),
+    };
+    let threads = pass.threads.clamp(1, connections);
+    let is_open = matches!(pass.load, Load::Open { .. });
+    let shared = Shared::new(pass, threads);
+    let (arrivals, mut receivers) = open::channels(threads);
+    let mut receive = || receivers.pop().unwrap_or_else(|| unreachable!("one for each thread"));
+    // Client i runs on thread i mod threads.
+    let run = |thread: usize, arrivals: Arrivals| run_thread(&shared, (thread..connections).step_by(threads), arrivals);
+    let run = &run;
+    let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
+        if is_open {
+            let shared = &shared;
+            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared.pass, arrivals, start_ns)));
+        }
+        let mut spawned = Vec::new();
+        for thread in 1..threads {
+            let receiver = receive();
+            spawned.push(scope.spawn(move || run(thread, receiver)));
+        }
+        let mut results = vec![run(0, receive())];
+        let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        results.extend(spawned.into_iter().map(join));
+        results
+    });
+
+    let mut total = ThreadResult { cpu_ns: Some(0), ..ThreadResult::default() };
+    for result in results {
+        total.merge(result?);
+    }
+    // An interruption that finds all of them ended cuts nothing short.
+    let is_whole = total.records.len() == pass.prompts.len();
+    let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
+    if stopped.is_some() {
+        add_cancelled(pass, &total.begun, &mut total.records);
+    }
+    total.records.sort_unstable_by_key(|record: &Record| record.index);
+    let timers = total.timers.as_ref().filter(|timers| !timers.is_empty());
+    let quantile_s = |quantile| timers.map(|timers| timers.value_at_quantile(quantile) as f64 * 1e-9);
+    let client = ClientUse {
+        cpu_s: total.cpu_ns.map(|ns| ns as f64 * 1e-9),
+        threads,
+        stamps: Some(total.reads.source()),
+        read_late_s: Late::of(|quantile| total.reads.quantile_s(quantile)),
+        timer_late_s: Late::of(quantile_s),
+        bound: None,
+    };
+    Ok(PassRecords { records: total.records, stopped, connections: total.connections, client })
+}
+
+/// Records of the requests that were in flight when the pass was stopped.
+fn add_cancelled(pass: &Pass, begun: &[usize], records: &mut Vec<Record>) {
+    let mut ended = vec![false; pass.prompts.len()];
+    for record in records.iter() {
+        ended[record.index] = true;
+    }
+    for &index in begun.iter().filter(|&&index| !ended[index]) {
+        let prompt = &pass.prompts[index];
+        let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
+        record.end_ns = now_ns();
+        record.outcome = Err(Failure::new(FailureClass::Cancelled, "the pass was stopped while it was in flight"));
+        records.push(record);
+    }
+}

@@ -1,0 +1,102 @@
+//! What the threads of a pass share, and what each of them gives.
+
+use std::{
+    sync::{
+        Arc, Barrier, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use tokio::{sync::Semaphore, task::JoinError};
+
+use super::pass::{Load, Pass};
+use crate::client::{ConnectionStats, ReadLateness, Record, clock::now_ns};
+
+/// What all threads of a pass share.
+pub(super) struct Shared<'a> {
+    pub pass: &'a Pass,
+    /// The next prompt of a closed loop.
+    pub queue: Arc<AtomicUsize>,
+    /// Threads that are ready to send.
+    ready: Barrier,
+    /// Requests that may be in flight at once.
+    pub in_flight: Option<Arc<Semaphore>>,
+    /// Threads that could not connect.
+    failed: AtomicUsize,
+    start_ns: OnceLock<u64>,
+}
+
+/// What one thread's clients gave.
+#[derive(Default)]
+pub(super) struct ThreadResult {
+    pub records: Vec<Record>,
+    /// The prompts that were begun, whatever became of them.
+    pub begun: Vec<usize>,
+    pub connections: ConnectionStats,
+    /// CPU time, where the system tells it.
+    pub cpu_ns: Option<u64>,
+    pub reads: ReadLateness,
+    /// How late the runtime's timers ran, in nanoseconds.
+    pub timers: Option<Histogram<u64>>,
+}
+
+/// From the moment when all threads are ready to the first arrival of an open loop.
+const LEAD: Duration = Duration::from_millis(5);
+impl<'a> Shared<'a> {
+    /// For so many threads.
+    pub fn new(pass: &'a Pass, threads: usize) -> Self {
+        // Who sends the requests of an open loop on their way waits for the start, too.
+        let dispatchers = usize::from(matches!(pass.load, Load::Open { .. }));
+        Self {
+            pass,
+            queue: Arc::new(AtomicUsize::new(0)),
+            ready: Barrier::new(threads + dispatchers),
+            in_flight: match pass.load {
+                Load::Open { max_in_flight, .. } => max_in_flight.map(|most| Arc::new(Semaphore::new(most))),
+                Load::Closed { .. } => None,
+            },
+            failed: AtomicUsize::new(0),
+            start_ns: OnceLock::new(),
+        }
+    }
+
+    /// Notes that a thread could not connect.
+    pub fn thread_failed(&self) {
+        self.failed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Waits until all threads are ready. The start of the pass, the same for all of them, in nanoseconds of the monotonic
+    /// clock; `None` where one of them could not connect.
+    pub fn started(&self) -> Option<u64> {
+        self.ready.wait();
+        let start_ns = *self.start_ns.get_or_init(|| now_ns() + LEAD.as_nanos() as u64);
+        (self.failed.load(Ordering::SeqCst) == 0).then_some(start_ns)
+    }
+}
+
+impl ThreadResult {
+    /// Adds what another thread gave.
+    pub fn merge(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.begun.extend(other.begun);
+        self.connections += other.connections;
+        self.cpu_ns = self.cpu_ns.zip(other.cpu_ns).map(|(a, b)| a + b);
+        self.reads.add(&other.reads);
+        match (&mut self.timers, other.timers) {
+            // All have the same bounds.
+            (Some(all), Some(one)) => _ = all.add(one),
+            (all, one) => *all = all.take().or(one),
+        }
+    }
+}
+
+/// A task that was stopped has nothing to say; one that panicked ends the pass.
+pub(super) fn rethrow<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
+        Ok(value) => Some(value),
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! A block of the console: a name, and lines beside it, within 80 columns, as criterion has it.
+
+use std::io::{self, Write};
+
+/// How the block looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Whether the terminal takes colours.
+    pub color: bool,
+    /// Whether each pass gets a line.
+    pub verbose: bool,
+}
+
+pub(super) const WIDTH: usize = 80;
+pub(super) const INDENT: usize = 24;
+
+/// A name, and lines beside it.
+pub(super) fn write_block(out: &mut impl Write, name: &str, lines: &[String], style: Style) -> io::Result<()> {
+    let (bold, plain) = if style.color { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
+    // As criterion does, a long name gets a line of its own.
+    let mut first = if name.len() < INDENT {
+        format!("{bold}{}{plain}{}", name, " ".repeat(INDENT - name.len()))
+    } else {
+        writeln!(out, "{bold}{}{plain}", name)?;
+        " ".repeat(INDENT)
+    };
+    for line in lines {
+        writeln!(out, "{}", format!("{first}{line}").trim_end())?;
+        first = " ".repeat(INDENT);
+    }
+    writeln!(out)
+}
+
+/// The lines of a text that is longer than there is room.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut room = width;
+    for word in text.split(' ') {
+        let length = word.chars().count() + 1;
+        if length > room + 1 && room < width {
+            lines.push("  ".to_owned());
+            room = width - 2;
+        } else if room < width && !lines.last().is_some_and(|line| line.ends_with("  ")) {
+            lines.iter_mut().last().into_iter().for_each(|line| line.push(' '));
+        }
+        lines.iter_mut().last().into_iter().for_each(|line| line.push_str(word));
+        room = room.saturating_sub(length);
+    }
+    lines
+}
+
+/// Text in a colour, where the terminal takes one.
+pub(super) fn paint(text: &str, color: &str, style: Style) -> String {
+    if style.color && !color.is_empty() { format!("{color}{text}\x1b[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_remarks_wrap() {
+        let text = "failed: 3 http_400: some message that goes on and on, for longer than a line of the block may be";
+        let lines = wrapped(text, 56);
+        assert!(lines.iter().all(|line| line.chars().count() <= 56), "{lines:?}");
+        assert_eq!(lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" "), text);
+        assert_eq!(wrapped(&"x".repeat(100), 56), ["x".repeat(100)]);
+        assert_eq!(wrapped("a  b", 56), ["a  b"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Numbers as people read them.
+
+use std::fmt;
+
+use crate::stats::Estimate;
+
+/// A rate with its interval, as criterion shows it.
+pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
+    let Some(estimate) = estimate else { return "-".to_owned() };
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => {
+            format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
+        }
+        _ => format!("{}{unit}", significant(estimate.point)),
+    }
+}
+
+/// A time with its interval, as criterion shows it.
+pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
+    let Some(estimate) = estimate else { return "-".to_owned() };
+    match (estimate.lower, estimate.upper) {
+        (Some(lower), Some(upper)) => format!("[{} {} {}]", Time(lower), Time(estimate.point), Time(upper)),
+        _ => Time(estimate.point).to_string(),
+    }
+}
+
+/// Seconds in a readable unit, five characters of number as in criterion.
+pub(super) struct Time(pub f64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (scaled, unit) = match self.0 {
+            s if s < 1e-6 => (s * 1e9, "ns"),
+            s if s < 1e-3 => (s * 1e6, "µs"),
+            s if s < 1.0 => (s * 1e3, "ms"),
+            s => (s, "s"),
+        };
+        f.pad(&format!("{} {unit}", significant(scaled)))
+    }
+}
+
+/// A number with about five significant digits.
+pub(super) fn significant(value: f64) -> String {
+    match value.abs() {
+        v if v < 10.0 => format!("{value:.4}"),
+        v if v < 100.0 => format!("{value:.3}"),
+        v if v < 1000.0 => format!("{value:.2}"),
+        v if v < 10_000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// A whole number with commas.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 pass`, `2 passes`.
+pub(super) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// The change as a signed percentage.
+pub(super) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent.abs() {
+        p if p < 9.995 => format!("{percent:+.2}%"),
+        p if p < 999.95 => format!("{percent:+.1}%"),
+        _ => format!("{percent:+.0}%"),
+    }
+}
+
+/// A share that has no direction.
+pub(super) fn share(share: f64) -> String {
+    percent(share).trim_start_matches('+').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(Time(0.0123456).to_string(), "12.346 ms");
+        assert_eq!(Time(0.000_002).to_string(), "2.0000 µs");
+        assert_eq!(Time(59.9).to_string(), "59.900 s");
+        assert_eq!(
+            [9.87654, 98.7654, 987.654, 9876.54, 98765.4].map(significant),
+            ["9.8765", "98.765", "987.65", "9876.5", "98765"]
+        );
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
