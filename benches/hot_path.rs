@@ -8,7 +8,7 @@ use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sseer::event_stream::EventStream;
 use tachometer::{
-    client::{Answer, Gap, SseDecoder, SseItem},
+    client::{Answer, Api, Gap, SseDecoder, SseItem},
     dataset::PythonRandom,
     metrics::Distribution,
 };
@@ -82,7 +82,7 @@ fn receive(c: &mut Criterion) {
         b.iter(|| {
             answer.clear();
             for event in &events {
-                _ = black_box(answer.take_event(b"", black_box(event)));
+                _ = black_box(Api::default().take_item(&mut answer, b"", black_box(event)));
             }
         });
     });

@@ -32,7 +32,7 @@ for group in "$@"; do
     compare) files="src/compare/**" own="compare::" far="--test=cli" ;;
     baseline) files="src/baseline/**" own="baseline::" far="--test=cli" ;;
     client)
-      files="src/client/event.rs src/client/chunk.rs src/client/mend.rs src/client/response.rs src/client/sse.rs src/client/http1.rs src/client/exchange.rs"
+      files="src/client/answer.rs src/client/api/** src/client/response.rs src/client/sse.rs src/client/http1.rs src/client/exchange.rs"
       own="client::" far="--test=connections --test=faults --test=mock_server"
       ;;
     load) files="src/load/**" own="load::" far="--test=engine --test=tls --test=cli" ;;

@@ -100,7 +100,7 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
         let timeouts = Timeouts { total: Duration::from_millis(3000), ..Timeouts::default() };
         let target = Arc::new(Target::new(url, timeouts, &Trust::default()).unwrap());
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &Sampling::default(), &Headers::default()));
-        let mut client = Client::new(target.clone(), writer, false, 0, PerThread::default());
+        let mut client = Client::new(target.clone(), writer, 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
         let mut records = Vec::new();
         for index in 0..4 {
@@ -235,7 +235,7 @@ fn stream(events: &[&str], ends: bool) -> (Vec<Record>, ConnectionStats) {
         let target = Arc::new(Target::new(url, Timeouts::default(), &Trust::default()).unwrap());
         let sampling = Sampling { stream: true, ..Sampling::default() };
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default()));
-        let mut client = Client::new(target.clone(), writer, true, 0, PerThread::default());
+        let mut client = Client::new(target.clone(), writer, 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
         let mut records = Vec::new();
         for index in 0..40 {

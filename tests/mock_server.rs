@@ -71,7 +71,7 @@ fn run(path: &Path) -> Result<(), Failed> {
 /// Sends a prompt to the mock server; gives what came of it in the shape of `expect`.
 fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
     let sampling = Sampling {
-        api: if capture.request.path == "/v1/completions" { Api::Completions } else { Api::Chat },
+        api: Api::all().find(|api| api.path() == capture.request.path).unwrap_or_default(),
         stream: capture.streams(),
         ..Sampling::default()
     };
@@ -83,7 +83,7 @@ fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let target = Arc::new(target(&listener, patience)?);
         let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
-        let mut client = Client::new(target, Arc::new(writer), sampling.stream, 0, PerThread::default());
+        let mut client = Client::new(target, Arc::new(writer), 0, PerThread::default());
         let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 16 };
         let answered = async {
             let record = client.complete(0, &prompt, 16, "test").await;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tachometer::{
     baseline::{History, calibration_from_json, report_from_json, to_json},
     client::{
-        Answer, ConnectionStats, EventTooLarge, Failure, FailureClass, Gap, Record, SseDecoder, SseItem, TokenSource,
-        error_message,
+        Answer, Api, ConnectionStats, EventTooLarge, Failure, FailureClass, Gap, Record, SseDecoder, SseItem,
+        TokenSource, error_message,
     },
     compare::calibrate,
     metrics::{ClientUse, PassMetrics},
@@ -100,8 +100,8 @@ proptest! {
     #[test]
     fn no_event_and_no_error_body_panics(bytes in vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
         for data in [&bytes[..], text.as_bytes()] {
-            _ = Answer::default().take_event(b"", data);
-            _ = Answer::default().take_body(data);
+            _ = Api::default().take_item(&mut Answer::default(), b"", data);
+            _ = Api::default().take_body(&mut Answer::default(), data);
             prop_assert!(error_message(data).len() < 1500);
         }
         prop_assert!(report_from_json(&text).is_err());

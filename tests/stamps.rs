@@ -58,7 +58,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
             .unwrap();
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
-    let mut client = Client::new(Arc::new(target), Arc::new(writer), true, 0, thread.clone());
+    let mut client = Client::new(Arc::new(target), Arc::new(writer), 0, thread.clone());
     let prompt = Prompt { index: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
     let busy = async {
         while !received.load(Ordering::SeqCst) {

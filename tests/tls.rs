@@ -54,7 +54,7 @@ async fn measure(url: &str, trust: &Trust) -> Result<(Option<Vec<String>>, [Reco
     let models = ServerInfo::ask(&target, &Headers::default()).await.ok().and_then(|info| info.models);
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default());
-    let mut client = Client::new(target, Arc::new(writer), true, 0, PerThread::default());
+    let mut client = Client::new(target, Arc::new(writer), 0, PerThread::default());
     let prompt = Prompt { index: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
     let records = [client.complete(0, &prompt, 5, "a").await, client.complete(1, &prompt, 5, "b").await];
     Ok((models, records, client.connection_stats().opened))

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tachometer::client::{Answer, SseDecoder, SseItem};
+use tachometer::client::{Answer, Api, SseDecoder, SseItem};
 
 fn events(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     let mut decoder = SseDecoder::new(1 << 16);
@@ -10,7 +10,7 @@ fn events(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     let mut events = Vec::new();
     let mut take = |item: SseItem| {
         if let SseItem::Event { name, data } = item {
-            _ = answer.take_event(name, data);
+            _ = Api::default().take_item(&mut answer, name, data);
             events.push(data.to_vec());
         }
     };

@@ -77,21 +77,16 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 impl Client {
     /// The client of that number (from 0), without a connection yet. `thread` is the same for all clients of a
     /// thread.
-    pub fn new(
-        target: Arc<Target>,
-        writer: Arc<RequestWriter>,
-        streaming: bool,
-        number: usize,
-        thread: PerThread,
-    ) -> Self {
+    pub fn new(target: Arc<Target>, writer: Arc<RequestWriter>, number: usize, thread: PerThread) -> Self {
+        let sampling = writer.sampling();
         Self {
+            reader: ResponseReader::new(sampling.api, sampling.stream),
             thread,
             target,
             writer,
             number,
             connection: None,
             request: Vec::new(),
-            reader: ResponseReader::new(streaming),
             stats: ConnectionStats::default(),
         }
     }

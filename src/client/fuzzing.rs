@@ -1,6 +1,7 @@
 //! What `fuzz/` needs of the client; not part of the API.
 
 use super::{
+    api::Api,
     clock::now_ns,
     http1::parse_head,
     record::Record,
@@ -10,7 +11,7 @@ use super::{
 /// What a client makes of these bytes, which come in pieces of that size before the server closes the connection: class or
 /// `completed`, text and number of token events.
 pub fn read_response(bytes: &[u8], streaming: bool, piece: usize) -> (String, String, u32) {
-    read_with(&mut ResponseReader::new(streaming), bytes, piece)
+    read_with(&mut ResponseReader::new(Api::default(), streaming), bytes, piece)
 }
 
 /// The same with a reader that may have read others before.
@@ -76,7 +77,8 @@ mod tests {
         let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams"));
         let mut read = 0;
         // What one has read before is of no account for the next.
-        let (mut streamed, mut whole) = (ResponseReader::new(true), ResponseReader::new(false));
+        let (mut streamed, mut whole) =
+            (ResponseReader::new(Api::default(), true), ResponseReader::new(Api::default(), false));
         let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
         for path in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())) {
             let capture: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();

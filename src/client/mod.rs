@@ -4,10 +4,10 @@
 //! event was read, how it ended. The HTTP/1.1 of measured requests is spoken here, on plain sockets, so that every read has
 //! its own stamp; questions around the measurement (which model, which version) go through reqwest.
 
-mod chunk;
+mod answer;
+mod api;
 pub mod clock;
 mod connection;
-mod event;
 mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]
@@ -15,7 +15,6 @@ pub mod fuzzing;
 mod habits;
 mod http1;
 mod lateness;
-mod mend;
 mod per_thread;
 mod proxy;
 mod record;
@@ -30,7 +29,8 @@ mod target;
 mod tls;
 mod trust;
 
-pub use event::{Answer, Event, Usage, error_message};
+pub use answer::{Answer, Event, Usage, error_message};
+pub use api::Api;
 pub use exchange::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
 pub(crate) use lateness::histogram;
@@ -38,7 +38,7 @@ pub use lateness::{Lateness, ReadLateness};
 pub use per_thread::PerThread;
 pub use proxy::Proxy;
 pub use record::{Gap, Record, TokenSource};
-pub use request::{Api, Headers, RequestWriter, Sampling};
+pub use request::{Headers, RequestWriter, Sampling};
 pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};

@@ -1,6 +1,6 @@
 //! What is kept of one request.
 
-use super::{event::Usage, failure::Failure};
+use super::{answer::Usage, failure::Failure};
 
 /// One prompt's request, from send to end. All times are nanoseconds of the monotonic clock.
 #[derive(Clone, Debug)]

@@ -1,55 +1,12 @@
-//! The bytes of one request, for each API that is spoken.
+//! The bytes of one request.
 
-use std::{fmt, io::Write, str::FromStr};
+use std::{borrow::Cow, fmt, io::Write};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::api::{Api, Asked};
 use crate::dataset::Prompt;
-
-/// The protocol spoken to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Api {
-    /// `POST /v1/chat/completions`, as OpenAI defines it; today's LMDeploy too.
-    Chat,
-    /// `POST /v1/completions`.
-    Completions,
-    /// `POST /v1/chat/completions` with the body that LMDeploy's client of November 2023 sends.
-    Lmdeploy,
-}
-
-impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Chat => "chat",
-            Self::Completions => "completions",
-            Self::Lmdeploy => "lmdeploy",
-        })
-    }
-}
-
-impl FromStr for Api {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "chat" => Ok(Self::Chat),
-            "completions" => Ok(Self::Completions),
-            "lmdeploy" => Ok(Self::Lmdeploy),
-            _ => Err(format!("`{s}` is not an API: use chat, completions or lmdeploy")),
-        }
-    }
-}
-
-impl Api {
-    /// The path that requests are posted to.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Chat | Self::Lmdeploy => "/v1/chat/completions",
-            Self::Completions => "/v1/completions",
-        }
-    }
-}
 
 /// What is asked of the server beside the prompt; part of the workload's digest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,7 +34,7 @@ pub struct Sampling {
 impl Default for Sampling {
     fn default() -> Self {
         Self {
-            api: Api::Chat,
+            api: Api::default(),
             stream: false,
             ignore_eos: true,
             temperature: 1.0,
@@ -97,9 +54,12 @@ impl Sampling {
     }
 }
 
-/// Header names and values to send; values are secrets, and never shown.
+/// Header names and values to send, and the key; values are secrets, and never shown.
 #[derive(Clone, Default)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    key: Option<String>,
+    others: Vec<(String, String)>,
+}
 
 impl Headers {
     /// Adds one.
@@ -111,17 +71,35 @@ impl Headers {
         if name.is_empty() || !name.bytes().all(token) {
             return Err(format!("`{}` is not a header name", name.escape_debug()));
         }
-        if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7F) {
+        if has_control_characters(value) {
             return Err(format!("the value of the header `{name}` holds control characters"));
         }
-        self.0.push((name.to_owned(), value.trim().to_owned()));
+        self.others.push((name.to_owned(), value.trim().to_owned()));
         Ok(())
     }
 
-    /// Names and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// Sets the key, which goes out as the API has it: mostly as `authorization: Bearer …`.
+    ///
+    /// # Errors
+    /// Where it holds what a header can't; it is not repeated.
+    pub fn set_key(&mut self, key: &str) -> Result<(), String> {
+        if has_control_characters(key) {
+            return Err("the key holds control characters".to_owned());
+        }
+        self.key = Some(key.trim().to_owned());
+        Ok(())
     }
+
+    /// Names and values as an API wants them, the key first.
+    pub fn of(&self, api: Api) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let key = self.key.as_deref().map(|key| api.dialect().credentials(key));
+        let others = self.others.iter().map(|(name, value)| (name.as_str(), Cow::from(value)));
+        key.map(|(name, value)| (name, Cow::from(value))).into_iter().chain(others)
+    }
+}
+
+fn has_control_characters(value: &str) -> bool {
+    value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7F)
 }
 
 /// A value shorter than this is no secret, and may stand anywhere by chance.
@@ -131,18 +109,23 @@ impl Headers {
     /// A foreign text without these values, nor what follows their first word (`Bearer …`, `Token …`): servers like to repeat
     /// them ("incorrect key: …"). Where a text was cut in the middle of one, its beginning is hidden too.
     pub(super) fn redact(&self, text: String) -> String {
-        let secrets = self.0.iter().flat_map(|(_, value)| {
+        let others = self.others.iter().map(|(_, value)| value.clone());
+        let key = self.key.iter().map(|key| format!("Bearer {key}"));
+        key.chain(others).fold(text, |text, value| {
             let after_scheme = value.split_once(' ').map(|(_, rest)| rest.trim());
-            [Some(value.as_str()), after_scheme]
-        });
-        secrets.flatten().filter(|secret| secret.len() >= SHORTEST_SECRET).fold(text, |text, secret| {
-            let text = text.replace(secret, HIDDEN);
-            let cut = |&n: &usize| secret.is_char_boundary(n) && text.contains(&format!("{}…", &secret[..n]));
-            match (SHORTEST_SECRET..secret.len()).rev().find(cut) {
-                Some(n) => text.replace(&format!("{}…", &secret[..n]), HIDDEN),
-                None => text,
-            }
+            // The whole first: what is left of it would say nothing.
+            let secrets = [Some(value.as_str()), after_scheme].into_iter().flatten();
+            secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).fold(text, |text, secret| hide(secret, &text))
         })
+    }
+}
+
+fn hide(secret: &str, text: &str) -> String {
+    let text = text.replace(secret, HIDDEN);
+    let cut = |&n: &usize| secret.is_char_boundary(n) && text.contains(&format!("{}…", &secret[..n]));
+    match (SHORTEST_SECRET..secret.len()).rev().find(cut) {
+        Some(n) => text.replace(&format!("{}…", &secret[..n]), HIDDEN),
+        None => text,
     }
 }
 
@@ -151,7 +134,8 @@ const HIDDEN: &str = "(hidden)";
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        let key = self.key.as_ref().map(|_| "(the key)");
+        f.debug_list().entries(key.into_iter().chain(self.others.iter().map(|(name, _)| name.as_str()))).finish()
     }
 }
 
@@ -167,28 +151,36 @@ pub struct RequestWriter {
 impl RequestWriter {
     /// For a server (its Host header and path prefix), a model and sampling parameters.
     pub fn new(url: &super::ServerUrl, model: &str, sampling: &Sampling, headers: &Headers) -> Self {
+        let dialect = sampling.api.dialect();
         let mut head = format!(
             "POST {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: tachometer/{}\r\ncontent-type: application/json\r\naccept: {}\r\n",
             url.prefix,
-            sampling.api.path(),
+            dialect.path(),
             url.authority(),
             env!("CARGO_PKG_VERSION"),
-            if sampling.stream { "text/event-stream" } else { "application/json" },
+            if sampling.stream { dialect.stream_type() } else { "application/json" },
         );
-        for (name, value) in headers.iter() {
+        for (name, value) in headers.of(sampling.api) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
+        let Sampling { stream, ignore_eos, temperature, top_p, ref max_tokens_field, include_usage, .. } = *sampling;
+        let asked = Asked { model, stream, ignore_eos, temperature, top_p, max_tokens_field, include_usage };
         Self {
             headers: headers.clone(),
             head: head.into_bytes(),
-            body: body(model, sampling),
+            body: dialect.body(&asked),
             sampling: sampling.clone(),
         }
     }
 
     /// Whether streams are asked to report token counts.
     pub(super) fn asks_usage(&self) -> bool {
-        self.body.get("stream_options").is_some_and(|options| options["include_usage"] == json!(true))
+        self.sampling.api.dialect().asks_usage(&self.body)
+    }
+
+    /// What is asked beside the prompts.
+    pub(super) fn sampling(&self) -> &Sampling {
+        &self.sampling
     }
 
     /// A foreign text without the values of the headers that are sent.
@@ -199,15 +191,7 @@ impl RequestWriter {
     /// Replaces what `into` holds by the whole request. `client` is the number of the sending client, from 0.
     pub fn write(&self, prompt: &Prompt, client: usize, request_id: &str, into: &mut Vec<u8>) {
         let mut body = self.body.clone();
-        let text = Value::String(prompt.text.clone());
-        match self.sampling.api {
-            Api::Chat => body.insert("messages".to_owned(), json!([{"role": "user", "content": text}])),
-            Api::Completions => body.insert("prompt".to_owned(), text),
-            Api::Lmdeploy => {
-                body.insert("session_id".to_owned(), json!(client));
-                body.insert("messages".to_owned(), text)
-            }
-        };
+        self.sampling.api.dialect().set_prompt(&mut body, prompt, client);
         body.insert(self.sampling.max_tokens_field.clone(), json!(self.sampling.requested_tokens(prompt)));
         for (key, value) in &self.sampling.extra_body {
             merge(body.entry(key).or_insert(Value::Null), value);
@@ -217,37 +201,6 @@ impl RequestWriter {
         into.extend_from_slice(&self.head);
         // Writing to a Vec can't fail.
         _ = write!(into, "x-request-id: {request_id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    }
-}
-
-/// The fields that do not change from prompt to prompt; those that do hold their place.
-fn body(model: &str, sampling: &Sampling) -> Map<String, Value> {
-    let Sampling { stream, ignore_eos, temperature, top_p, max_tokens_field, .. } = sampling;
-    let fields = match sampling.api {
-        // Field for field what `APIClient.chat_completions_v1` of LMDeploy d3e2cee41 puts into its body.
-        Api::Lmdeploy => json!({
-            "model": model, "messages": null, "temperature": temperature, "top_p": top_p, "n": 1, max_tokens_field: null,
-            "stop": false, "stream": stream, "presence_penalty": 0.0, "frequency_penalty": 0.0, "user": null,
-            "repetition_penalty": 1.0, "session_id": null, "ignore_eos": ignore_eos, "kwargs": {},
-        }),
-        Api::Chat | Api::Completions => {
-            let prompt = if sampling.api == Api::Chat { "messages" } else { "prompt" };
-            let mut fields = json!({
-                "model": model, prompt: null, max_tokens_field: null, "temperature": temperature, "top_p": top_p,
-                "stream": stream,
-            });
-            if *stream && sampling.include_usage {
-                fields["stream_options"] = json!({"include_usage": true});
-            }
-            if *ignore_eos {
-                fields["ignore_eos"] = json!(true);
-            }
-            fields
-        }
-    };
-    match fields {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }
 
@@ -270,14 +223,18 @@ mod tests {
     fn sent(sampling: &Sampling) -> (String, Value) {
         let url = crate::client::ServerUrl::parse("h:1/x").unwrap();
         let mut headers = Headers::default();
-        headers.push("Authorization", "Bearer k").unwrap();
+        headers.set_key("k").unwrap();
+        headers.push("X-Team", "t").unwrap();
         let prompt = Prompt { index: 4, text: "Say \"hi\"".to_owned(), prompt_tokens: 3, output_tokens: 16 };
         let mut bytes = b"rest of the last one".to_vec();
         RequestWriter::new(&url, "m", sampling, &headers).write(&prompt, 3, "id-4", &mut bytes);
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
-        assert!(head.contains("x-request-id: id-4") && head.contains("Authorization: Bearer k"), "{head}");
+        assert!(
+            head.contains("x-request-id: id-4") && head.contains("\r\nauthorization: Bearer k\r\nX-Team: t\r\n"),
+            "{head}"
+        );
         (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
     }
 
@@ -286,6 +243,10 @@ mod tests {
         let mut headers = Headers::default();
         headers.push("authorization", "Bearer sk-planted").unwrap();
         headers.push("x-short", "on").unwrap();
+        let mut keyed = Headers::default();
+        keyed.set_key(" sk-planted ").unwrap();
+        assert_eq!(format!("{keyed:?} {headers:?}"), r#"["(the key)"] ["authorization", "x-short"]"#);
+        assert!(keyed.set_key("a\nb").is_err());
         for (text, expected) in [
             ("incorrect key: sk-planted!", "incorrect key: (hidden)!"),
             ("you sent Bearer sk-planted", "you sent (hidden)"),
@@ -294,7 +255,7 @@ mod tests {
             ("cut off at sk-…", "cut off at sk-…"),
             ("cut off at sk-plan… (a hint)", "cut off at (hidden) (a hint)"),
         ] {
-            assert_eq!(headers.redact(text.to_owned()), expected);
+            assert_eq!([&headers, &keyed].map(|headers| headers.redact(text.to_owned())), [expected; 2]);
         }
     }
 
@@ -310,7 +271,7 @@ mod tests {
         );
         let extra = json!({"top_p": 0.5, "stream_options": {"x": 1}, "seed": 7}).as_object().unwrap().clone();
         let other = Sampling {
-            api: Api::Completions,
+            api: "completions".parse().unwrap(),
             ignore_eos: false,
             max_tokens: Some(9),
             max_tokens_field: "max_completion_tokens".to_owned(),
@@ -334,7 +295,7 @@ mod tests {
         let capture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let original = &capture["request"]["json"];
         let url = crate::client::ServerUrl::parse("h:1").unwrap();
-        let sampling = Sampling { api: Api::Lmdeploy, stream: true, ..Sampling::default() };
+        let sampling = Sampling { api: "lmdeploy".parse().unwrap(), stream: true, ..Sampling::default() };
         let prompt = Prompt {
             index: 0,
             text: original["messages"].as_str().unwrap().to_owned(),

@@ -3,7 +3,8 @@
 use std::{io, time::Duration};
 
 use super::{
-    event::{Answer, Event, error_message},
+    answer::{Answer, Event, error_message},
+    api::Api,
     failure::{Failure, FailureClass, one_line},
     http1::Head,
     record::{Gap, Record},
@@ -72,6 +73,7 @@ pub struct ResponseReader {
     body: Vec<u8>,
     /// Bytes of the body so far.
     received: usize,
+    api: Api,
     streaming: bool,
     mode: Mode,
     head: Option<Head>,
@@ -90,9 +92,10 @@ struct State {
 }
 
 impl ResponseReader {
-    /// For responses that are streamed, or not.
-    pub fn new(streaming: bool) -> Self {
+    /// For responses of an API that are streamed, or not.
+    pub fn new(api: Api, streaming: bool) -> Self {
         Self {
+            api,
             sse: SseDecoder::new(MAX_EVENT),
             body: Vec::new(),
             received: 0,
@@ -128,7 +131,7 @@ impl ResponseReader {
     /// [`FailureClass::Malformed`] for a body that can't be what was asked for.
     pub fn take_head(&mut self, head: Head) -> Result<(), Failure> {
         let success = (200..300).contains(&head.status);
-        let events = head.content_type.starts_with("text/event-stream");
+        let events = head.content_type.starts_with(self.api.dialect().stream_type());
         let json = head.content_type.contains("json");
         self.mode = match (success, self.streaming) {
             (false, _) => Mode::ErrorBody,
@@ -162,13 +165,14 @@ impl ResponseReader {
     /// Takes payload bytes of the body, which were read at that time.
     pub fn take_payload(&mut self, bytes: &[u8], at_ns: u64, record: &mut Record) {
         self.received += bytes.len();
+        let api = self.api;
         match self.mode {
             Mode::Events | Mode::Json if self.received > MAX_BODY => {
                 self.state.fail(format!("the response is larger than {} MiB", MAX_BODY >> 20));
             }
             Mode::Events => {
                 let state = &mut self.state;
-                if self.sse.feed(bytes, |item| state.take_item(item, at_ns, record)).is_err() {
+                if self.sse.feed(bytes, |item| state.take_item(api, item, at_ns, record)).is_err() {
                     state.fail(format!("an event is larger than {} MiB", MAX_EVENT >> 20));
                 }
             }
@@ -260,19 +264,21 @@ impl ResponseReader {
         let complete = matches!(end, End::Complete);
         match self.mode {
             Mode::Events if self.head.is_some() && matches!(end, End::Complete | End::Closed) => {
-                let at_ns = self.state.last_event_ns.unwrap_or_default();
+                let (api, at_ns) = (self.api, self.state.last_event_ns.unwrap_or_default());
                 let state = &mut self.state;
                 // A cut event is no sign of a broken protocol where the stream itself was cut.
                 let before = state.failure.clone();
-                _ = self.sse.finish(|item| state.take_item(item, at_ns, record));
+                _ = self.sse.finish(|item| state.take_item(api, item, at_ns, record));
                 if !complete {
                     state.failure = before;
                 }
             }
-            Mode::Json if complete && self.head.is_some() => match self.state.answer.take_body(&self.body) {
-                Ok(event) => self.state.note(event),
-                Err(e) => self.state.fail(format!("the body is not a completion: {e}")),
-            },
+            Mode::Json if complete && self.head.is_some() => {
+                match self.api.take_body(&mut self.state.answer, &self.body) {
+                    Ok(event) => self.state.note(event),
+                    Err(e) => self.state.fail(format!("the body is not a completion: {e}")),
+                }
+            }
             _ => {}
         }
         match self.state.failure.take() {
@@ -288,20 +294,21 @@ impl ResponseReader {
             if let Some(location) = &head.location {
                 message = format!("redirect to {}, which is not followed", one_line(location));
             }
-            message.push_str(refusal_hint(&message));
+            message.push_str(self.api.dialect().hint(&message));
             if let Some(time) = &head.retry_after {
                 message.push_str(&format!("; the server asks to wait (Retry-After: {})", one_line(time)));
             }
             return Some(Failure::new(FailureClass::Http(head.status), message));
         }
         if let Some(error) = &answer.error {
-            return Some(Failure::new(FailureClass::StreamError, format!("{error}{}", refusal_hint(error))));
+            return Some(Failure::new(FailureClass::StreamError, format!("{error}{}", self.api.dialect().hint(error))));
         }
         let end = match end {
             End::Malformed(failure) | End::Refused(failure) => return Some(failure),
             end => end,
         };
-        let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with("text/event-stream"));
+        let is_other =
+            self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(self.api.dialect().stream_type()));
         if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other) {
             return Some(Failure::new(FailureClass::Malformed, "nothing in the response is a completion's"));
         }
@@ -345,7 +352,7 @@ impl State {
         self.failure.get_or_insert_with(|| Failure::new(FailureClass::Malformed, message));
     }
 
-    fn take_item(&mut self, item: SseItem, at_ns: u64, record: &mut Record) {
+    fn take_item(&mut self, api: Api, item: SseItem, at_ns: u64, record: &mut Record) {
         // What follows a broken event counts for nothing, be it in the same read or in a later one.
         if self.failure.is_some() {
             return;
@@ -353,7 +360,7 @@ impl State {
         let event = match item {
             SseItem::Comment => return,
             SseItem::Error(said) => self.answer.take_error(said),
-            SseItem::Event { name, data } => match self.answer.take_event(name, data) {
+            SseItem::Event { name, data } => match api.take_item(&mut self.answer, name, data) {
                 Ok(event) => event,
                 Err(e) => return self.fail(format!("an event is not a completion's: {e}")),
             },
@@ -386,21 +393,6 @@ impl State {
     }
 }
 
-/// Names the setting that drops a field which the server refuses.
-fn refusal_hint(message: &str) -> &'static str {
-    // A validation error may repeat the whole request: a field in it with its value is not the culprit.
-    let names = |field: &str| message.contains(field) && !message.contains(&format!("\"{field}\":"));
-    if names("ignore_eos") {
-        " (the field `ignore_eos` is dropped by --ignore-eos false)"
-    } else if names("stream_options") {
-        " (the field `stream_options` is dropped by --include-usage false)"
-    } else if names("max_completion_tokens") {
-        " (the field's name is set by --max-tokens-field max_completion_tokens)"
-    } else {
-        ""
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,7 +416,7 @@ mod tests {
 
     /// Reads pieces that arrive at 10, 20, … ns, and an end at 1000.
     fn read(streaming: bool, content_type: &str, pieces: &[&str], end: End) -> (Record, ResponseReader) {
-        let mut reader = ResponseReader::new(streaming);
+        let mut reader = ResponseReader::new(Api::default(), streaming);
         let mut record = Record::new(0, 1, 1);
         record.sent_ns = Some(1);
         reader.take_head(head(content_type)).unwrap();
@@ -500,7 +492,7 @@ mod tests {
     #[test]
     fn time_limits_are_worded_by_what_had_come() {
         let said = |limit, pieces: &[&str], has_head: bool| {
-            let mut reader = ResponseReader::new(true);
+            let mut reader = ResponseReader::new(Api::default(), true);
             let mut record = Record::new(0, 1, 1);
             if has_head {
                 reader.take_head(head("text/event-stream")).unwrap();
@@ -521,7 +513,7 @@ mod tests {
     #[test]
     fn what_is_still_missing() {
         let missing = |streaming, pieces: &[&str], asks_usage| {
-            let mut reader = ResponseReader::new(streaming);
+            let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             reader.take_head(head(if streaming { "text/event-stream" } else { "application/json" })).unwrap();
             pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record));
@@ -547,7 +539,7 @@ mod tests {
     #[test]
     fn bounds() {
         let read = |streaming, content_type: &str, piece: &str, times: usize| {
-            let mut reader = ResponseReader::new(streaming);
+            let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             reader.take_head(head(content_type)).unwrap();
             (0..times).for_each(|_| reader.take_payload(piece.as_bytes(), 1, &mut record));
@@ -562,7 +554,7 @@ mod tests {
         assert_eq!(read(false, "application/json", &ping, 64), (None, 64 << 20));
         assert_eq!(read(false, "application/json", &ping, 65).0.as_deref(), Some("the response is larger than 64 MiB"));
         // Of an error no more is looked at than its beginning.
-        let mut reader = ResponseReader::new(true);
+        let mut reader = ResponseReader::new(Api::default(), true);
         let mut record = Record::new(0, 1, 1);
         let (refused, _) = parse_head(b"HTTP/1.1 500 No\r\n\r\n").unwrap().unwrap();
         reader.take_head(refused).unwrap();
@@ -576,26 +568,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_field_names_its_setting() {
-        for (message, expected) in [
-            ("unknown field ignore_eos", " (the field `ignore_eos` is dropped by --ignore-eos false)"),
-            ("bad request {\"ignore_eos\":true}", ""),
-            ("stream_options is not supported", " (the field `stream_options` is dropped by --include-usage false)"),
-            ("use max_completion_tokens", " (the field's name is set by --max-tokens-field max_completion_tokens)"),
-            ("too long", ""),
-        ] {
-            assert_eq!(refusal_hint(message), expected, "{message}");
-        }
-    }
-
-    #[test]
     fn statuses_and_types() {
         let of = |status: u16, content_type: &str, more: &str| {
             let text = format!("HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\n{more}\r\n");
             parse_head(text.as_bytes()).unwrap().unwrap().0
         };
         let outcome = |streaming, head: Head, body: &str| {
-            let mut reader = ResponseReader::new(streaming);
+            let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             match reader.take_head(head) {
                 Ok(()) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Target, event::error_message, failure::one_line, request::Headers};
+use super::{Target, answer::error_message, api::Api, failure::one_line, request::Headers};
 
 /// The questions and their answers.
 pub struct ServerInfo {
@@ -235,7 +235,7 @@ pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<Stri
 
 fn question(client: &reqwest::Client, target: &Target, headers: &Headers, path: &str) -> reqwest::RequestBuilder {
     let request = client.get(target.url.join(path));
-    headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    headers.of(Api::default()).fold(request, |request, (name, value)| request.header(name, &*value))
 }
 
 fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {

@@ -213,7 +213,7 @@ mod tests {
             ("[workload.\"a/b\"]\n", "a name is made of"),
             ("seed = \"x\"", "line 1: invalid type"),
             ("seed = ", "line 1: "),
-            ("api = \"grpc\"", "line 1: unknown variant `grpc`"),
+            ("api = \"grpc\"", "line 1: `grpc` is not an API: use chat, completions or lmdeploy"),
         ];
         for (text, expected) in table {
             let message = ConfigFile::parse(text, Path::new("t")).unwrap_err().to_string();

@@ -236,7 +236,7 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         return Err(ConfigError::value("--max-tokens", "0 tokens are no answer: use 1 or more"));
     }
     let sampling = Sampling {
-        api: settings.api.unwrap_or(crate::client::Api::Chat),
+        api: settings.api.unwrap_or_default(),
         stream: settings.stream.unwrap_or(!live),
         ignore_eos: settings.ignore_eos.unwrap_or(true),
         temperature: in_range("--temperature", settings.temperature.unwrap_or(1.0), 0.0, 100.0)?,

@@ -35,8 +35,7 @@ pub(super) fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpe
     let mut headers = Headers::default();
     // Listing must work without the key.
     if let Some((flag, key)) = if list { None } else { api_key(top)? } {
-        let bearer = format!("Bearer {}", key.trim());
-        headers.push("authorization", &bearer).map_err(|why| ConfigError::value(flag, why))?;
+        headers.set_key(&key).map_err(|why| ConfigError::value(flag, why))?;
     }
     for line in top.header.iter().flatten() {
         let (name, value) = line

@@ -69,7 +69,7 @@ impl Fault {
 const LINGER: Duration = Duration::from_millis(20);
 
 /// Does it; gives whether the connection can be used again.
-pub(super) async fn commit(stream: &mut TcpStream, fault: Fault, wording: &mut Wording) -> io::Result<bool> {
+pub(super) async fn commit(stream: &mut TcpStream, fault: Fault, wording: &mut dyn Wording) -> io::Result<bool> {
     let mut bytes = match fault {
         Fault::Unavailable => http::response(503, "application/json", r#"{"error":{"message":"no instance is free"}}"#),
         Fault::TooMany => http::response(429, "application/json", r#"{"error":{"message":"too many requests"}}"#),

@@ -5,6 +5,7 @@
 //! token, on the machine's monotonic clock. It batches continuously: at most `instance_num` requests run, the rest wait in
 //! order; a step's time grows with the batch and with the prompts that are prefilled in it.
 
+mod asked;
 mod config;
 mod dialect;
 mod fault;

@@ -16,16 +16,13 @@ use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{
-    EngineConfig, RequestTruth,
-    dialect::{Asked, Wording},
-};
+use super::{EngineConfig, RequestTruth, asked::Asked, dialect::Wording};
 use crate::client::clock::now_ns;
 
 /// A request on its way through the engine.
 pub struct Job {
     pub asked: Asked,
-    pub wording: Wording,
+    pub wording: Box<dyn Wording>,
     /// The connection; nonblocking.
     pub socket: TcpStream,
     pub truth: RequestTruth,

@@ -21,7 +21,8 @@ use tokio::{
 
 use super::{
     EngineConfig, RequestTruth,
-    dialect::{Asked, Wording},
+    asked::Asked,
+    dialect,
     fault::{self, Fault},
     http::{self, Request},
     scheduler::{Gauges, Job, Scheduler},
@@ -173,7 +174,7 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 
 /// Answers one request; `false` where the connection is of no more use.
 async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io::Result<bool> {
-    let completions = match (request.method.as_str(), request.path.as_str()) {
+    match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/health") => return reply(stream, 200, &json!({"status": "ok"})).await,
         ("GET", "/version") => return reply(stream, 200, &json!({"version": env!("CARGO_PKG_VERSION")})).await,
         ("GET", "/v1/models") => {
@@ -185,19 +186,17 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
             stream.write_all(&bytes).await?;
             return Ok(true);
         }
-        ("POST", "/v1/chat/completions") => false,
-        ("POST", "/v1/completions") => true,
-        (_, "/health" | "/v1/models" | "/metrics" | "/v1/chat/completions" | "/v1/completions") => {
-            return refuse(stream, 405, "Method Not Allowed").await;
-        }
+        ("POST", path) if dialect::has(path) => {}
+        (_, "/health" | "/v1/models" | "/metrics") => return refuse(stream, 405, "Method Not Allowed").await,
+        (_, path) if dialect::has(path) => return refuse(stream, 405, "Method Not Allowed").await,
         _ => return refuse(stream, 404, "Not Found").await,
-    };
-    let asked = match Asked::parse(completions, &request.body, &shared.config.model) {
+    }
+    let asked = match Asked::parse(&request.path, &request.body, &shared.config.model) {
         Ok(asked) => asked,
         Err((status, message)) => return refuse(stream, status, &message).await,
     };
     let prompt_tokens = shared.tokenizer.count(&asked.prompt, false).unwrap_or(0) as u32;
-    let mut wording = Wording::new(&asked, shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
+    let mut wording = asked.wording(shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
     let mut truth = RequestTruth {
         request_id: request.request_id,
         received_ns: request.received_ns,
@@ -209,7 +208,7 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
     {
         truth.fault = Some(fault);
         shared.truths.lock().unwrap_or_else(PoisonError::into_inner).push(truth);
-        return fault::commit(stream, fault, &mut wording).await;
+        return fault::commit(stream, fault, &mut *wording).await;
     }
     if asked.stream {
         // As vLLM and llama.cpp do, the head goes out long before the first token.

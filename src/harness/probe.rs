@@ -61,7 +61,7 @@ fn send(
 ) -> Result<Vec<Record>, RunError> {
     let sampling = Sampling { max_tokens: Some(1), ..spec.sampling.clone() };
     let writer = RequestWriter::new(&server.target.url, &server.model, &sampling, &server.headers);
-    let mut client = Client::new(server.target.clone(), Arc::new(writer), sampling.stream, 0, PerThread::default());
+    let mut client = Client::new(server.target.clone(), Arc::new(writer), 0, PerThread::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| RunError::Setup(e.to_string()))?;
     let all = async {

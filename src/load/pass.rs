@@ -92,6 +92,6 @@ impl Pass {
 
     /// A client that has not connected yet.
     pub(super) fn new_client(&self, number: usize, thread: &PerThread) -> Client {
-        Client::new(self.target.clone(), self.writer.clone(), self.sampling.stream, number, thread.clone())
+        Client::new(self.target.clone(), self.writer.clone(), number, thread.clone())
     }
 }

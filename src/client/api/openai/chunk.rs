@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::failure::one_line;
+use crate::client::failure::one_line;
 
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {

@@ -1,0 +1,25 @@
+use serde_json::{Map, Value, json};
+
+use super::{asked::Asked, dialect::Dialect, openai};
+use crate::dataset::Prompt;
+
+/// OpenAI's chat completions; today's LMDeploy too.
+pub(super) struct Chat;
+
+impl Dialect for Chat {
+    fn name(&self) -> &'static str {
+        "chat"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/chat/completions"
+    }
+
+    fn body(&self, asked: &Asked) -> Map<String, Value> {
+        openai::body(asked, "messages")
+    }
+
+    fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
+        body.insert("messages".to_owned(), json!([{"role": "user", "content": prompt.text}]));
+    }
+}

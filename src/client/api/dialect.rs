@@ -1,0 +1,61 @@
+//! What an API must say of itself to be spoken.
+
+use serde_json::{Map, Value};
+
+use super::{asked::Asked, openai};
+use crate::{
+    client::answer::{Answer, Event},
+    dataset::Prompt,
+};
+
+/// How one API is spoken. What is not said is as OpenAI has it.
+pub(crate) trait Dialect: Send + Sync {
+    /// As `--api` and report.json name it.
+    fn name(&self) -> &'static str;
+
+    /// Where requests are posted to.
+    fn path(&self) -> &'static str;
+
+    /// The header that carries a key.
+    fn credentials(&self, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
+
+    /// The media type of a stream.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream"
+    }
+
+    /// The fields of every request, in the order in which they are sent; those that are one prompt's are null, and hold their
+    /// places.
+    fn body(&self, asked: &Asked) -> Map<String, Value>;
+
+    /// Fills in a prompt, sent by the client of that number.
+    fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, client: usize);
+
+    /// Whether a stream with this body is to end with token counts.
+    fn asks_usage(&self, body: &Map<String, Value>) -> bool {
+        openai::asks_usage(body)
+    }
+
+    /// Takes an item of a stream: of a server-sent event its name and data.
+    ///
+    /// # Errors
+    /// Where it is none of this API's.
+    fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
+        openai::take_event(answer, name, data)
+    }
+
+    /// Takes a whole body that was not streamed.
+    ///
+    /// # Errors
+    /// Where it is none of this API's.
+    fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
+        openai::take_body(answer, body)
+    }
+
+    /// Names the setting that drops a field which the server refuses with that message.
+    fn hint(&self, message: &str) -> &'static str {
+        openai::hint(message)
+    }
+}

@@ -1,0 +1,108 @@
+//! The APIs that are spoken, a file each; [`DIALECTS`] has a line for each.
+
+mod asked;
+mod chat;
+mod completions;
+mod dialect;
+mod lmdeploy;
+mod openai;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(super) use self::asked::Asked;
+use self::dialect::Dialect;
+use super::answer::{Answer, Event};
+
+static DIALECTS: &[&dyn Dialect] = &[&chat::Chat, &completions::Completions, &lmdeploy::Lmdeploy];
+
+/// The API that a server is spoken to by: `"chat".parse()`, and so on. The default is `chat`, as OpenAI defines it.
+#[derive(Clone, Copy)]
+pub struct Api(&'static dyn Dialect);
+
+impl Api {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        DIALECTS.iter().map(|dialect| Self(*dialect))
+    }
+
+    /// As `--api` and report.json name it.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// The path that requests are posted to.
+    pub fn path(self) -> &'static str {
+        self.0.path()
+    }
+
+    /// Takes an item of a stream: of a server-sent event its name and data.
+    ///
+    /// # Errors
+    /// Where it is none of this API's.
+    pub fn take_item(self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
+        self.0.take_item(answer, name, data)
+    }
+
+    /// Takes a whole body that was not streamed.
+    ///
+    /// # Errors
+    /// Where it is none of this API's.
+    pub fn take_body(self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
+        self.0.take_body(answer, body)
+    }
+
+    pub(super) fn dialect(self) -> &'static dyn Dialect {
+        self.0
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self(&chat::Chat)
+    }
+}
+
+impl PartialEq for Api {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Api {}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Api {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::all().find(|api| api.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            let (last, others) = names.split_last().unwrap_or((&"", &[]));
+            format!("`{name}` is not an API: use {} or {last}", others.join(", "))
+        })
+    }
+}
+
+impl Serialize for Api {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Api {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
