@@ -14,7 +14,7 @@ use tachometer::{
     dataset::WordList,
     engine::{Engine, EngineConfig},
     fixtures,
-    load::{Load, Pass, Progress, Stop, run_pass},
+    load::{FailureLimit, Pass, Schedule, Stop, run_pass},
 };
 
 /// Sends requests to an engine that answers a share of them with each kind of fault, and compares every outcome
@@ -73,16 +73,15 @@ fn soak(args: &Args) -> Result<(), Error> {
             writer: writer.clone(),
             sampling: sampling.clone(),
             prompts: words.prompts(&tokenizer, round as u64, args.requests, 8, 8)?.into(),
-            load: Load::Closed { concurrency: args.concurrency },
+            schedule: Schedule::Closed { concurrency: args.concurrency },
             threads: 1,
             request_id_prefix: format!("r{round}").into(),
             retries: 0,
-            max_failures: None,
+            failures: FailureLimit::default(),
             stop: Stop::default(),
-            progress: Arc::new(Progress::new(&format!("round {}", round + 1), args.requests, false)),
+            observer: Arc::new(()),
         };
         let run = run_pass(&pass).map_err(|failure| failure.message)?;
-        pass.progress.finish();
         let truths: HashMap<String, String> = engine
             .take_truths()
             .into_iter()

@@ -2,14 +2,14 @@
 //!
 //! `fixtures/generate.py` makes both; the conversations have the length distribution of the published ShareGPT file.
 
-use crate::dataset::{DatasetError, ShareGpt, Tokenizer};
+use crate::dataset::{Dataset, DatasetError, ShareGpt, Tokenizer};
 
 const TOKENIZER: &[u8] = include_bytes!("../fixtures/tokenizer.json");
 const DATASET: &[u8] = include_bytes!("../fixtures/sharegpt.json");
 
 /// 1,200 conversations in ShareGPT's format.
-pub fn dataset() -> ShareGpt {
-    ShareGpt::Embedded("fixtures/sharegpt.json", DATASET)
+pub fn dataset() -> Dataset {
+    Dataset::new(ShareGpt::Embedded("fixtures/sharegpt.json", DATASET))
 }
 
 /// A byte-level BPE with a vocabulary of 4,096 that adds a BOS.

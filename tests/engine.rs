@@ -7,7 +7,7 @@ use tachometer::{
     dataset::{Prompt, Tokenizer, WordList},
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
-    load::{Arrival, Load, Pass, PassRecords, Progress, RequestRate, Stop, arrivals_ns, run_pass},
+    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Stop, arrivals_ns, run_pass},
     metrics::count_output_tokens,
 };
 
@@ -31,27 +31,27 @@ fn run(
     prompts: Vec<Prompt>,
     concurrency: usize,
 ) -> (PassRecords, HashMap<String, RequestTruth>) {
-    run_load(engine, sampling, prompts, Load::Closed { concurrency }, 1)
+    run_load(engine, sampling, prompts, Schedule::Closed { concurrency }, 1)
 }
 
 fn run_load(
     engine: &Engine,
     sampling: Sampling,
     prompts: Vec<Prompt>,
-    load: Load,
+    schedule: Schedule,
     threads: usize,
 ) -> (PassRecords, HashMap<String, RequestTruth>) {
     let target = Target::new(ServerUrl::parse(&engine.url()).unwrap(), Timeouts::default(), &Trust::default()).unwrap();
     let pass = Pass {
         retries: 0,
-        max_failures: None,
+        failures: FailureLimit::default(),
         stop: Stop::default(),
         writer: Arc::new(RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default())),
         target: Arc::new(target),
         sampling: Arc::new(sampling),
-        progress: Arc::new(Progress::new("", prompts.len(), true)),
+        observer: Arc::new(()),
         prompts: prompts.into(),
-        load,
+        schedule,
         threads,
         request_id_prefix: "r".into(),
     };
@@ -167,9 +167,9 @@ fn prefill_takes_its_time() {
     assert!(truth.token_ns[1] > truth.token_ns[0]);
 }
 
-fn open_loop(rate: f64, arrival: Arrival, n: usize, max_in_flight: Option<usize>) -> Load {
+fn open_loop(rate: f64, arrival: Arrival, n: usize, max_in_flight: Option<usize>) -> Schedule {
     let arrivals_ns = arrivals_ns(RequestRate(rate), arrival, 1.0, n, 5).into();
-    Load::Open { arrivals_ns, connections: 2, max_in_flight }
+    Schedule::Open { arrivals_ns, connections: 2, max_in_flight }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tachometer::{
     client::{Headers, Record, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust},
     dataset::{Prompt, WordList},
     fixtures,
-    load::{Load, Pass, PassRecords, Progress, Stop, run_pass},
+    load::{FailureLimit, Pass, PassRecords, Schedule, Stop, run_pass},
     metrics::{Distribution, PassMetrics, count_output_tokens},
 };
 
@@ -180,14 +180,14 @@ fn measure(
     let target = Target::new(url, Timeouts::default(), &Trust::default())?;
     let pass = Pass {
         retries: 0,
-        max_failures: None,
+        failures: FailureLimit::default(),
         stop: Stop::default(),
         target: Arc::new(target),
         writer: Arc::new(writer),
         sampling: Arc::new(sampling),
-        progress: Arc::new(Progress::new("", prompts.len(), true)),
+        observer: Arc::new(()),
         prompts: prompts.into(),
-        load: Load::Closed { concurrency: streams },
+        schedule: Schedule::Closed { concurrency: streams },
         threads: 1,
         request_id_prefix: "a".into(),
     };

@@ -19,7 +19,7 @@ use super::{
     clock::now_ns,
     failure::{Failure, FailureClass},
     lateness::Lateness,
-    stamp::{Arrival, Stamps},
+    stamp::{Stamped, Stamps},
 };
 
 /// Bytes that one read can take in. A larger piece arrives in several reads.
@@ -252,13 +252,13 @@ impl Connection {
         let into = &mut self.buffer[self.end..];
         let read = match &mut self.io {
             Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into, self.not_before_ns).await,
-            Io::Tcp(tcp, None) => tcp.read(into).await.map(Arrival::now),
+            Io::Tcp(tcp, None) => tcp.read(into).await.map(Stamped::now),
             #[cfg(feature = "tls")]
-            Io::Tls(tls) => tls.read(into).await.map(Arrival::now),
+            Io::Tls(tls) => tls.read(into).await.map(Stamped::now),
             #[cfg(unix)]
-            Io::Unix(unix) => unix.read(into).await.map(Arrival::now),
+            Io::Unix(unix) => unix.read(into).await.map(Stamped::now),
         };
-        let Arrival { bytes, at_ns, late_ns } = read.inspect_err(|_| {
+        let Stamped { bytes, at_ns, late_ns } = read.inspect_err(|_| {
             self.closed = true;
             self.read_at_ns = now_ns();
         })?;

@@ -78,15 +78,16 @@ impl Headers {
         Ok(())
     }
 
-    /// Sets the key, which goes out as the API has it: mostly as `authorization: Bearer …`.
+    /// Sets the key, without the white space around it, which goes out as the API has it: mostly as `authorization: Bearer …`.
     ///
     /// # Errors
     /// Where it holds what a header can't; it is not repeated.
     pub fn set_key(&mut self, key: &str) -> Result<(), String> {
+        let key = key.trim();
         if has_control_characters(key) {
             return Err("the key holds control characters".to_owned());
         }
-        self.key = Some(key.trim().to_owned());
+        self.key = Some(key.to_owned());
         Ok(())
     }
 
@@ -225,7 +226,7 @@ mod tests {
         let mut headers = Headers::default();
         headers.set_key("k").unwrap();
         headers.push("X-Team", "t").unwrap();
-        let prompt = Prompt { index: 4, text: "Say \"hi\"".to_owned(), prompt_tokens: 3, output_tokens: 16 };
+        let prompt = Prompt { conversation: 4, text: "Say \"hi\"".to_owned(), prompt_tokens: 3, output_tokens: 16 };
         let mut bytes = b"rest of the last one".to_vec();
         RequestWriter::new(&url, "m", sampling, &headers).write(&prompt, 3, "id-4", &mut bytes);
         let text = String::from_utf8(bytes).unwrap();
@@ -244,7 +245,7 @@ mod tests {
         headers.push("authorization", "Bearer sk-planted").unwrap();
         headers.push("x-short", "on").unwrap();
         let mut keyed = Headers::default();
-        keyed.set_key(" sk-planted ").unwrap();
+        keyed.set_key(" sk-planted\n").unwrap();
         assert_eq!(format!("{keyed:?} {headers:?}"), r#"["(the key)"] ["authorization", "x-short"]"#);
         assert!(keyed.set_key("a\nb").is_err());
         for (text, expected) in [
@@ -297,7 +298,7 @@ mod tests {
         let url = crate::client::ServerUrl::parse("h:1").unwrap();
         let sampling = Sampling { api: "lmdeploy".parse().unwrap(), stream: true, ..Sampling::default() };
         let prompt = Prompt {
-            index: 0,
+            conversation: 0,
             text: original["messages"].as_str().unwrap().to_owned(),
             prompt_tokens: 9,
             output_tokens: 16,

@@ -30,7 +30,7 @@ pub enum StampSource {
 
 /// What one read gave.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct Stamped {
     /// Bytes read; 0 at the end of the stream.
     pub bytes: usize,
     /// When they arrived, in nanoseconds of the monotonic clock.
@@ -39,7 +39,7 @@ pub struct Arrival {
     pub late_ns: Option<u64>,
 }
 
-impl Arrival {
+impl Stamped {
     /// Of a read that has just returned, and that the kernel did not stamp.
     pub fn now(bytes: usize) -> Self {
         Self { bytes, at_ns: now_ns(), late_ns: None }
@@ -81,7 +81,7 @@ impl Stamps {
     }
 
     /// Reads what is there, or waits for it. Nothing of it can have arrived before `not_before_ns`.
-    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], not_before_ns: u64) -> io::Result<Arrival> {
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], not_before_ns: u64) -> io::Result<Stamped> {
         use std::{io::IoSliceMut, os::fd::AsRawFd};
 
         use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -125,11 +125,11 @@ impl Stamps {
 
 /// Of bytes that were read at that time, and whose stamp seems so old.
 #[cfg(target_os = "linux")]
-fn arrival(bytes: usize, read_ns: u64, age_ns: Option<i64>, not_before_ns: u64) -> Arrival {
+fn arrival(bytes: usize, read_ns: u64, age_ns: Option<i64>, not_before_ns: u64) -> Stamped {
     let age_ns = age_ns.filter(|age| (-1_000_000..MOST_AGE_NS).contains(age));
-    let Some(age_ns) = age_ns else { return Arrival { bytes, at_ns: read_ns, late_ns: None } };
+    let Some(age_ns) = age_ns else { return Stamped { bytes, at_ns: read_ns, late_ns: None } };
     let at_ns = read_ns.saturating_sub(age_ns.max(0) as u64).clamp(not_before_ns.min(read_ns), read_ns);
-    Arrival { bytes, at_ns, late_ns: Some(read_ns - at_ns) }
+    Stamped { bytes, at_ns, late_ns: Some(read_ns - at_ns) }
 }
 
 /// One moment by the monotonic clock, in nanoseconds, and by the wall clock. A thread that loses its core between the two
@@ -163,9 +163,9 @@ impl Stamps {
     }
 
     /// Never called: there are no stamps.
-    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], _: u64) -> io::Result<Arrival> {
+    pub async fn read(&mut self, socket: &TcpStream, into: &mut [u8], _: u64) -> io::Result<Stamped> {
         socket.readable().await?;
-        socket.try_read(into).map(Arrival::now)
+        socket.try_read(into).map(Stamped::now)
     }
 }
 

@@ -14,6 +14,6 @@ mod settings;
 pub use cli::{Cli, Color, ListFormat};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
-pub use plan::{Benchmark, DatasetSpec, Plan, Workload, check_environment, plan};
+pub use plan::{Benchmark, Plan, Workload, check_environment, plan};
 pub use server::ServerSpec;
 pub use settings::{FailOn, OutputFormat, Settings};

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     client::{Sampling, Timeouts},
     compare::Terms,
-    dataset::Policy,
+    dataset::{Dataset, Policy},
+    fixtures,
     load::{FailureBudget, LoadPoint},
     report::CsvFormat,
     stats::{Latency, Metric, Point},
@@ -65,7 +66,7 @@ pub struct Workload {
     /// E.g. `sharegpt`.
     pub name: String,
     /// Where prompts come from.
-    pub dataset: DatasetSpec,
+    pub dataset: Dataset,
     /// What counts tokens; `None` is the crate's own fixture.
     pub tokenizer: Option<PathBuf>,
     /// How prompts are drawn.
@@ -96,32 +97,6 @@ pub struct Workload {
     pub terms: Terms,
 }
 
-/// Where prompts come from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum DatasetSpec {
-    /// The crate's own conversations.
-    Fixture,
-    /// A ShareGPT file.
-    ShareGpt(PathBuf),
-    /// Synthetic prompts of exact lengths, in tokens.
-    Random {
-        /// Of each prompt.
-        prompt_tokens: u32,
-        /// Of each answer.
-        output_tokens: u32,
-    },
-}
-
-impl std::fmt::Display for DatasetSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Self::Fixture => f.write_str("fixtures/sharegpt.json"),
-            Self::ShareGpt(path) => write!(f, "{}", path.display()),
-            Self::Random { prompt_tokens, output_tokens } => write!(f, "random:{prompt_tokens}:{output_tokens}"),
-        }
-    }
-}
-
 impl Workload {
     /// Requests before the first pass at a load: enough to open every path once, no more.
     pub fn warmup_at(&self, load: &LoadPoint) -> usize {
@@ -147,7 +122,6 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
     };
     let mut benchmarks = Vec::new();
     for (name, settings) in named {
-        let name = if name.is_empty() { default_name(&settings)? } else { name };
         let workload = workload(name, &settings, live, tiny)?;
         let settings = Settings { num_prompts: Some(workload.num_prompts), ..settings };
         for load in load_points(&settings, live)? {
@@ -186,28 +160,9 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
-fn default_name(settings: &Settings) -> Result<String, ConfigError> {
-    Ok(match dataset(settings)? {
-        Some(DatasetSpec::Random { prompt_tokens, output_tokens }) => format!("random-{prompt_tokens}-{output_tokens}"),
-        _ => "sharegpt".to_owned(),
-    })
-}
-
-fn dataset(settings: &Settings) -> Result<Option<DatasetSpec>, ConfigError> {
-    let Some(text) = &settings.dataset else { return Ok(None) };
-    let Some(lengths) = text.strip_prefix("random:") else {
-        return Ok(Some(DatasetSpec::ShareGpt(text.into())));
-    };
-    let parsed = lengths.split_once(':').and_then(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
-    match parsed {
-        Some((prompt_tokens @ 1.., output_tokens @ 1..)) => {
-            Ok(Some(DatasetSpec::Random { prompt_tokens, output_tokens }))
-        }
-        _ => {
-            let why = format!("`{text}` is not random:PROMPT_TOKENS:OUTPUT_TOKENS with two numbers above 0");
-            Err(ConfigError::value("--dataset", why))
-        }
-    }
+fn dataset(settings: &Settings) -> Result<Option<Dataset>, ConfigError> {
+    let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--dataset", why));
+    settings.dataset.as_ref().map(parse).transpose()
 }
 
 fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result<Workload, ConfigError> {
@@ -215,13 +170,19 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
         n => Ok(n),
     };
-    let dataset = match dataset(settings)? {
+    let named = dataset(settings)?;
+    let name = match (name.is_empty(), &named) {
+        (false, _) => name,
+        (true, Some(dataset)) => dataset.workload_name(),
+        (true, None) => fixtures::dataset().workload_name(),
+    };
+    let dataset = match named {
         Some(dataset) if !tiny => dataset,
         None if live && !tiny => {
             let why = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
             return Err(ConfigError::value("--dataset", why));
         }
-        _ => DatasetSpec::Fixture,
+        _ => fixtures::dataset(),
     };
     if live && !tiny && settings.tokenizer.is_none() {
         let why = "a live server's prompts are counted by its own tokenizer: name its tokenizer.json, tokenizer.model or folder";
@@ -406,7 +367,7 @@ mod tests {
         assert!(matches!(plan.server, ServerSpec::Embedded(_)));
         let Benchmark { name, workload, load } = &plan.benchmarks[0];
         assert_eq!((name.as_str(), load.concurrency(), workload.num_prompts), ("sharegpt/c64", Some(4), 6));
-        assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &DatasetSpec::Fixture, &None));
+        assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &fixtures::dataset(), &None));
     }
 
     #[test]

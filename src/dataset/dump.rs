@@ -6,22 +6,22 @@ use std::{
     path::Path,
 };
 
-use super::{DatasetError, Digest, Workload};
+use super::{DatasetError, Digest, Prompts};
 
 /// Writes a line `{"index": …, "prompt_tokens": …, "output_tokens": …}` for each prompt in sending order, then
 /// `{"digest": …}`.
 ///
 /// # Errors
 /// [`DatasetError::Dump`] where the file can't be written.
-pub fn dump_workload(path: &Path, workload: &Workload, digest: &Digest) -> Result<(), DatasetError> {
+pub fn dump_workload(path: &Path, prompts: &Prompts, digest: &Digest) -> Result<(), DatasetError> {
     let write = || -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
-        for p in &workload.prompts {
+        for p in &prompts.prompts {
             // The spacing is that of Python's json.dumps, so that the lines compare as text.
             writeln!(
                 file,
                 "{{\"index\": {}, \"prompt_tokens\": {}, \"output_tokens\": {}}}",
-                p.index, p.prompt_tokens, p.output_tokens
+                p.conversation, p.prompt_tokens, p.output_tokens
             )?;
         }
         writeln!(file, "{{\"digest\": \"{digest}\"}}")?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Limits, Policy, sharegpt::Place};
+use super::{Limits, Policy, conversations::Place};
 
 /// What a scan found.
 pub(super) struct Index {

@@ -5,26 +5,33 @@
 
 #[cfg(feature = "sentencepiece")]
 mod charsmap;
+mod conversations;
+#[expect(clippy::module_inception, reason = "what the folder is about")]
+mod dataset;
 mod dump;
 mod error;
 mod index;
 mod json_array;
 mod nonce;
 mod policy;
+mod prompts;
 mod python_random;
 mod sampler;
 mod sharegpt;
+mod source;
 mod synthetic;
 mod tokenizer;
-mod workload;
+mod words;
 
+pub use conversations::{Conversation, ShareGpt};
+pub use dataset::Dataset;
 pub use dump::dump_workload;
 pub use error::DatasetError;
 pub use nonce::{NONCE_TOKENS, with_nonces};
 pub use policy::{Limits, Policy};
+pub use prompts::{Digest, Prompt, Prompts};
 pub use python_random::PythonRandom;
 pub use sampler::Sampler;
-pub use sharegpt::{Conversation, ShareGpt};
-pub use synthetic::WordList;
+pub use source::{Described, Opening, Source};
 pub use tokenizer::Tokenizer;
-pub use workload::{Digest, Prompt, Workload};
+pub use words::WordList;

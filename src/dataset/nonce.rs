@@ -59,14 +59,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::{dataset::Sampler, fixtures};
+    use crate::{dataset::Opening, fixtures};
 
     #[test]
     fn prompts_are_exactly_so_much_longer_and_begin_like_no_other() {
         let tokenizer = std::sync::Arc::new(fixtures::tokenizer().unwrap());
         for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
-            let sampler = Sampler::new(fixtures::dataset(), tokenizer.clone(), policy).unwrap();
-            let prompts = sampler.draw(0, 300).unwrap();
+            let with = Opening { tokenizer: tokenizer.clone(), policy, index: None, stopped: &|| false };
+            let prompts = fixtures::dataset().open(&with).unwrap().draw(0, 300).unwrap();
             let mut beginnings = HashSet::new();
             for seed in [1, 2] {
                 let nonced = with_nonces(&prompts, &tokenizer, policy, seed).unwrap();
@@ -75,7 +75,10 @@ mod tests {
                     assert_eq!((counted, prompt.prompt_tokens), (before.prompt_tokens + 8, before.prompt_tokens + 8));
                     let nonce = prompt.text.strip_suffix(&before.text).unwrap();
                     assert!(beginnings.insert(nonce.to_owned()), "{nonce:?} stands before two prompts");
-                    assert_eq!((prompt.index, prompt.output_tokens), (before.index, before.output_tokens));
+                    assert_eq!(
+                        (prompt.conversation, prompt.output_tokens),
+                        (before.conversation, before.output_tokens)
+                    );
                 }
                 assert_eq!(nonced, with_nonces(&prompts, &tokenizer, policy, seed).unwrap());
             }

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::{
     DatasetError, Limits, Policy, Prompt, PythonRandom, ShareGpt, Tokenizer,
+    conversations::Place,
     index::{Index, Key, Row},
-    sharegpt::Place,
 };
 use crate::files::write_whole;
 
@@ -175,7 +175,12 @@ impl Sampler {
 }
 
 fn prompt(row: &Row, text: String) -> Prompt {
-    Prompt { index: row.place.index as usize, text, prompt_tokens: row.prompt_tokens, output_tokens: row.output_tokens }
+    Prompt {
+        conversation: row.place.index as usize,
+        text,
+        prompt_tokens: row.prompt_tokens,
+        output_tokens: row.output_tokens,
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +209,7 @@ mod tests {
             let golden: Golden = serde_json::from_str(line).unwrap();
             let sampler = samplers.iter().find(|s| s.policy == golden.policy).unwrap();
             let drawn = sampler.draw(golden.seed, golden.n).unwrap();
-            let drawn: Vec<_> = drawn.iter().map(|p| (p.index, p.prompt_tokens, p.output_tokens)).collect();
+            let drawn: Vec<_> = drawn.iter().map(|p| (p.conversation, p.prompt_tokens, p.output_tokens)).collect();
             assert_eq!(drawn, golden.chosen, "{} seed {} n {}", golden.policy, golden.seed, golden.n);
             rows += 1;
         }

@@ -9,6 +9,7 @@ mod history;
 mod measure;
 mod output;
 mod probe;
+mod progress;
 mod prompt_cache;
 mod run;
 mod session;
@@ -210,7 +211,7 @@ fn dump(plan: &Plan, selected: &[&Benchmark], path: &std::path::Path) -> Result<
         return Err(one(format!("the file holds one workload, but `{a}` and `{b}` were selected: add a filter")).into());
     }
     let session = Session::new(plan, Stop::default());
-    let workload = session.workload(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
+    let workload = session.prompts(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
     let digest = digest(&workload, &first.workload);
     dump_workload(path, &workload, &digest)?;
     let prompts = workload.prompts.len();

@@ -38,9 +38,9 @@ pub fn probe(session: &Session, server: &Server, spec: &config::Workload, output
     let mut found = unknown;
     for tokens in LENGTHS {
         let mut prompts = Vec::new();
-        for index in 0..=ROUNDS {
+        for conversation in 0..=ROUNDS {
             let Ok(text) = words.text(tokens as usize, &tokenizer, &mut rng) else { return Ok(unknown) };
-            let prompt = Prompt { index, text, prompt_tokens: tokens, output_tokens: 1 };
+            let prompt = Prompt { conversation, text, prompt_tokens: tokens, output_tokens: 1 };
             prompts.extend([prompt.clone(), prompt]);
         }
         let records = send(session, server, spec, &prompts)?;
@@ -67,7 +67,7 @@ fn send(
     let all = async {
         let mut records = Vec::new();
         for prompt in prompts {
-            let record = client.complete(prompt.index, prompt, 1, "tachometer-probe").await;
+            let record = client.complete(prompt.conversation, prompt, 1, "tachometer-probe").await;
             let completed = record.is_completed();
             records.push(record);
             if !completed {

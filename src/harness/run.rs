@@ -16,6 +16,7 @@ use super::{
     RunError,
     output::Output,
     probe::probe,
+    progress::Progress,
     prompt_cache::PromptsOf,
     session::{Server, Session, warmup_sampling},
 };
@@ -23,9 +24,9 @@ use crate::{
     baseline::this_host,
     client::{Record, RequestWriter},
     config::{self, Benchmark},
-    dataset::{Digest, NONCE_TOKENS, Workload, with_nonces},
+    dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
     files::FileError,
-    load::{FailureBudget, Load, LoadPoint, Pass, PassRecords, Progress, StopReason, arrivals_ns, run_pass},
+    load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, StopReason, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
     report::append_requests,
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
@@ -39,7 +40,7 @@ pub struct Ready<'a> {
     benchmark: &'a Benchmark,
     output: Output,
     half: Half,
-    first: Workload,
+    first: Prompts,
     digest: Digest,
     server: Server,
     cache: Option<Cache>,
@@ -89,7 +90,7 @@ impl<'a> Ready<'a> {
     ) -> Result<Self, RunError> {
         let Benchmark { name, workload: spec, load } = benchmark;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
-        let first = session.workload(spec, seed_of(spec, load, half, 0))?;
+        let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
         let digest = digest(&first, spec);
         session.check_stopped()?;
         let server = session.server(spec, |line| output.status(line))?;
@@ -141,7 +142,7 @@ impl<'a> Ready<'a> {
         }
         self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
         let prompts = self.session.warmup(spec, &self.first, requests)?;
-        let workload = Workload { seed: !spec.seed, prompts };
+        let workload = Prompts { seed: !spec.seed, prompts };
         let mut warm = self.benchmark.clone();
         warm.workload.sampling = warmup_sampling(&spec.sampling);
         warm.load = LoadPoint::Closed { concurrency: load.connections(requests) };
@@ -201,7 +202,7 @@ impl<'a> Ready<'a> {
         let draw = number % spec.sample_size;
         let mut workload = match draw {
             0 => self.first.clone(),
-            draw => self.session.workload(spec, seed_of(spec, load, self.half, draw))?,
+            draw => self.session.prompts(spec, seed_of(spec, load, self.half, draw))?,
         };
         let digest = digest(&workload, spec).to_string();
         let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
@@ -233,7 +234,7 @@ impl<'a> Ready<'a> {
     }
 
     /// Counts the prompts that are sent once more.
-    fn note_sent(&self, workload: &Workload) {
+    fn note_sent(&self, workload: &Prompts) {
         let (sent, repeated) = &mut *self.sent.borrow_mut();
         for prompt in &workload.prompts {
             let mut hash = DefaultHasher::new();
@@ -332,7 +333,7 @@ fn hash_of(text: &str) -> u64 {
 
 /// The identity of what is sent. Words before each prompt, which are others in every run, are no part of it; that there are
 /// some is.
-pub fn digest(workload: &Workload, spec: &config::Workload) -> Digest {
+pub fn digest(workload: &Prompts, spec: &config::Workload) -> Digest {
     match spec.cache_bust {
         true => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
         false => workload.digest(&spec.sampling),
@@ -344,7 +345,7 @@ pub fn digest(workload: &Workload, spec: &config::Workload) -> Digest {
 pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
     let Benchmark { name, workload: spec, .. } = benchmark;
     _ = writeln!(stdout(), "Testing {name}");
-    let workload = session.workload(spec, spec.seed)?;
+    let workload = session.prompts(spec, spec.seed)?;
     let server = session.server(spec, |_| {})?;
     let progress = Progress::new(name, workload.prompts.len(), true);
     let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
@@ -366,7 +367,7 @@ fn send(
     session: &Session,
     benchmark: &Benchmark,
     server: &Server,
-    workload: &Workload,
+    workload: &Prompts,
     progress: Progress,
     request_id_prefix: &str,
 ) -> Result<PassRecords, RunError> {
@@ -377,30 +378,17 @@ fn send(
         writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
         sampling: Arc::new(sampling.clone()),
         prompts: workload.prompts.clone().into(),
-        load: load(&benchmark.load, workload),
+        schedule: benchmark.load.schedule(workload.prompts.len(), workload.seed),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),
         retries: benchmark.workload.retries,
-        max_failures: Some(benchmark.workload.max_failures.of(workload.prompts.len())),
+        failures: FailureLimit::new(benchmark.workload.max_failures.of(workload.prompts.len())),
         stop: session.stop.clone(),
-        progress: progress.clone(),
+        observer: progress.clone(),
     };
     let run = run_pass(&pass);
     progress.finish();
     run.map_err(|failure| RunError::Connect(failure.message))
-}
-
-/// A load point with the times of one pass's arrivals, which its seed decides.
-fn load(point: &LoadPoint, workload: &Workload) -> Load {
-    let prompts = workload.prompts.len();
-    match *point {
-        LoadPoint::Closed { concurrency } => Load::Closed { concurrency },
-        LoadPoint::Open { request_rate, arrival, burstiness, max_in_flight } => Load::Open {
-            arrivals_ns: arrivals_ns(request_rate, arrival, burstiness, prompts, workload.seed).into(),
-            connections: point.connections(prompts),
-            max_in_flight,
-        },
-    }
 }
 
 fn all_failed(number: usize, pass: &PassMetrics) -> RunError {

@@ -19,14 +19,14 @@ use super::{
 use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
-    config::{self, DatasetSpec, Plan, ServerSpec},
-    dataset::{Policy, Prompt, Sampler, ShareGpt, Tokenizer, WordList, Workload},
+    config::{self, Plan, ServerSpec},
+    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, Tokenizer, WordList},
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
 };
 
-type Key = (DatasetSpec, Option<PathBuf>, Policy);
+type Key = (Dataset, Option<PathBuf>, Policy);
 
 /// The lazily made parts of one run.
 pub struct Session<'a> {
@@ -37,7 +37,7 @@ pub struct Session<'a> {
     engine: OnceCell<Engine>,
     info: OnceCell<ServerInfo>,
     tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
-    samplers: RefCell<HashMap<Key, Rc<Sampler>>>,
+    sources: RefCell<HashMap<Key, Rc<dyn Source>>>,
     /// What was sent in this run so far.
     sent: RefCell<Vec<Sent>>,
     /// Whether the server caches prompts, once that was tried.
@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
             engine: OnceCell::new(),
             info: OnceCell::new(),
             tokenizers: RefCell::default(),
-            samplers: RefCell::default(),
+            sources: RefCell::default(),
             sent: RefCell::default(),
             probed: OnceCell::new(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
@@ -157,41 +157,30 @@ impl<'a> Session<'a> {
     }
 
     /// The prompts of a workload that a seed draws.
-    pub fn workload(&self, spec: &config::Workload, seed: u64) -> Result<Workload, RunError> {
-        let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
-        let dataset = match &spec.dataset {
-            DatasetSpec::Random { prompt_tokens, output_tokens } => {
-                let words = WordList::new(&tokenizer)?;
-                let prompts = words.prompts(&tokenizer, seed, spec.num_prompts, *prompt_tokens, *output_tokens)?;
-                return Ok(Workload { seed, prompts });
-            }
-            DatasetSpec::ShareGpt(path) => ShareGpt::file(path),
-            DatasetSpec::Fixture => fixtures::dataset(),
-        };
+    pub fn prompts(&self, spec: &config::Workload, seed: u64) -> Result<Prompts, RunError> {
         let key = (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler);
-        let known = self.samplers.borrow().get(&key).cloned();
-        let sampler = match known {
-            Some(sampler) => sampler,
+        let known = self.sources.borrow().get(&key).cloned();
+        let source = match known {
+            Some(source) => source,
             None => {
-                let sampler = match &spec.dataset {
-                    DatasetSpec::ShareGpt(_) => {
-                        let folder = Store::find().root().join("index");
-                        let stopped = || self.check_stopped().is_err();
-                        Sampler::with_index(dataset, tokenizer, spec.sampler, &folder, &stopped)?
-                    }
-                    _ => Sampler::new(dataset, tokenizer, spec.sampler)?,
+                let folder = Store::find().root().join("index");
+                let with = Opening {
+                    tokenizer: self.tokenizer(spec.tokenizer.as_ref())?,
+                    policy: spec.sampler,
+                    index: Some(&folder),
+                    stopped: &|| self.check_stopped().is_err(),
                 };
-                let sampler = Rc::new(sampler);
-                self.samplers.borrow_mut().insert(key, sampler.clone());
-                sampler
+                let source: Rc<dyn Source> = Rc::from(spec.dataset.open(&with)?);
+                self.sources.borrow_mut().insert(key, source.clone());
+                source
             }
         };
-        Ok(Workload { seed, prompts: sampler.draw(seed, spec.num_prompts)? })
+        Ok(Prompts { seed, prompts: source.draw(seed, spec.num_prompts)? })
     }
 
     /// Prompts for the requests before the first pass: synthetic, so that none of them is measured later or waits in a
     /// prefix cache, and of the workload's own median lengths.
-    pub fn warmup(&self, spec: &config::Workload, measured: &Workload, n: usize) -> Result<Vec<Prompt>, RunError> {
+    pub fn warmup(&self, spec: &config::Workload, measured: &Prompts, n: usize) -> Result<Vec<Prompt>, RunError> {
         let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
         let median = |of: fn(&Prompt) -> u32| {
             let mut lengths: Vec<u32> = measured.prompts.iter().map(of).collect();

@@ -1,4 +1,13 @@
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::client::Record;
 
 /// How many requests of a pass may fail before the rest of it is given up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +31,27 @@ impl FailureBudget {
             Self::Count(most) => most,
             Self::Percent(percent) => (percent * prompts as f64 / 100.0) as usize,
         }
+    }
+}
+
+/// The failed requests of one pass, and how many there may be. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct FailureLimit {
+    most: Option<usize>,
+    failed: Arc<AtomicUsize>,
+}
+
+impl FailureLimit {
+    /// Of a pass in which so many may fail.
+    pub fn new(most: usize) -> Self {
+        Self { most: Some(most), ..Self::default() }
+    }
+
+    /// Counts a request that has ended; gives whether too many have failed.
+    pub(super) fn note(&self, record: &Record) -> bool {
+        let failed = usize::from(!record.is_completed());
+        let failed = self.failed.fetch_add(failed, Ordering::Relaxed) + failed;
+        self.most.is_some_and(|most| failed > most)
     }
 }
 

@@ -7,21 +7,21 @@
 mod arrivals;
 mod budget;
 mod closed;
+mod observer;
 mod open;
 mod open_files;
 mod pass;
-mod point;
-mod progress;
 mod run;
+mod shape;
 mod shared;
 mod stop;
 mod thread;
 
 pub use arrivals::{Arrival, RequestRate, arrivals_ns};
-pub use budget::FailureBudget;
+pub use budget::{FailureBudget, FailureLimit};
+pub use observer::Observer;
 pub use open_files::raise_open_files_limit;
-pub use pass::{Load, Pass, PassRecords};
-pub use point::LoadPoint;
-pub use progress::Progress;
+pub use pass::{Pass, PassRecords};
 pub use run::run_pass;
+pub use shape::{LoadPoint, Schedule};
 pub use stop::{Stop, StopReason};

@@ -11,13 +11,14 @@ use tokio::{
 };
 
 use super::{
-    pass::{Load, Pass},
+    Schedule,
+    pass::Pass,
     shared::{Shared, ThreadResult, rethrow},
 };
 use crate::client::{Client, PerThread, Record, clock::now_ns};
 
 /// Where a thread hears of the requests that are due.
-pub(super) type Arrivals = mpsc::UnboundedReceiver<usize>;
+pub(super) type Due = mpsc::UnboundedReceiver<usize>;
 
 /// When they are due.
 pub(super) struct Times<'a> {
@@ -28,7 +29,7 @@ pub(super) struct Times<'a> {
 }
 
 /// A channel to each thread.
-pub(super) fn channels(threads: usize) -> (Vec<mpsc::UnboundedSender<usize>>, Vec<Arrivals>) {
+pub(super) fn channels(threads: usize) -> (Vec<mpsc::UnboundedSender<usize>>, Vec<Due>) {
     (0..threads).map(|_| mpsc::unbounded_channel()).unzip()
 }
 
@@ -38,7 +39,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// Tells each thread of its requests when they are due: request i goes to thread i mod threads. None is left out, however
 /// late this runs.
 pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
-    let Load::Open { arrivals_ns, .. } = &pass.load else { return };
+    let Schedule::Open { arrivals_ns, .. } = &pass.schedule else { return };
     for (index, arrival_ns) in arrivals_ns.iter().enumerate() {
         let due_ns = start_ns + arrival_ns;
         loop {
@@ -61,7 +62,7 @@ pub(super) async fn serve(
     clients: Vec<Client>,
     shared: &Shared<'_>,
     thread: &PerThread,
-    mut due: Arrivals,
+    mut due: Due,
     times: Times<'_>,
 ) -> ThreadResult {
     let opened_before = clients.len();

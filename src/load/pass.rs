@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Progress, Stop, StopReason};
+use super::{FailureLimit, Observer, Schedule, Stop, StopReason};
 use crate::{
     client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
     dataset::Prompt,
@@ -21,7 +21,7 @@ pub struct Pass {
     /// In sending order.
     pub prompts: Arc<[Prompt]>,
     /// When they are sent.
-    pub load: Load,
+    pub schedule: Schedule,
     /// On how many threads the clients run.
     pub threads: usize,
     /// What the request ids begin with; the position in the workload follows.
@@ -29,30 +29,11 @@ pub struct Pass {
     /// How often a request that failed is sent again, where that may help.
     pub retries: u32,
     /// More failed requests than this end the pass.
-    pub max_failures: Option<usize>,
+    pub failures: FailureLimit,
     /// Ends the pass early.
     pub stop: Stop,
-    /// Where ended requests are counted.
-    pub progress: Arc<Progress>,
-}
-
-/// When prompts are sent.
-#[derive(Clone, Debug)]
-pub enum Load {
-    /// So many clients, each sending the next prompt as soon as its last one ended.
-    Closed {
-        /// How many.
-        concurrency: usize,
-    },
-    /// Each at its time, whatever has become of the others.
-    Open {
-        /// For each prompt, in nanoseconds from the start of the pass.
-        arrivals_ns: Arc<[u64]>,
-        /// Connections to open before the start; more are opened when all of them are busy.
-        connections: usize,
-        /// A request that would be one more than this in flight waits for one of them to end.
-        max_in_flight: Option<usize>,
-    },
+    /// Hears of requests that have ended.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// What a pass gave.
@@ -83,8 +64,8 @@ impl Pass {
             record.sent_ns = sent_ns.or(record.sent_ns);
             record.retries = retries;
         }
-        let failed = self.progress.ended(&record);
-        if self.max_failures.is_some_and(|most| failed > most) {
+        self.observer.ended(&record);
+        if self.failures.note(&record) {
             self.stop.stop(StopReason::Failures);
         }
         record

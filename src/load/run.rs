@@ -3,9 +3,9 @@
 use std::thread::ScopedJoinHandle;
 
 use super::{
-    StopReason,
-    open::{self, Arrivals},
-    pass::{Load, Pass, PassRecords},
+    Schedule, StopReason,
+    open::{self, Due},
+    pass::{Pass, PassRecords},
     shared::{Shared, ThreadResult},
     thread::run_thread,
 };
@@ -21,17 +21,17 @@ use crate::{
 pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     // More clients than prompts would only hold idle connections.
     let most = pass.prompts.len().max(1);
-    let connections = match pass.load {
-        Load::Closed { concurrency } => concurrency.clamp(1, most),
-        Load::Open { connections, .. } => connections.clamp(1, most),
+    let connections = match pass.schedule {
+        Schedule::Closed { concurrency } => concurrency.clamp(1, most),
+        Schedule::Open { connections, .. } => connections.clamp(1, most),
     };
     let threads = pass.threads.clamp(1, connections);
-    let is_open = matches!(pass.load, Load::Open { .. });
+    let is_open = matches!(pass.schedule, Schedule::Open { .. });
     let shared = Shared::new(pass, threads);
     let (arrivals, mut receivers) = open::channels(threads);
     let mut receive = || receivers.pop().unwrap_or_else(|| unreachable!("one for each thread"));
     // Client i runs on thread i mod threads.
-    let run = |thread: usize, arrivals: Arrivals| run_thread(&shared, (thread..connections).step_by(threads), arrivals);
+    let run = |thread: usize, arrivals: Due| run_thread(&shared, (thread..connections).step_by(threads), arrivals);
     let run = &run;
     let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
         if is_open {

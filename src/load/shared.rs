@@ -11,7 +11,7 @@ use std::{
 use hdrhistogram::Histogram;
 use tokio::{sync::Semaphore, task::JoinError};
 
-use super::pass::{Load, Pass};
+use super::{Schedule, pass::Pass};
 use crate::client::{ConnectionStats, ReadLateness, Record, clock::now_ns};
 
 /// What all threads of a pass share.
@@ -48,14 +48,14 @@ impl<'a> Shared<'a> {
     /// For so many threads.
     pub fn new(pass: &'a Pass, threads: usize) -> Self {
         // Who sends the requests of an open loop on their way waits for the start, too.
-        let dispatchers = usize::from(matches!(pass.load, Load::Open { .. }));
+        let dispatchers = usize::from(matches!(pass.schedule, Schedule::Open { .. }));
         Self {
             pass,
             queue: Arc::new(AtomicUsize::new(0)),
             ready: Barrier::new(threads + dispatchers),
-            in_flight: match pass.load {
-                Load::Open { max_in_flight, .. } => max_in_flight.map(|most| Arc::new(Semaphore::new(most))),
-                Load::Closed { .. } => None,
+            in_flight: match pass.schedule {
+                Schedule::Open { max_in_flight, .. } => max_in_flight.map(|most| Arc::new(Semaphore::new(most))),
+                Schedule::Closed { .. } => None,
             },
             failed: AtomicUsize::new(0),
             start_ns: OnceLock::new(),

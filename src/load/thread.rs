@@ -6,9 +6,9 @@ use hdrhistogram::Histogram;
 use tokio::{runtime::Runtime, task::LocalSet};
 
 use super::{
-    closed,
-    open::{self, Arrivals},
-    pass::{Load, Pass},
+    Schedule, closed,
+    open::{self, Due},
+    pass::Pass,
     shared::{Shared, ThreadResult},
 };
 use crate::client::{Client, Failure, FailureClass, PerThread, clock::thread_cpu_ns, histogram};
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub(super) fn run_thread(
     shared: &Shared,
     numbers: impl Iterator<Item = usize>,
-    arrivals: Arrivals,
+    arrivals: Due,
 ) -> Result<ThreadResult, Failure> {
     let thread = PerThread::default();
     let connected = connect(shared.pass, numbers, &thread);
@@ -43,9 +43,9 @@ pub(super) fn run_thread(
     let run = tasks.run_until(async {
         let timers = Rc::new(RefCell::new(histogram()));
         let watch = tokio::task::spawn_local(watch_timers(timers.clone()));
-        let mut result = match &shared.pass.load {
-            Load::Closed { .. } => closed::drain_all(clients, shared).await,
-            Load::Open { arrivals_ns, .. } => {
+        let mut result = match &shared.pass.schedule {
+            Schedule::Closed { .. } => closed::drain_all(clients, shared).await,
+            Schedule::Open { arrivals_ns, .. } => {
                 let times = open::Times { arrivals_ns, start_ns };
                 open::serve(clients, shared, &thread, arrivals, times).await
             }

@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrival, RequestRate};
+use super::{Arrival, RequestRate, arrivals_ns};
 
 /// How the prompts of a workload are sent: with it, a workload is a benchmark. `load` of report.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,25 @@ pub enum LoadPoint {
         /// Shape of gamma-distributed gaps.
         burstiness: f64,
         /// A request that would be one more than this in flight waits.
+        max_in_flight: Option<usize>,
+    },
+}
+
+/// When the prompts of one pass are sent: a load point, with the times that the seed of the pass decides.
+#[derive(Clone, Debug)]
+pub enum Schedule {
+    /// So many clients, each sending the next prompt as soon as its last one ended.
+    Closed {
+        /// How many.
+        concurrency: usize,
+    },
+    /// Each at its time, whatever has become of the others.
+    Open {
+        /// For each prompt, in nanoseconds from the start of the pass.
+        arrivals_ns: Arc<[u64]>,
+        /// Connections to open before the start; more are opened when all of them are busy.
+        connections: usize,
+        /// A request that would be one more than this in flight waits for one of them to end.
         max_in_flight: Option<usize>,
     },
 }
@@ -57,6 +76,18 @@ impl LoadPoint {
                 let second = request_rate.0.clamp(least as f64, most as f64) as usize;
                 second.min(prompts).min(max_in_flight.unwrap_or(usize::MAX)).max(1)
             }
+        }
+    }
+
+    /// When each of so many prompts is sent in the pass with this seed.
+    pub fn schedule(&self, prompts: usize, seed: u64) -> Schedule {
+        match *self {
+            Self::Closed { concurrency } => Schedule::Closed { concurrency },
+            Self::Open { request_rate, arrival, burstiness, max_in_flight } => Schedule::Open {
+                arrivals_ns: arrivals_ns(request_rate, arrival, burstiness, prompts, seed).into(),
+                connections: self.connections(prompts),
+                max_in_flight,
+            },
         }
     }
 

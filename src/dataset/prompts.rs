@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// Position of the conversation in the dataset, from 0.
-    pub index: usize,
+    pub conversation: usize,
     /// What is sent.
     pub text: String,
     /// Tokens of the prompt, by the client's tokenizer and the sampler's way of counting.
@@ -20,7 +20,7 @@ pub struct Prompt {
 
 /// The prompts of one pass, in sending order.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub struct Prompts {
     /// The seed that drew them.
     pub seed: u64,
     /// In the order in which they are sent.
@@ -38,7 +38,7 @@ impl fmt::Display for Digest {
     }
 }
 
-impl Workload {
+impl Prompts {
     /// The digest of these prompts (position, text and lengths) together with `sampling`, the sampling parameters in any
     /// serializable form.
     pub fn digest(&self, sampling: &impl Serialize) -> Digest {
@@ -47,7 +47,7 @@ impl Workload {
         hash.update((sampling.len() as u64).to_le_bytes());
         hash.update(&sampling);
         for prompt in &self.prompts {
-            hash.update((prompt.index as u64).to_le_bytes());
+            hash.update((prompt.conversation as u64).to_le_bytes());
             hash.update(prompt.prompt_tokens.to_le_bytes());
             hash.update(prompt.output_tokens.to_le_bytes());
             hash.update((prompt.text.len() as u64).to_le_bytes());

@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::client::Record;
+use crate::{client::Record, load::Observer};
 
 /// Counts what has ended; shared by all threads of a pass.
 pub struct Progress {
@@ -43,26 +43,26 @@ impl Progress {
         }
     }
 
-    /// Takes note of a request that has ended; gives the number of those that failed.
-    pub fn ended(&self, record: &Record) -> usize {
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Progress {
+    fn ended(&self, record: &Record) {
+        if self.bar.is_hidden() {
+            return;
+        }
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let failed = self.failed.fetch_add(u64::from(!record.is_completed()), Ordering::Relaxed)
-            + u64::from(!record.is_completed());
+        let one = u64::from(!record.is_completed());
+        let failed = self.failed.fetch_add(one, Ordering::Relaxed) + one;
         let tokens = record.usage.and_then(|usage| usage.completion_tokens).unwrap_or(record.token_events);
         let tokens = self.tokens.fetch_add(u64::from(tokens), Ordering::Relaxed) + u64::from(tokens);
-        if self.bar.is_hidden() {
-            return failed as usize;
-        }
         let elapsed = self.started.elapsed().as_secs_f64().max(1e-9);
         let left = elapsed / done as f64 * self.total.saturating_sub(done) as f64;
         let left = Duration::from_secs_f64(left.round());
         self.bar.set_position(done);
         self.bar.set_message(format!("{failed} failed, {:.0} tokens/s, {left:?} left", tokens as f64 / elapsed));
-        failed as usize
-    }
-
-    /// Takes the bar off the screen.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -1,0 +1,76 @@
+//! The kinds of datasets, a file each; [`KINDS`] has a line for each.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
+
+use super::{
+    DatasetError, sharegpt,
+    source::{Described, Opening, Parse, Source},
+    synthetic,
+};
+
+/// In the order in which they are asked whether a text is theirs.
+static KINDS: &[Parse] = &[synthetic::parse, sharegpt::parse];
+
+/// A dataset as `--dataset` names it: `sharegpt.json`, `random:512:128`. Nothing is read before it is opened.
+#[derive(Clone)]
+pub struct Dataset(Arc<dyn Described>);
+
+impl Dataset {
+    /// One of one's own kind.
+    pub fn new(described: impl Described + 'static) -> Self {
+        Self(Arc::new(described))
+    }
+
+    /// What a workload of it is called, where it was given no name.
+    pub fn workload_name(&self) -> String {
+        self.0.workload_name()
+    }
+
+    /// Makes it ready to give prompts.
+    ///
+    /// # Errors
+    /// Where it can't be read, or gives no prompts.
+    pub fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {
+        self.0.open(with)
+    }
+}
+
+impl FromStr for Dataset {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = KINDS.iter().find_map(|parse| parse(text));
+        read.unwrap_or_else(|| Err(format!("`{text}` is no dataset"))).map(Self)
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// By their spelling.
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Dataset {}
+
+impl Hash for Dataset {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_string().hash(state);
+    }
+}

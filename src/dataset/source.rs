@@ -1,0 +1,41 @@
+//! Where prompts come from: what each kind of dataset says of itself.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use super::{DatasetError, Policy, Prompt, Tokenizer};
+
+/// A dataset that is ready to give prompts.
+pub trait Source {
+    /// The prompts that a seed chooses, in the order in which they are sent.
+    ///
+    /// # Errors
+    /// Where there are not so many, or they can't be read.
+    fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError>;
+}
+
+/// A dataset by its name; nothing of it has been read. It prints as `--dataset` and report.json spell it.
+pub trait Described: fmt::Display + Send + Sync {
+    /// What a workload of it is called, where it was given no name.
+    fn workload_name(&self) -> String;
+
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// Where it can't be read, or gives no prompts.
+    fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError>;
+}
+
+/// What a dataset is opened with.
+pub struct Opening<'a> {
+    /// What counts tokens.
+    pub tokenizer: Arc<Tokenizer>,
+    /// How prompts are drawn, where there is something to choose from.
+    pub policy: Policy,
+    /// A folder for what a scan of the dataset finds, which spares the next one.
+    pub index: Option<&'a Path>,
+    /// Asked now and then whether to give up.
+    pub stopped: &'a dyn Fn() -> bool,
+}
+
+/// One way to spell a dataset: `None` where a text is another's, an error where it is this one's and wrong.
+pub(super) type Parse = fn(&str) -> Option<Result<Arc<dyn Described>, String>>;
