@@ -22,11 +22,7 @@ use std::{
 };
 
 use clap::Parser;
-use tachometer::{
-    baseline::report_from_json,
-    run::Report,
-    stats::{Metric, Verdict},
-};
+use tachometer::{baseline::report_from_json, metrics::Metric, run::Report, stats::Verdict};
 
 /// Set for the process that is to be the bench target.
 const RUN_AS_BENCH: &str = "RUN_AS_BENCH";
@@ -114,7 +110,7 @@ impl Tally {
             return Err(format!("{}: not comparable: {}", report.id, comparison.why_not.join("; ")));
         }
         let gated: Vec<(Metric, _)> = Metric::all()
-            .filter_map(|metric| Some((metric, comparison.metrics.get(&metric.to_string())?)))
+            .filter_map(|metric| Some((metric, comparison.metrics.get(&metric)?)))
             .filter(|(_, change)| change.gated)
             .collect();
         for (metric, change) in &gated {

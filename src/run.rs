@@ -1,7 +1,7 @@
 //! A run and what was found of it, as plain data: what `baseline` keeps, `compare` sets side by side and `report` shows. The part
 //! of report.json that others rely on is described in docs/design.md.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::{
     client::Api,
     dataset::Policy,
     load::{LoadPoint, StopReason},
-    metrics::PassMetrics,
+    metrics::{ByMetric, Metric, PassMetrics},
     stats::{Estimate, Verdict},
 };
 
@@ -44,7 +44,7 @@ pub struct Report {
     /// The numbers of each pass.
     pub passes: Vec<PassMetrics>,
     /// Every metric over all passes.
-    pub estimates: BTreeMap<String, Estimate>,
+    pub estimates: ByMetric<Estimate>,
     /// What is known of the server's prompt cache; `null` where nothing is.
     #[serde(default)]
     pub cache: Option<Cache>,
@@ -244,7 +244,7 @@ pub struct Comparison {
     #[serde(default)]
     pub unmeasured: Vec<String>,
     /// Every metric that both runs measured; empty where the runs are not comparable.
-    pub metrics: BTreeMap<String, MetricChange>,
+    pub metrics: ByMetric<MetricChange>,
 }
 
 /// Failed requests of a run and its baseline.
@@ -268,15 +268,15 @@ pub struct FailureChange {
 
 impl Comparison {
     /// The gated metrics that regressed, and `failed` where more requests did than chance explains.
-    pub fn regressions(&self) -> impl Iterator<Item = &str> {
-        let failed = self.failures.iter().filter(|failures| failures.regressed).map(|_| "failed");
-        failed.chain(self.gated(Verdict::Regressed))
+    pub fn regressions(&self) -> impl Iterator<Item = String> {
+        let failed = self.failures.iter().filter(|failures| failures.regressed).map(|_| "failed".to_owned());
+        failed.chain(self.gated(Verdict::Regressed).map(|metric| metric.to_string()))
     }
 
     /// The gated metrics with that verdict.
-    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+    pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = Metric> {
         let gated = self.metrics.iter().filter(move |(_, change)| change.gated && change.verdict == verdict);
-        gated.map(|(name, _)| name.as_str())
+        gated.map(|(metric, _)| *metric)
     }
 }
 
@@ -319,7 +319,7 @@ pub struct Calibration {
     pub schema_version: u32,
     /// For each metric the farthest that two identical runs may lie apart, as a share: the far end of the confidence interval
     /// of their difference, and the greatest of all calibrations.
-    pub noise_floors: BTreeMap<String, f64>,
+    pub noise_floors: ByMetric<f64>,
     /// How many there were.
     pub calibrations: usize,
     /// Level of those intervals.

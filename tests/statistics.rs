@@ -4,7 +4,10 @@
 
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Deserialize;
-use tachometer::stats::{Better, PairedChange, Threshold, Verdict, holm, interval};
+use tachometer::{
+    metrics::Better,
+    stats::{PairedChange, Threshold, Verdict, holm, interval},
+};
 
 #[derive(Deserialize)]
 struct Golden {

@@ -1,8 +1,9 @@
 //! How far identical runs fall apart on one host and server: the noise floor of its verdicts.
 
 use crate::{
+    metrics::Metric,
     run::{CALIBRATION_SCHEMA_VERSION, Calibration, Report},
-    stats::{Metric, PairedChange},
+    stats::PairedChange,
 };
 
 /// What two runs that differ in nothing show.
@@ -13,7 +14,7 @@ pub fn calibrate(first: &Report, second: Report, confidence_level: f64) -> Calib
         let values = halves().filter_map(|(a, b)| metric.of(a).zip(metric.of(b)));
         let (lower, upper) = PairedChange::of(&values.collect::<Vec<_>>())?.interval(confidence_level);
         // A floor of 1 or more would leave nothing to be said; a band below -100 % does not exist.
-        Some((metric.to_string(), upper.max(-lower).min(MOST)))
+        Some((metric, upper.max(-lower).min(MOST)))
     };
     let noise_floors = Metric::all().filter_map(floor).collect();
     let pairs = halves().count();
@@ -40,8 +41,8 @@ pub fn with_earlier(mut calibration: Calibration, earlier: &Calibration) -> Cali
         calibration.seeds.extend(&earlier.seeds);
         calibration.seeds.sort_unstable();
         calibration.seeds.dedup();
-        for (metric, floor) in &earlier.noise_floors {
-            let known = calibration.noise_floors.entry(metric.clone()).or_insert(*floor);
+        for (metric, floor) in earlier.noise_floors.iter() {
+            let known = calibration.noise_floors.entry(*metric).or_insert(*floor);
             *known = known.max(*floor);
         }
     }
@@ -86,10 +87,10 @@ mod tests {
     fn a_floor_is_the_far_end_of_the_interval_either_way() {
         let slower = calibration([0.9, 0.92, 0.94]);
         let interval = |factors: [f64; 3]| PairedChange::of(&factors.map(|f| (1.0, f))).unwrap().interval(0.95);
-        assert_eq!(slower.noise_floors[OUTPUT], -interval([0.9, 0.92, 0.94]).0);
-        assert_eq!(calibration([1.1, 1.2, 1.15]).noise_floors[OUTPUT], interval([1.1, 1.2, 1.15]).1);
-        assert_eq!((slower.noise_floors["rpm"], slower.pairs, slower.calibrations), (0.0, 3, 1));
-        assert_eq!(calibration([0.1, 9.0, 3.0]).noise_floors[OUTPUT], 0.99);
+        assert_eq!(slower.noise_floors[&OUTPUT.parse().unwrap()], -interval([0.9, 0.92, 0.94]).0);
+        assert_eq!(calibration([1.1, 1.2, 1.15]).noise_floors[&OUTPUT.parse().unwrap()], interval([1.1, 1.2, 1.15]).1);
+        assert_eq!((slower.noise_floors[&"rpm".parse().unwrap()], slower.pairs, slower.calibrations), (0.0, 3, 1));
+        assert_eq!(calibration([0.1, 9.0, 3.0]).noise_floors[&OUTPUT.parse().unwrap()], 0.99);
         // Pass by pass, whatever their seeds: fresh prompts have others.
         let other_seeds = report(|r| {
             for pass in r["passes"].as_array_mut().unwrap() {
@@ -105,9 +106,9 @@ mod tests {
     #[test]
     fn the_greatest_of_several_is_kept() {
         let (small, great) = (calibration([0.99, 0.99, 0.99]), calibration([0.9, 0.9, 0.9]));
-        let floor = great.noise_floors[OUTPUT];
+        let floor = great.noise_floors[&OUTPUT.parse().unwrap()];
         for both in [with_earlier(small.clone(), &great), with_earlier(great.clone(), &small)] {
-            assert_eq!((both.calibrations, both.noise_floors[OUTPUT]), (2, floor));
+            assert_eq!((both.calibrations, both.noise_floors[&OUTPUT.parse().unwrap()]), (2, floor));
         }
         let mut elsewhere = great;
         elsewhere.run.host.cores = 9;

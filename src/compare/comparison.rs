@@ -1,14 +1,13 @@
 //! From two reports to the change of every metric and its verdict.
 
-use std::collections::BTreeMap;
-
 use super::{
     calibration::no_floors_for,
     comparable::{cache_reason, pairs, warnings, why_not},
 };
 use crate::{
+    metrics::{ByMetric, Metric},
     run::{Baseline, Calibration, Comparison, FailureChange, MetricChange, Report},
-    stats::{Metric, PairedChange, Threshold, Verdict, holm, more_failures},
+    stats::{PairedChange, Threshold, Verdict, holm, more_failures},
 };
 
 /// What a comparison goes by.
@@ -64,12 +63,12 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
         }
     });
     let change = |metric: Metric| {
-        let floor = floors.and_then(|floors| floors.get(&metric.to_string()).copied());
-        Some((metric.to_string(), metric_change(metric, new, base, floor, terms)?))
+        let floor = floors.and_then(|floors| floors.get(&metric).copied());
+        Some((metric, metric_change(metric, new, base, floor, terms)?))
     };
-    let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { BTreeMap::new() };
-    let gate = terms.gate.iter().map(Metric::to_string);
-    let unmeasured = if another_question { Vec::new() } else { gate.filter(|m| !metrics.contains_key(m)).collect() };
+    let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { ByMetric::default() };
+    let gate = terms.gate.iter().filter(|metric| !metrics.contains_key(metric)).map(Metric::to_string);
+    let unmeasured = if another_question { Vec::new() } else { gate.collect() };
     let why_not_is_empty = why_not.is_empty();
     let mut comparison = Comparison {
         baseline: baseline.name.clone(),
@@ -137,16 +136,16 @@ pub fn settle(comparisons: &mut [&mut Comparison]) {
     for gated in [true, false] {
         let changes = |comparison: &Comparison| {
             let names = comparison.metrics.iter().filter(|(_, change)| change.gated == gated);
-            names.filter_map(|(name, change)| Some((name.clone(), change.p_value?))).collect::<Vec<_>>()
+            names.filter_map(|(metric, change)| Some((*metric, change.p_value?))).collect::<Vec<_>>()
         };
-        let family: Vec<(usize, String, f64)> = comparisons
+        let family: Vec<(usize, Metric, f64)> = comparisons
             .iter()
             .enumerate()
-            .flat_map(|(i, comparison)| changes(comparison).into_iter().map(move |(name, p)| (i, name, p)))
+            .flat_map(|(i, comparison)| changes(comparison).into_iter().map(move |(metric, p)| (i, metric, p)))
             .collect();
         let corrected = holm(&family.iter().map(|(.., p)| *p).collect::<Vec<_>>());
-        for ((i, name, _), p_corrected) in family.iter().zip(corrected) {
-            let Some(change) = comparisons[*i].metrics.get_mut(name) else { continue };
+        for ((i, metric, _), p_corrected) in family.iter().zip(corrected) {
+            let Some(change) = comparisons[*i].metrics.get_mut(metric) else { continue };
             change.p_value_corrected = Some(p_corrected);
         }
         for comparison in comparisons.iter_mut() {
@@ -154,11 +153,10 @@ pub fn settle(comparisons: &mut [&mut Comparison]) {
                 comparison.compared_together = family.len();
             }
             let (significance_level, held_back) = (comparison.significance_level, comparison.held_back.is_some());
-            for (name, change) in comparison.metrics.iter_mut().filter(|(_, change)| change.gated == gated) {
+            for (metric, change) in comparison.metrics.iter_mut().filter(|(_, change)| change.gated == gated) {
                 let (Some(beyond), Some(within)) = (change.p_value_corrected, change.p_value_no_change) else {
                     continue;
                 };
-                let Ok(metric) = name.parse::<Metric>() else { continue };
                 if held_back {
                     continue;
                 }
@@ -189,17 +187,20 @@ mod tests {
     use crate::{
         compare::calibrate,
         run::samples::{report, scale, set},
-        stats::{Latency, Point},
     };
 
     const OUTPUT: &str = "output_tokens_per_s";
+
+    fn metric(name: &str) -> Metric {
+        name.parse().unwrap()
+    }
 
     fn terms() -> Terms {
         Terms {
             noise_threshold: 0.01,
             significance_level: 0.05,
             confidence_level: 0.95,
-            gate: vec![Metric::OutputTokensPerS, Metric::Latency(Latency::Ttft, Point::P50)],
+            gate: [OUTPUT, "ttft_p50"].map(metric).to_vec(),
         }
     }
 
@@ -213,7 +214,7 @@ mod tests {
 
     fn floor(of: f64, edit: impl FnOnce(&mut Value)) -> Comparison {
         let mut calibration = calibrate(&report(|_| ()), report(|_| ()), 0.95);
-        calibration.noise_floors.insert(OUTPUT.to_owned(), of);
+        calibration.noise_floors.insert(metric(OUTPUT), of);
         compare(&report(edit), &baseline(|_| ()), Some(&calibration), &terms())
     }
 
@@ -223,18 +224,19 @@ mod tests {
         assert_eq!((comparison.pairs, comparison.compared_together, comparison.comparable), (3, 2, true));
         assert_eq!((&*comparison.baseline, &*comparison.baseline_started_at), ("b", "2026-01-01T00:00:00Z"));
         assert_eq!((comparison.warnings, comparison.provisional), (vec!["a note".to_owned()], true));
-        let change = &comparison.metrics[OUTPUT];
+        let change = &comparison.metrics[&metric(OUTPUT)];
         assert!((change.change + 0.1).abs() < 1e-3, "{change:?}");
         assert!(change.lower < Some(-0.1) && change.upper > Some(-0.1) && change.upper < Some(-0.05), "{change:?}");
         assert_eq!((change.verdict, change.gated, change.threshold), (Verdict::Regressed, true, 0.01));
         // Holm: the smaller of two p-values is doubled.
         assert_eq!(change.p_value_corrected, change.p_value.map(|p| 2.0 * p));
-        assert!(!comparison.metrics["rpm"].gated && comparison.metrics.len() == Metric::all().count());
+        assert!(!comparison.metrics[&metric("rpm")].gated && comparison.metrics.len() == Metric::all().count());
     }
 
     #[test]
     fn a_floor_keeps_a_change_from_being_said_and_proves_none() {
-        let verdict = |of: f64, factors: [f64; 3]| floor(of, |r| scale(r, &[OUTPUT], factors)).metrics[OUTPUT].clone();
+        let verdict =
+            |of: f64, factors: [f64; 3]| floor(of, |r| scale(r, &[OUTPUT], factors)).metrics[&metric(OUTPUT)].clone();
         let inside = verdict(0.15, [0.9, 0.9, 0.9]);
         assert_eq!((inside.verdict, inside.threshold, inside.noise_floor), (Verdict::Inconclusive, 0.15, Some(0.15)));
         assert_eq!(inside.passes_needed, None);
@@ -277,7 +279,7 @@ mod tests {
             r["passes"].as_array_mut().unwrap().truncate(1);
             scale(r, &[OUTPUT], [0.5; 3]);
         });
-        let change = &one.metrics[OUTPUT];
+        let change = &one.metrics[&metric(OUTPUT)];
         assert_eq!(
             (change.change, change.lower, change.p_value, change.verdict),
             (-0.5, None, None, Verdict::Inconclusive)
@@ -290,7 +292,7 @@ mod tests {
         };
         let of = |new: f64, base: f64| {
             let comparison = compare(&report(alone(new)), &baseline(alone(base)), None, &terms());
-            comparison.metrics.get(OUTPUT).map(|change| change.change)
+            comparison.metrics.get(&metric(OUTPUT)).map(|change| change.change)
         };
         assert_eq!((of(1.0, 4.0), of(6.0, 4.0)), (Some(-0.75), Some(0.5)));
         // Of nothing there is no share.
@@ -343,7 +345,7 @@ mod tests {
         });
         assert!(cached.held_back.is_some() && cached.comparable);
         assert!(cached.metrics.values().all(|change| change.verdict == Verdict::Inconclusive));
-        assert_eq!(cached.gated(Verdict::Inconclusive).collect::<Vec<_>>(), [OUTPUT, "ttft_p50"]);
+        assert_eq!(cached.gated(Verdict::Inconclusive).collect::<Vec<_>>(), [OUTPUT, "ttft_p50"].map(metric));
         // The cache of a run that is another question is nobody's business.
         let other = compared(|r| {
             set(r, "cached_tokens", json!(900));
@@ -356,17 +358,17 @@ mod tests {
     fn all_gated_metrics_of_a_run_are_corrected_together() {
         let slower = || compared(|r| scale(r, &[OUTPUT], [0.97, 0.963, 0.953]));
         let mut alone = slower();
-        alone.metrics.retain(|name, _| name == OUTPUT);
+        alone.metrics.retain(|other, _| *other == metric(OUTPUT));
         settle(&mut [&mut alone]);
-        assert_eq!((alone.metrics[OUTPUT].verdict, alone.compared_together), (Verdict::Regressed, 1));
+        assert_eq!((alone.metrics[&metric(OUTPUT)].verdict, alone.compared_together), (Verdict::Regressed, 1));
         let (mut one, mut other) = (slower(), slower());
         settle(&mut [&mut one, &mut other]);
-        assert_eq!((one.metrics[OUTPUT].verdict, one.compared_together), (Verdict::Inconclusive, 4));
+        assert_eq!((one.metrics[&metric(OUTPUT)].verdict, one.compared_together), (Verdict::Inconclusive, 4));
         assert_eq!(one.regressions().count(), 0);
         // What is not gated is corrected among itself, and has a verdict too.
-        let rpm = &one.metrics["rpm"];
+        let rpm = &one.metrics[&metric("rpm")];
         assert!(rpm.p_value_corrected.is_some() && !rpm.gated);
-        let rpm = compared(|r| scale(r, &["rpm"], [0.9; 3])).metrics["rpm"].clone();
+        let rpm = compared(|r| scale(r, &["rpm"], [0.9; 3])).metrics[&metric("rpm")].clone();
         assert_eq!((rpm.verdict, rpm.gated), (Verdict::Regressed, false));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
 use super::{ConfigError, Settings};
-use crate::{baseline::Compare, stats::Metric};
+use crate::{baseline::Compare, metrics::Metric};
 
 /// How `--list` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -14,8 +14,8 @@ use crate::{
     dataset::{Dataset, Policy},
     fixtures,
     load::{FailureBudget, LoadPoint},
+    metrics::Metric,
     report::CsvFormat,
-    stats::{Latency, Metric, Point},
 };
 
 /// Everything that a run does.
@@ -240,15 +240,16 @@ fn terms(settings: &Settings, live: bool) -> Result<Terms, ConfigError> {
         return Err(ConfigError::value("--noise-threshold", why));
     }
     // Without streaming there is no first token to be late.
-    let default: &[Metric] = match settings.stream.unwrap_or(!live) {
-        true => &[Metric::OutputTokensPerS, Metric::Latency(Latency::Ttft, Point::P50)],
-        false => &[Metric::OutputTokensPerS],
+    let default: &[&str] = match settings.stream.unwrap_or(!live) {
+        true => &["output_tokens_per_s", "ttft_p50"],
+        false => &["output_tokens_per_s"],
     };
+    let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
     Ok(Terms {
         noise_threshold,
         significance_level: level("--significance-level", settings.significance_level.unwrap_or(0.05))?,
         confidence_level: confidence_level(settings)?,
-        gate: settings.gate.clone().unwrap_or_else(|| default.to_vec()),
+        gate: settings.gate.clone().unwrap_or_else(default),
     })
 }
 

@@ -10,8 +10,8 @@ use crate::{
     dataset::Policy,
     engine::EngineConfig,
     load::{Arrival, FailureBudget, RequestRate},
+    metrics::Metric,
     report::CsvFormat,
-    stats::Metric,
 };
 
 /// A JSON object given as text on the command line, or as a table or text in the file.

@@ -30,14 +30,14 @@ impl Gate {
     fn add(&mut self, id: &str, comparison: &Comparison, fail_on: &[FailOn]) {
         let named = |metric: &str| format!("{id} {metric}");
         if fail_on.contains(&FailOn::Regression) {
-            self.regressed.extend(comparison.regressions().map(named));
+            self.regressed.extend(comparison.regressions().map(|metric| named(&metric)));
             self.unmeasured.extend(comparison.unmeasured.iter().map(|metric| named(metric)));
         }
         if fail_on.contains(&FailOn::NotComparable) && comparison.another_question {
             self.not_comparable.push(id.to_owned());
         }
         if fail_on.contains(&FailOn::Inconclusive) {
-            self.inconclusive.extend(comparison.gated(Verdict::Inconclusive).map(named));
+            self.inconclusive.extend(comparison.gated(Verdict::Inconclusive).map(|metric| named(&metric.to_string())));
         }
     }
 

@@ -12,9 +12,9 @@ use crate::{
     baseline::BaselineError,
     compare::{Terms, compare},
     config::{OutputFormat, Plan},
+    metrics::Metric,
     report::{Listed, print_history},
     run::{Baseline, Calibration, Comparison, Report},
-    stats::Metric,
 };
 
 /// Lists the history of a metric: of every benchmark that was ever run and is selected.
@@ -45,7 +45,7 @@ pub fn show_history(
         let configured = plan.benchmarks.iter().find(|benchmark| benchmark.name == id);
         let Some(benchmark) = configured.or(plan.benchmarks.first()) else { continue };
         let terms = &benchmark.workload.terms;
-        let metric = metric.or(terms.gate.first().copied()).unwrap_or(Metric::OutputTokensPerS);
+        let Some(metric) = metric.or(terms.gate.first().copied()).or(Metric::all().next()) else { continue };
         let runs: Vec<&Report> = runs.iter().filter(|run| run.id == id).collect();
         let calibration = baselines.store.read_calibration(id)?;
         let judge = Judge { metric, terms, calibration: calibration.as_ref() };
@@ -79,7 +79,7 @@ impl Judge<'_> {
 
     fn comparison(self, run: &Report, before: &Report) -> Comparison {
         let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
-        let own = own.filter(|comparison| comparison.metrics.contains_key(&self.metric.to_string()));
+        let own = own.filter(|comparison| comparison.metrics.contains_key(&self.metric));
         own.cloned().unwrap_or_else(|| {
             let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
             let mut terms = self.terms.clone();

@@ -16,9 +16,9 @@ use crate::{
     compare::{self, cache_reason, compare, settle, with_earlier},
     config::{Benchmark, OutputFormat, Plan},
     files::write_whole,
+    metrics::Better,
     report::{bencher_lines, bencher_metric_format, github_entries, print_block, print_calibration, print_verdicts},
     run::{Commit, Comparison, Report},
-    stats::Better,
     text::visible,
 };
 

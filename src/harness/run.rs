@@ -30,7 +30,7 @@ use crate::{
     metrics::{PassMetrics, Steady, count_output_tokens},
     report::append_requests,
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
-    stats::{Estimate, estimates, estimates_within},
+    stats::{estimates, estimates_within},
     text::visible,
 };
 
@@ -265,7 +265,7 @@ impl<'a> Ready<'a> {
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
         // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
-        let estimates: std::collections::BTreeMap<String, Estimate> = match (whole.as_slice(), &cut) {
+        let estimates = match (whole.as_slice(), &cut) {
             ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
             (passes, _) => estimates(passes, level),
         };

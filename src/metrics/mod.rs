@@ -4,9 +4,11 @@
 //! records came about, and nothing here is rounded.
 
 mod distribution;
+mod metric;
 mod pass;
 mod steady;
 
 pub use distribution::{Distribution, percentile};
+pub use metric::{Better, ByMetric, Metric, Point, Quantity};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
 pub use steady::Steady;

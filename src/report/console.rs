@@ -13,9 +13,9 @@ use super::{
 use crate::{
     client::TokenSource,
     load::{LoadPoint, StopReason},
-    metrics::{Distribution, PassMetrics, Steady},
+    metrics::{Distribution, Metric, PassMetrics, Point, Quantity, Steady},
     run::{Cache, Partial, Report},
-    stats::{Latency, Metric, Replication},
+    stats::Replication,
 };
 
 /// Prints one benchmark.
@@ -24,28 +24,15 @@ use crate::{
 /// Where `out` fails.
 pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::Result<()> {
     let mut lines = Vec::new();
-    let mut metric = |label: &str, value: String, belongs: &dyn Fn(Metric) -> bool| {
-        lines.push(format!("{label:<8}{value}"));
-        let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, belongs));
-        lines.extend(changes.map(|line| format!("{:<8}{line}", "")));
-    };
-    let rates = [
-        ("rpm:", "", Metric::Rpm),
-        ("output:", " tokens/s", Metric::OutputTokensPerS),
-        ("total:", " tokens/s", Metric::TotalTokensPerS),
-    ];
-    for (label, unit, rate_metric) in rates {
-        let estimate = report.estimates.get(&rate_metric.to_string());
-        metric(label, rate(estimate, unit), &|other| other == rate_metric);
-    }
-    for kind in Latency::ALL {
-        let name = kind.name();
+    for quantity in Quantity::all() {
         // The same as ttft, where the model does not reason.
-        if name == "ttfo" && same(report, "ttfo", "ttft") {
+        if quantity.name == "ttfo" && same(report, quantity, "ttft") {
             continue;
         }
-        let belongs = |metric| matches!(metric, Metric::Latency(latency, _) if latency == kind);
-        metric(&format!("{name}:"), latency(report, name), &belongs);
+        lines.push(format!("{:<8}{}", quantity.label, value(report, quantity)));
+        let belongs = |metric: Metric| metric.quantity().name == quantity.name;
+        let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, &belongs));
+        lines.extend(changes.map(|line| format!("{:<8}{line}", "")));
     }
     lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
@@ -268,17 +255,26 @@ fn pass_line(i: usize, pass: &PassMetrics) -> String {
     )
 }
 
-fn latency(report: &Report, name: &str) -> String {
-    let points = ["p50", "p90", "p99"].map(|point| report.estimates.get(&format!("{name}_{point}")));
+fn value(report: &Report, quantity: &'static Quantity) -> String {
+    let Some(points) = points(report, quantity) else {
+        // The label `rpm:` says its unit.
+        let unit = if quantity.unit == "1/min" { String::new() } else { format!(" {}", quantity.unit_in_words) };
+        let estimate = quantity.metrics().next().and_then(|metric| report.estimates.get(&metric));
+        return rate(estimate, &unit);
+    };
     match points {
-        [Some(p50), Some(p90), Some(p99)] => {
-            format!("p50 {:<10} p90 {:<10} p99 {}", Time(p50.point), Time(p90.point), Time(p99.point))
-        }
+        [Some(p50), Some(p90), Some(p99)] => format!("p50 {:<10} p90 {:<10} p99 {}", Time(p50), Time(p90), Time(p99)),
         _ => "-".to_owned(),
     }
 }
 
-fn same(report: &Report, a: &str, b: &str) -> bool {
-    let point = |name: &str, p: &str| report.estimates.get(&format!("{name}_{p}")).map(|e| e.point);
-    ["p50", "p90", "p99"].iter().all(|p| point(a, p) == point(b, p))
+/// The points that are shown of a distribution; `None` for what has none.
+fn points(report: &Report, quantity: &'static Quantity) -> Option<[Option<f64>; 3]> {
+    quantity.at(Point::P50)?;
+    Some([Point::P50, Point::P90, Point::P99].map(|point| Some(report.estimates.get(&quantity.at(point)?)?.point)))
+}
+
+fn same(report: &Report, quantity: &'static Quantity, as_other: &str) -> bool {
+    let other = Quantity::all().find(|other| other.name == as_other);
+    other.is_some_and(|other| points(report, quantity) == points(report, other))
 }

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{
     files::{FileError, write_whole},
-    metrics::percentile,
+    metrics::{Metric, percentile},
     run::Report,
-    stats::{Bootstrap, Latency, Metric, Point, bootstrap},
+    stats::{Bootstrap, bootstrap},
 };
 
 const ESTIMATES: &str = "estimates.json";
@@ -81,8 +81,7 @@ pub fn write_criterion_change(
 
 /// The ids' last parts: every latency metric, and the pass.
 fn functions() -> impl Iterator<Item = String> {
-    let latencies =
-        Latency::ALL.into_iter().flat_map(|l| Point::ALL.map(|point| Metric::Latency(l, point).to_string()));
+    let latencies = Metric::all().filter(|metric| metric.unit() == "s").map(|metric| metric.to_string());
     std::iter::once(PASS.to_owned()).chain(latencies)
 }
 

@@ -3,15 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    metrics::{Better, Metric},
     run::Report,
-    stats::{Better, Estimate, Latency, Metric, Point},
+    stats::Estimate,
 };
 
 /// libtest's benchmark lines, as criterion prints them with `--output-format bencher`: a line for each time-like metric.
 pub fn bencher_lines(report: &Report) -> String {
-    let latencies = Latency::ALL.into_iter().flat_map(|l| Point::ALL.map(|point| Metric::Latency(l, point)));
+    let latencies = Metric::all().filter(|metric| metric.unit() == "s");
     let line = |metric: Metric| {
-        let estimate = report.estimates.get(&metric.to_string())?;
+        let estimate = report.estimates.get(&metric)?;
         let (ns, spread) = (estimate.point * 1e9, half_width(estimate) * 1e9);
         let (ns, spread) = (grouped(ns), grouped(spread));
         Some(format!("test {}/{metric} ... bench: {ns:>11} ns/iter (+/- {spread})\n", report.id))
@@ -24,15 +25,14 @@ pub fn bencher_lines(report: &Report) -> String {
 pub fn bencher_metric_format(reports: &[Report]) -> Value {
     let measures = |report: &Report| -> Map<String, Value> {
         let measure = |metric: Metric| {
-            let name = metric.to_string();
-            let estimate = report.estimates.get(&name)?;
+            let estimate = report.estimates.get(&metric)?;
             let scale = if estimate.unit == "s" { 1e9 } else { 1.0 };
             let mut value = json!({"value": estimate.point * scale});
             if let (Some(lower), Some(upper)) = (estimate.lower, estimate.upper) {
                 value["lower_value"] = json!(lower * scale);
                 value["upper_value"] = json!(upper * scale);
             }
-            Some((name, value))
+            Some((metric.to_string(), value))
         };
         Metric::all().filter_map(measure).collect()
     };
@@ -43,11 +43,10 @@ pub fn bencher_metric_format(reports: &[Report]) -> Value {
 pub fn github_entries(reports: &[Report], better: Better) -> Value {
     let entries = reports.iter().flat_map(|report| {
         Metric::all().filter(|metric| metric.better() == better).filter_map(move |metric| {
-            let estimate = report.estimates.get(&metric.to_string())?;
-            let (scale, unit) = match estimate.unit.as_str() {
+            let estimate = report.estimates.get(&metric)?;
+            let (scale, unit) = match metric.unit() {
                 "s" => (1e3, "ms"),
-                "1/min" => (1.0, "requests/min"),
-                _ => (1.0, "tokens/s"),
+                _ => (1.0, metric.quantity().unit_in_words),
             };
             let mut entry = json!({
                 "name": format!("{}/{metric}", report.id),

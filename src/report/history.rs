@@ -7,8 +7,8 @@ use super::{
     verdicts::verdict_words,
 };
 use crate::{
+    metrics::{Better, Metric},
     run::{Comparison, Report},
-    stats::{Better, Metric},
 };
 
 /// A line of the listing.
@@ -24,11 +24,7 @@ pub struct Listed<'a> {
 /// # Errors
 /// Where `out` fails.
 pub fn print_history(out: &mut impl Write, benchmark: &str, metric: Metric, runs: &[Listed]) -> io::Result<()> {
-    let unit = match metric {
-        Metric::Rpm => "requests/min",
-        Metric::OutputTokensPerS | Metric::TotalTokensPerS => "tokens/s",
-        Metric::Latency(..) => "time",
-    };
+    let unit = metric.quantity().unit_in_words;
     let better = match metric.better() {
         Better::Higher => "higher is better",
         Better::Lower => "lower is better",
@@ -56,12 +52,12 @@ fn date(run: &Report) -> &str {
 }
 
 fn value(run: &Report, metric: Metric) -> String {
-    let estimate = run.estimates.get(&metric.to_string());
+    let estimate = run.estimates.get(&metric);
     if metric.unit() == "s" { time_estimate(estimate) } else { rate(estimate, "") }
 }
 
 fn verdict(metric: Metric, comparison: &Comparison) -> String {
-    match comparison.metrics.get(&metric.to_string()) {
+    match comparison.metrics.get(&metric) {
         Some(change) => format!("{} {}", percent(change.change), verdict_words(change.verdict, comparison)),
         None if comparison.comparable => "not measured".to_owned(),
         None => "not comparable".to_owned(),

@@ -7,8 +7,9 @@ use super::{
     numbers::{percent, share},
 };
 use crate::{
+    metrics::{Metric, Point},
     run::{Calibration, Comparison, MetricChange, Report},
-    stats::{Metric, Verdict},
+    stats::Verdict,
 };
 
 /// The lines `change: [lower estimate upper] (p = …)` of those gated metrics that belong to a line of the block, as
@@ -18,10 +19,7 @@ pub(super) fn change_lines<'a>(
     belongs: &'a dyn Fn(Metric) -> bool,
 ) -> impl Iterator<Item = String> + 'a {
     compared(comparison).filter(|(metric, change)| change.gated && belongs(*metric)).map(move |(metric, change)| {
-        let point = match metric {
-            Metric::Latency(_, point) => format!("{} ", point.name()),
-            _ => String::new(),
-        };
+        let point = metric.point().map_or_else(String::new, |point| format!("{} ", Point::name(point)));
         match (change.lower, change.upper, change.p_value) {
             (Some(lower), Some(upper), Some(p)) => {
                 let (lower, estimate, upper) = (percent(lower), percent(change.change), percent(upper));
@@ -95,7 +93,7 @@ pub fn print_calibration(
 ) -> io::Result<()> {
     let mut lines = vec!["identical runs may lie this far apart here:".to_owned()];
     for metric in Metric::all().filter(|metric| style.verbose || gate.contains(metric)) {
-        if let Some(floor) = calibration.noise_floors.get(&metric.to_string()) {
+        if let Some(floor) = calibration.noise_floors.get(&metric) {
             lines.push(format!("{metric:<20} {}", share(*floor)));
         }
     }
@@ -109,7 +107,7 @@ pub fn print_calibration(
 }
 
 fn compared(comparison: &Comparison) -> impl Iterator<Item = (Metric, &MetricChange)> {
-    Metric::all().filter_map(|metric| Some((metric, comparison.metrics.get(&metric.to_string())?)))
+    Metric::all().filter_map(|metric| Some((metric, comparison.metrics.get(&metric)?)))
 }
 
 fn is_change(verdict: Verdict) -> bool {
@@ -118,18 +116,15 @@ fn is_change(verdict: Verdict) -> bool {
 
 /// The metrics that do not decide and have that verdict, the points of one latency together: `tpot +9.13% to +9.26%`.
 fn families(comparison: &Comparison, verdict: Verdict) -> Vec<String> {
-    let mut families: Vec<(String, f64, f64)> = Vec::new();
+    let mut families: Vec<(&str, f64, f64)> = Vec::new();
     for (metric, change) in compared(comparison).filter(|(_, change)| !change.gated && change.verdict == verdict) {
-        let name = match metric {
-            Metric::Latency(latency, _) => latency.name().to_owned(),
-            rate => rate.to_string(),
-        };
+        let name = metric.quantity().name;
         match families.last_mut().filter(|(last, ..)| *last == name) {
             Some((_, least, most)) => (*least, *most) = (least.min(change.change), most.max(change.change)),
             None => families.push((name, change.change, change.change)),
         }
     }
-    let text = |(name, least, most): (String, f64, f64)| match percent(least) == percent(most) {
+    let text = |(name, least, most): (&str, f64, f64)| match percent(least) == percent(most) {
         true => format!("{name} {}", percent(least)),
         false => format!("{name} {} to {}", percent(least), percent(most)),
     };

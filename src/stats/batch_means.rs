@@ -1,14 +1,12 @@
 //! What one pass alone can say of its own spread.
 
-use std::collections::BTreeMap;
-
 use super::{
-    Estimate, Interval, Metric, Replication,
+    Estimate, Interval, Replication,
     estimate::{MeanOfLogs, t_quantile},
 };
 use crate::{
     client::{ConnectionStats, Record},
-    metrics::PassMetrics,
+    metrics::{ByMetric, Metric, PassMetrics, Point},
 };
 
 /// So many batches: enough for the t distribution, few enough that each is long against the ties between neighbours
@@ -20,7 +18,7 @@ const LEAST_BEYOND: f64 = 10.0;
 /// The metrics of one pass with intervals by batch means (Conway 1963): the requests, in the order in which they ended, are
 /// cut into ten batches, which are long enough to be nearly independent. The interval holds within this one run; what
 /// another pass would give it cannot tell. Metrics for which the batches are too short have none.
-pub fn estimates_within(pass: &PassMetrics, records: &[Record], confidence_level: f64) -> BTreeMap<String, Estimate> {
+pub fn estimates_within(pass: &PassMetrics, records: &[Record], confidence_level: f64) -> ByMetric<Estimate> {
     let batches = batches(pass, records);
     let estimate = |metric: Metric| {
         let point = metric.of(pass).filter(|value| value.is_finite() && *value > 0.0)?;
@@ -33,17 +31,14 @@ pub fn estimates_within(pass: &PassMetrics, records: &[Record], confidence_level
             Some((point * (-half).exp(), point * half.exp()))
         });
         let interval = Interval { point, ends };
-        Some((metric.to_string(), Estimate::new(metric, interval, confidence_level, Replication::Batch)))
+        Some((metric, Estimate::new(metric, interval, confidence_level, Replication::Batch)))
     };
     Metric::all().filter_map(estimate).collect()
 }
 
 /// The share of values beyond what a metric estimates.
 fn beyond(metric: Metric) -> f64 {
-    match metric {
-        Metric::Latency(_, point) => point.quantile().map_or(1.0, |quantile| 1.0 - quantile),
-        _ => 1.0,
-    }
+    metric.point().and_then(Point::quantile).map_or(1.0, |quantile| 1.0 - quantile)
 }
 
 fn batches(pass: &PassMetrics, records: &[Record]) -> Vec<PassMetrics> {

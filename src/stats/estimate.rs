@@ -1,10 +1,7 @@
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{Better, Metric};
-use crate::metrics::PassMetrics;
+use crate::metrics::{Better, ByMetric, Metric, PassMetrics};
 
 /// A metric over all passes of a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,12 +97,12 @@ pub(super) fn t_above(value: f64, degrees_of_freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(1.0, |t| t.sf(value))
 }
 
-/// Every metric that all passes measured, by its name. The pass is the unit of replication.
-pub fn estimates(passes: &[PassMetrics], confidence_level: f64) -> BTreeMap<String, Estimate> {
+/// Every metric that all passes measured. The pass is the unit of replication.
+pub fn estimates(passes: &[PassMetrics], confidence_level: f64) -> ByMetric<Estimate> {
     let estimate = |metric: Metric| {
         let values: Option<Vec<f64>> = passes.iter().map(|pass| metric.of(pass)).collect();
         let interval = interval(&values?, confidence_level)?;
-        Some((metric.to_string(), Estimate::new(metric, interval, confidence_level, Replication::Pass)))
+        Some((metric, Estimate::new(metric, interval, confidence_level, Replication::Pass)))
     };
     Metric::all().filter_map(estimate).collect()
 }

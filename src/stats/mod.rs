@@ -7,7 +7,6 @@ mod bootstrap;
 mod estimate;
 mod fisher;
 mod holm;
-mod metric;
 mod paired;
 mod verdict;
 
@@ -16,6 +15,5 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use estimate::{Estimate, Interval, Replication, estimates, interval};
 pub use fisher::more_failures;
 pub use holm::holm;
-pub use metric::{Better, Latency, Metric, Point};
 pub use paired::{POWER, PairedChange, Threshold};
 pub use verdict::Verdict;
