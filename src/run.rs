@@ -24,6 +24,9 @@ pub struct Report {
     pub schema_version: u32,
     /// The benchmark's name, e.g. `sharegpt/c64`.
     pub id: String,
+    /// The same for all benchmarks of one run, and another for each run; empty in older files.
+    #[serde(default)]
+    pub run_id: String,
     /// Version of tachometer.
     pub tachometer_version: String,
     /// The package whose bench target ran it.
@@ -43,6 +46,9 @@ pub struct Report {
     pub started_at: String,
     /// The numbers of each pass.
     pub passes: Vec<PassMetrics>,
+    /// Level of the intervals of the estimates.
+    #[serde(default = "usual_confidence_level")]
+    pub confidence_level: f64,
     /// Every metric over all passes.
     pub estimates: ByMetric<Estimate>,
     /// What is known of the server's prompt cache; `null` where nothing is.
@@ -53,6 +59,11 @@ pub struct Report {
     /// Set where the run ended early: it is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
+}
+
+/// Of files that do not say it.
+fn usual_confidence_level() -> f64 {
+    0.95
 }
 
 /// Whether the server's prompt cache may have served what was measured.

@@ -36,11 +36,16 @@ pub fn report_from_json(text: &str) -> Result<Report, String> {
         };
         return Err(format!("its schema_version is {schema_version}, and this version of tachometer reads {reads}"));
     }
-    let read = match schema_version {
+    let read: serde_json::Result<Report> = match schema_version {
         1 => version_1::read(text),
         _ => from_json(text),
     };
-    read.map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))
+    let mut report = read.map_err(|e| format!("it is no report of schema_version {schema_version}: {e}"))?;
+    // Older files say it with each estimate alone, where it is the same.
+    if let Some(estimate) = report.estimates.values().next() {
+        report.confidence_level = estimate.confidence_level;
+    }
+    Ok(report)
 }
 
 /// A calibration, of its file's text.

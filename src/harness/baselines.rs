@@ -1,16 +1,17 @@
 //! What a run is compared with, and where its results are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     RunError,
+    output::warn,
     prompt_cache::{PromptsOf, sent_by},
     run::package,
 };
 use crate::{
     baseline::{BASE, BaselineError, Compare, History, NEW, PARTIAL, Store, Whose, current_commit, to_json},
     config::{Cli, Plan, ServerSpec},
-    files::write_whole,
+    files::{FileError, write_whole},
     report::{append_csv, write_criterion, write_criterion_change},
     run::{Baseline, Calibration, Commit, EMBEDDED, Report},
 };
@@ -115,7 +116,7 @@ impl<'a> Baselines<'a> {
         }
         if self.discard {
             // Nothing but what was asked for by name.
-            let csv = self.plan.csv.iter().map(|path| append_csv(path, self.plan.csv_format, report));
+            let csv = self.plan.csv.iter().map(|path| self.append_csv(path, report));
             return csv.filter_map(Result::err).map(RunError::from).collect();
         }
         let (criterion, resamples) = (self.store.criterion(), self.plan.nresamples);
@@ -130,7 +131,7 @@ impl<'a> Baselines<'a> {
         let mut files = vec![
             last.map_or(Ok(()), |last| write_criterion(&criterion, BASE, last, resamples)),
             write_criterion_change(&criterion, report, base, resamples),
-            append_csv(&self.csv(), self.plan.csv_format, report),
+            self.append_csv(&self.csv(), report),
             self.history.append(report),
         ];
         files.extend(self.slots().map(|slot| write_criterion(&criterion, slot, report, resamples)));
@@ -166,6 +167,17 @@ impl<'a> Baselines<'a> {
         let json = to_json(calibration).map_err(|e| RunError::Setup(e.to_string()))?;
         write_whole(&path, json.as_bytes())?;
         Ok(path)
+    }
+
+    fn append_csv(&self, path: &Path, report: &Report) -> Result<(), FileError> {
+        let written = append_csv(path, self.plan.csv_format, report)?;
+        if written != path {
+            let (path, written) = (path.display(), written.display());
+            warn(format!(
+                "{path} has other columns than this version and --csv-format write: the rows went to {written}"
+            ));
+        }
+        Ok(())
     }
 
     fn write_report(&self, report: &Report) -> Vec<RunError> {

@@ -278,6 +278,7 @@ impl<'a> Ready<'a> {
         Report {
             schema_version: SCHEMA_VERSION,
             id: name.clone(),
+            run_id: self.session.run_id(),
             tachometer_version: env!("CARGO_PKG_VERSION").to_owned(),
             package: package(),
             workload: WorkloadReport {
@@ -307,6 +308,7 @@ impl<'a> Ready<'a> {
             commit,
             host: this_host(),
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
+            confidence_level: level,
             estimates,
             passes,
             cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),

@@ -81,6 +81,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Tells this run from all others.
+    pub fn run_id(&self) -> String {
+        format!("{:013x}", self.nonce_seed)
+    }
+
     /// The benchmark of this run that has sent some of these prompts already, if one has.
     pub fn sent_by(&self, prompts: &PromptsOf) -> Option<String> {
         let sent = self.sent.borrow();

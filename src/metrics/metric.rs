@@ -127,6 +127,14 @@ impl Quantity {
         QUANTITIES.iter()
     }
 
+    /// Its distribution in a pass; `None` where it has none, or was not measured.
+    pub fn distribution(&self, pass: &PassMetrics) -> Option<Distribution> {
+        match self.value {
+            Value::Number(_) => None,
+            Value::Distribution(of) => of(pass),
+        }
+    }
+
     /// Its metrics: itself, or the points of its distribution.
     pub fn metrics(&'static self) -> impl Iterator<Item = Metric> {
         let (alone, points) = match self.value {

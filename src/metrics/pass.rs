@@ -276,6 +276,13 @@ impl PassMetrics {
         Some(self.cached_tokens? as f64 / (self.prompt_tokens.max(1)) as f64)
     }
 
+    /// Share of the time of its threads that the client was busy; near 1, it is itself the limit. `None` where the system does
+    /// not tell CPU times.
+    pub fn client_cpu_share(&self) -> Option<f64> {
+        let available_s = self.duration_s * self.client.threads as f64;
+        self.client.cpu_s.filter(|_| available_s > 0.0).map(|used_s| used_s / available_s)
+    }
+
     /// Share of the requests that failed.
     pub fn failed_share(&self) -> f64 {
         self.failed as f64 / (self.completed + self.failed).max(1) as f64

@@ -120,7 +120,7 @@ fn write_slot(
     write(folder, FILES[1], &json!({"sampling_mode": "Flat", "iters": iterations, "times": times_ns}))?;
     write(folder, FILES[2], &fences(&times_ns))?;
     let statistics = |values: &[f64]| [mean(values), median(values), deviation_of_medians(values), deviation(values)];
-    let level = report.estimates.values().next().map_or(0.95, |estimate| estimate.confidence_level);
+    let level = report.confidence_level;
     let [mean, median, deviation_of_medians, deviation] = bootstrap(&times_ns, statistics, resamples, level);
     write(
         folder,

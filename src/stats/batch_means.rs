@@ -58,3 +58,94 @@ fn batches(pass: &PassMetrics, records: &[Record]) -> Vec<PassMetrics> {
     };
     completed.chunks_exact(size).take(BATCHES).map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::{Failure, FailureClass, TokenSource},
+        metrics::ClientUse,
+        stats::interval,
+    };
+
+    const MS: u64 = 1_000_000;
+
+    /// One client's requests, one after another: those of the nth tenth take 10 + n ms, half of it to the first token.
+    fn records(n: usize) -> Vec<Record> {
+        let mut now_ns = 5 * MS;
+        let record = |index: usize| {
+            let takes_ns = (10 + index as u64 * 10 / n as u64) * MS;
+            let mut record = Record::new(index, 7, 4);
+            record.sent_ns = Some(now_ns);
+            record.first_token_ns = Some(now_ns + takes_ns / 2);
+            now_ns += takes_ns;
+            (record.last_token_ns, record.end_ns) = (Some(now_ns), now_ns);
+            record.output = Some((4, TokenSource::Usage));
+            record.outcome = Ok(());
+            record
+        };
+        (0..n).map(record).collect()
+    }
+
+    fn found(records: &[Record]) -> (PassMetrics, ByMetric<Estimate>) {
+        let client = ClientUse { threads: 1, ..ClientUse::default() };
+        let pass = PassMetrics::of(0, String::new(), records, ConnectionStats::default(), client);
+        let estimates = estimates_within(&pass, records, 0.9);
+        (pass, estimates)
+    }
+
+    fn ends(estimates: &ByMetric<Estimate>, name: &str) -> Option<(f64, f64)> {
+        let estimate = estimates[&name.parse().unwrap()].clone();
+        assert_eq!((estimate.replication, estimate.confidence_level), (Replication::Batch, 0.9));
+        estimate.lower.zip(estimate.upper)
+    }
+
+    #[test]
+    fn the_point_is_the_passes_and_the_spread_the_batches() {
+        let mut requests = records(200);
+        // Failures are in no batch, and order is that of the ends.
+        let mut failed = Record::new(200, 7, 4);
+        failed.sent_ns = Some(6 * MS);
+        failed.outcome = Err(Failure::new(FailureClass::Empty, "x"));
+        requests.insert(3, failed);
+        requests.reverse();
+        let (pass, estimates) = found(&requests);
+        let per_batch = |of: fn(f64) -> f64| (0..10).map(|n| of(f64::from(10 + n) * 1e-3)).collect::<Vec<f64>>();
+        for (name, of) in [
+            ("rpm", (|takes_s| 60.0 / takes_s) as fn(f64) -> f64),
+            ("output_tokens_per_s", |takes_s| 4.0 / takes_s),
+            ("total_tokens_per_s", |takes_s| 11.0 / takes_s),
+            ("ttft_p50", |takes_s| takes_s / 2.0),
+            ("e2e_mean", |takes_s| takes_s),
+        ] {
+            let metric: Metric = name.parse().unwrap();
+            let expected = interval(&per_batch(of), 0.9).unwrap();
+            let (lower, upper) = expected.ends.unwrap();
+            let point = metric.of(&pass).unwrap();
+            let (found_lower, found_upper) = ends(&estimates, name).unwrap();
+            assert_eq!(estimates[&metric].point, point, "{name}");
+            assert!((found_lower / point / (lower / expected.point) - 1.0).abs() < 1e-9, "{name}");
+            assert!((found_upper / point / (upper / expected.point) - 1.0).abs() < 1e-9, "{name}");
+        }
+    }
+
+    #[test]
+    fn batches_that_are_too_short_have_no_interval() {
+        // Ten beyond the percentile are needed in each batch: 20 requests for the median, 100 for the 90th.
+        for (n, with, without) in [
+            (200, &["rpm", "e2e_mean", "e2e_p50"][..], &["e2e_p90", "e2e_p99"][..]),
+            (190, &["rpm", "e2e_mean"], &["e2e_p50"]),
+            (100, &["rpm", "e2e_mean"], &["e2e_p50"]),
+            (99, &[], &["rpm", "e2e_mean"]),
+            (9, &[], &["rpm"]),
+        ] {
+            let (_, estimates) = found(&records(n));
+            assert!(with.iter().all(|name| ends(&estimates, name).is_some()), "{n}");
+            assert!(without.iter().all(|name| ends(&estimates, name).is_none()), "{n}");
+        }
+        // What was not measured, or is 0, has no estimate.
+        let (_, estimates) = found(&records(20));
+        assert!(!estimates.contains_key(&"itl_p50".parse().unwrap()));
+        assert!(found(&[]).1.is_empty());
+    }
+}

@@ -48,3 +48,53 @@ pub fn bootstrap<const N: usize>(
     }
     results
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mean(values: &[f64]) -> f64 {
+        values.iter().sum::<f64>() / values.len() as f64
+    }
+
+    /// The mean of two of 0 and 1 is 0, ½ and 1 with ¼, ½ and ¼.
+    #[test]
+    fn two_values_give_the_binomial_distribution() {
+        let with = |level| bootstrap(&[0.0, 1.0], |values| [mean(values)], 10_000, level)[0];
+        let narrow = with(0.4);
+        assert_eq!((narrow.point, narrow.lower, narrow.upper), (0.5, 0.5, 0.5));
+        let wide = with(0.6);
+        assert_eq!((wide.point, wide.lower, wide.upper), (0.5, 0.0, 1.0));
+        assert!((wide.standard_error - 0.125_f64.sqrt()).abs() < 0.005, "{wide:?}");
+        assert_eq!(wide, with(0.6));
+    }
+
+    /// With few resamples the sample's standard deviation and the population's differ.
+    #[test]
+    fn the_standard_error_is_the_samples() {
+        let seen = std::cell::RefCell::new(Vec::new());
+        let statistics = |values: &[f64]| {
+            seen.borrow_mut().push(mean(values));
+            [mean(values)]
+        };
+        let [found] = bootstrap(&[1.0, 2.0, 4.0, 8.0], statistics, 3, 0.5);
+        // The first is that of the values themselves.
+        let seen = &seen.borrow()[1..];
+        let center = mean(seen);
+        let variance = seen.iter().map(|x| (x - center).powi(2)).sum::<f64>() / 2.0;
+        assert!(variance > 0.0 && (found.standard_error - variance.sqrt()).abs() < 1e-12, "{found:?} {seen:?}");
+    }
+
+    #[test]
+    fn statistics_that_are_not_finite_and_too_few_resamples() {
+        let statistics = |values: &[f64]| [1.0 / mean(values), 7.0];
+        let [inverse, constant] = bootstrap(&[0.0, 1.0], statistics, 10_000, 0.98);
+        // 1, and 2 in place of infinity as well as of itself.
+        assert_eq!((inverse.point, inverse.lower, inverse.upper), (2.0, 1.0, 2.0));
+        assert_eq!(constant, Bootstrap { point: 7.0, standard_error: 0.0, lower: 7.0, upper: 7.0 });
+        for resamples in [0, 1] {
+            let alone = Bootstrap { point: 0.5, standard_error: 0.0, lower: 0.5, upper: 0.5 };
+            assert_eq!(bootstrap(&[0.0, 1.0], |values| [mean(values)], resamples, 0.9), [alone]);
+        }
+    }
+}
