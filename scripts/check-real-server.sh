@@ -22,3 +22,7 @@ for how in "--stream true" "--stream false" "--stream true --api completions"; d
   measure $how
   python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
 done
+# The library's own door.
+model=$(python3 -c "import json, urllib.request as u; print(json.load(u.urlopen('http://127.0.0.1:$port/v1/models'))['data'][0]['id'])")
+cargo run --quiet --example stream -- "http://127.0.0.1:$port" "$model" "Name three rivers." | tail -1
+cargo run --quiet --example sample -- "http://127.0.0.1:$port" "$model" fixtures/sharegpt.json "$dir/tokenizer.json"

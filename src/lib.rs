@@ -9,6 +9,28 @@
 //! }
 //! ```
 //!
+//! The streaming client and the sampling of datasets serve other code too, in any tokio runtime:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use tachometer::{
+//!     client::Client,
+//!     dataset::{Policy, Sampler, ShareGpt, Tokenizer},
+//! };
+//!
+//! let tokenizer = Arc::new(Tokenizer::load("tokenizer.json")?);
+//! let sampler = Sampler::new(ShareGpt::file("sharegpt.json"), tokenizer, Policy::FilterThenSample)?;
+//! let mut client = Client::connect("http://127.0.0.1:8000", "my-model").await?;
+//! for prompt in sampler.draw(0, 5)? {
+//!     let record = client.send_with(&prompt, |event| println!("{:?} {}", event.at, event.text)).await;
+//!     record.outcome?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The flow goes one way, a folder a stage: [`config`] says what to run, [`dataset`] turns a file and a seed into prompts,
 //! [`load`] sends them through [`client`]s, [`metrics`] turns records into numbers, [`stats`] turns passes into estimates,
 //! [`compare`] sets two runs side by side and gives the verdict, and [`report`] shows it all. [`harness`] is cargo's side of

@@ -230,9 +230,9 @@ pub struct Comparison {
     pub warnings: Vec<String>,
     /// Passes that both runs made with the same seed: the unit of replication.
     pub pairs: usize,
-    /// [`Terms::noise_threshold`].
+    /// Changes up to this share are none.
     pub noise_threshold: f64,
-    /// [`Terms::significance_level`].
+    /// Chance of any wrong *regressed* or *improved* among all gated metrics of a run; and again among all others.
     pub significance_level: f64,
     /// Level of the intervals.
     pub confidence_level: f64,

@@ -72,7 +72,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
     };
     // The stream then stalls, and the request ends by its timeout: what it saw until then is what counts.
     let (record, (before_ns, after_ns, free_ns)) = runtime.block_on(async {
-        client.connect().await.unwrap();
+        client.open().await.unwrap();
         // The kernel takes a moment to begin stamping, where no other process has made it begin.
         tokio::time::sleep(Duration::from_millis(200)).await;
         tokio::join!(client.complete(0, &prompt, 1, "r"), busy)

@@ -1,26 +1,19 @@
 //! One client: one prompt after another on a persistent connection, each becoming a record.
 
-use std::{
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
-
-use tokio::time::{Instant, Sleep};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     clock::now_ns,
     connection::Connection,
+    exchange::{Asked, exchange},
     failure::{Failure, FailureClass},
-    http1::{self, Framing},
     per_thread::PerThread,
     record::Record,
-    request::RequestWriter,
-    response::{End, Limit, Missing, ResponseReader},
+    request::{Headers, RequestWriter, Sampling},
+    response::{Arrived, End, Hear, ResponseReader},
+    server_url::ServerUrl,
     target::{Target, Timeouts},
+    trust::Trust,
 };
 use crate::dataset::Prompt;
 
@@ -46,7 +39,19 @@ impl std::ops::AddAssign for ConnectionStats {
     }
 }
 
-/// One of the concurrent clients of a pass.
+/// One prompt after another on a persistent connection. It works in any tokio runtime, and can be moved between threads.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tachometer::{client::Client, dataset::Prompt};
+///
+/// let mut client = Client::connect("http://127.0.0.1:8000", "my-model").await?;
+/// let record = client.send_with(&Prompt::new("Name three rivers.", 64), |event| print!("{}", event.text)).await;
+/// record.outcome.clone()?;
+/// println!("\nfirst token after {:?} s", record.ttft_s());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Client {
     target: Arc<Target>,
     writer: Arc<RequestWriter>,
@@ -56,14 +61,10 @@ pub struct Client {
     reader: ResponseReader,
     stats: ConnectionStats,
     thread: PerThread,
+    /// Prompts sent by [`Client::send`].
+    sent: usize,
 }
 
-/// How long the end of a body is waited for when the answer is whole.
-const END_WAIT: Duration = Duration::from_millis(50);
-/// How long after the last finish reason the usage that was asked for is waited for.
-const USAGE_WAIT: Duration = Duration::from_secs(1);
-/// For no longer than this anything is read that comes after a whole answer.
-const MOST_TAIL: Duration = Duration::from_secs(1);
 /// A connection that was idle for less than this was not closed for its idleness.
 const STALE_AFTER: Duration = Duration::from_millis(500);
 /// How soon after a send the end of a connection shows that it was closed before the request reached the server; the time that
@@ -75,6 +76,51 @@ const SETTLE: Duration = Duration::from_millis(20);
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 impl Client {
+    /// A client of a server and one of its models, connected: OpenAI's chat completions, streamed, with the usual time limits.
+    /// [`Client::with`] takes everything else.
+    ///
+    /// # Errors
+    /// Where the URL is none, or the server can't be reached.
+    pub async fn connect(url: &str, model: &str) -> Result<Self, Failure> {
+        let sampling = Sampling { stream: true, ignore_eos: false, ..Sampling::default() };
+        Self::with(url, model, sampling, &Headers::default(), Timeouts::default(), &Trust::default()).await
+    }
+
+    /// A client with what is asked beside the prompts, the key and other headers, time limits, and whose certificates are
+    /// believed.
+    ///
+    /// # Errors
+    /// Where the URL is none, or the server can't be reached.
+    pub async fn with(
+        url: &str,
+        model: &str,
+        sampling: Sampling,
+        headers: &Headers,
+        timeouts: Timeouts,
+        trust: &Trust,
+    ) -> Result<Self, Failure> {
+        let refused = |why: String| Failure::new(FailureClass::Connect, why);
+        let url = ServerUrl::parse(url).map_err(|why| refused(format!("`{url}` is not a server URL: {why}")))?;
+        let writer = RequestWriter::new(&url, model, &sampling, headers);
+        let target = Target::new(url, timeouts, trust).map_err(refused)?;
+        let mut client = Self::new(Arc::new(target), Arc::new(writer), 0, PerThread::default());
+        client.open().await?;
+        Ok(client)
+    }
+
+    /// Sends a prompt and waits for the whole answer.
+    pub async fn send(&mut self, prompt: &Prompt) -> Record {
+        self.send_with(prompt, |_| ()).await
+    }
+
+    /// Sends a prompt, and hears of each event of the answer while the rest is still coming: what is slow there delays the reads.
+    pub async fn send_with(&mut self, prompt: &Prompt, mut hear: impl FnMut(Arrived<'_>) + Send) -> Record {
+        let index = self.sent;
+        self.sent += 1;
+        let requested = self.writer.sampling().requested_tokens(prompt);
+        self.complete_with(index, prompt, requested, &format!("tachometer-{index}"), &mut hear).await
+    }
+
     /// The client of that number (from 0), without a connection yet. `thread` is the same for all clients of a
     /// thread.
     pub fn new(target: Arc<Target>, writer: Arc<RequestWriter>, number: usize, thread: PerThread) -> Self {
@@ -88,6 +134,7 @@ impl Client {
             connection: None,
             request: Vec::new(),
             stats: ConnectionStats::default(),
+            sent: 0,
         }
     }
 
@@ -95,7 +142,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the server can't be reached.
-    pub async fn connect(&mut self) -> Result<(), Failure> {
+    pub async fn open(&mut self) -> Result<(), Failure> {
         if self.can_use_connection().await {
             return Ok(());
         }
@@ -162,13 +209,24 @@ impl Client {
 
     /// Sends one prompt and reads the answer to its end.
     pub async fn complete(&mut self, index: usize, prompt: &Prompt, requested_tokens: u32, request_id: &str) -> Record {
+        self.complete_with(index, prompt, requested_tokens, request_id, &mut |_| ()).await
+    }
+
+    async fn complete_with(
+        &mut self,
+        index: usize,
+        prompt: &Prompt,
+        requested_tokens: u32,
+        request_id: &str,
+        hear: Hear<'_>,
+    ) -> Record {
         let mut record = Record::new(index, prompt.prompt_tokens, requested_tokens);
         // Room for every token, so that none of them allocates.
         record.gaps.reserve_exact(requested_tokens.min(1 << 16) as usize);
         self.writer.write(prompt, self.number, request_id, &mut self.request);
         self.thread.begin_request();
         for attempt in 0.. {
-            if let Err(failure) = self.connect().await {
+            if let Err(failure) = self.open().await {
                 record.end_ns = now_ns();
                 record.outcome = Err(failure);
                 break;
@@ -176,7 +234,16 @@ impl Client {
             let reused = self.connection.as_ref().filter(|connection| connection.requests() > 0);
             let idle = reused.map(Connection::idle);
             self.reader.reset();
-            let mut end = self.exchange(&mut record).await;
+            let asked = Asked {
+                request: &self.request,
+                asks_usage: self.writer.asks_usage(),
+                target: &self.target,
+                thread: &self.thread,
+            };
+            let mut end = match &mut self.connection {
+                Some(connection) => exchange(connection, asked, &mut self.reader, &mut record, hear).await,
+                None => End::Closed,
+            };
             if let Some(connection) = &mut self.connection {
                 connection.begin_idle();
                 if !matches!(end, End::Complete) {
@@ -198,103 +265,12 @@ impl Client {
                                again for that already";
                 end = End::Refused(Failure::new(FailureClass::Reset, message));
             }
-            self.reader.conclude(end, now_ns(), &mut record);
+            self.reader.conclude(end, now_ns(), &mut record, hear);
             record.outcome = record.outcome.map_err(|f| Failure::new(f.class, self.writer.redact(f.message)));
             break;
         }
         record.gaps.shrink_to_fit();
         record
-    }
-
-    async fn exchange(&mut self, record: &mut Record) -> End {
-        let Some(connection) = &mut self.connection else { return End::Closed };
-        let timeouts = self.target.timeouts;
-        let send = self.thread.send(connection.send(&self.request, &mut record.sent_ns));
-        match tokio::time::timeout(timeouts.total, send).await {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => return End::Broken(e),
-            Err(_) => return End::TimedOut(Limit::Total, timeouts.total),
-        }
-        let limits = Limits { timeouts, streaming: self.reader.is_streaming() };
-        let mut timer = pin!(tokio::time::sleep(limits.next(record, None).1));
-        let mut waits_for_token = true;
-        let mut tail = Tail::default();
-        let mut framing = match read_head(connection, &mut self.reader, record, &limits, timer.as_mut()).await {
-            Ok(framing) => framing,
-            Err(end) => return end,
-        };
-        loop {
-            let at_ns = connection.read_at_ns();
-            let reader = &mut self.reader;
-            let used = framing.decode(connection.unread(), |payload| reader.take_payload(payload, at_ns, record));
-            match used {
-                Ok(used) => connection.consume(used),
-                Err(failure) => return End::Malformed(failure),
-            }
-            if let Some(failure) = reader.take_failure() {
-                return End::Malformed(failure);
-            }
-            if reader.has_usage() {
-                self.target.habits.note_usage_left_out(false);
-            }
-            if framing.is_done() {
-                self.target.habits.note_left_open(false);
-                tail.note(record);
-                return End::Complete;
-            }
-            if waits_for_token && record.first_token_ns.is_some() {
-                waits_for_token = false;
-                limits.rearm(timer.as_mut(), record, reader);
-            }
-            // What keeps coming keeps the timer from being looked at.
-            let since_send = connection.read_at_ns().saturating_sub(record.sent_ns.unwrap_or(u64::MAX));
-            if Duration::from_nanos(since_send) > timeouts.total {
-                return End::TimedOut(Limit::Total, timeouts.total);
-            }
-            let read = match reader.missing(self.writer.asks_usage()) {
-                Missing::Answer => {
-                    tail.reset();
-                    match read(connection, reader, record, &limits, timer.as_mut()).await {
-                        Ok(read) => read,
-                        Err(end) => return end,
-                    }
-                }
-                // Nothing that is still to come matters, and the connection has no use after it.
-                Missing::End if framing == Framing::UntilClose && reader.is_done() => {
-                    connection.close();
-                    return End::LeftOpen;
-                }
-                missing => match tail.read(connection, missing, &self.target).await {
-                    Some(read) => read,
-                    None => {
-                        if missing == Missing::Usage {
-                            self.target.habits.note_usage_left_out(true);
-                        }
-                        self.target.habits.note_left_open(true);
-                        tail.note(record);
-                        record.left_open = true;
-                        connection.close();
-                        return End::LeftOpen;
-                    }
-                },
-            };
-            match read {
-                // A stream that ends so may have been cut: its last event tells.
-                Ok(0) if framing == Framing::UntilClose && !reader.reads_events() => return End::Complete,
-                Ok(0) => {
-                    if reader.missing(false) == Missing::End {
-                        self.target.habits.note_left_open(false);
-                    }
-                    tail.note(record);
-                    return End::Closed;
-                }
-                Ok(_) => reader.begin_read(),
-                Err(e) => {
-                    tail.note(record);
-                    return End::Broken(e);
-                }
-            }
-        }
     }
 }
 
@@ -303,131 +279,6 @@ impl Client {
 /// connection that was in use just before, ends a request that the server may have worked on.
 fn is_stale(idle: Duration, waited: Duration, opened_in: Duration) -> bool {
     idle >= STALE_AFTER && waited < STALE_WITHIN + opened_in.min(AT_ONCE)
-}
-
-/// What follows an answer that is whole.
-#[derive(Default)]
-struct Tail {
-    since: Option<Instant>,
-}
-
-impl Tail {
-    /// Reads what is missing, or gives up: where nothing comes for that long, or still something after a second.
-    async fn read(
-        &mut self,
-        connection: &mut Connection,
-        missing: Missing,
-        target: &Target,
-    ) -> Option<io::Result<usize>> {
-        let patience = match missing {
-            Missing::Usage if target.habits.sends_usage() => USAGE_WAIT,
-            _ if target.habits.ends_bodies() => END_WAIT,
-            _ => {
-                // No more than what is there already.
-                let mut read = pin!(connection.read());
-                return poll_fn(|context| match read.as_mut().poll(context) {
-                    Poll::Ready(read) => Poll::Ready(Some(read)),
-                    Poll::Pending => Poll::Ready(None),
-                })
-                .await;
-            }
-        };
-        let last = *self.since.get_or_insert_with(Instant::now) + MOST_TAIL;
-        tokio::time::timeout_at(last.min(Instant::now() + patience), connection.read()).await.ok()
-    }
-
-    /// Something was missing after all.
-    fn reset(&mut self) {
-        self.since = None;
-    }
-
-    fn note(&self, record: &mut Record) {
-        record.end_wait_ns = self.since.map_or(0, |since| since.elapsed().as_nanos() as u64);
-    }
-}
-
-async fn read_head(
-    connection: &mut Connection,
-    reader: &mut ResponseReader,
-    record: &mut Record,
-    limits: &Limits,
-    mut timer: Pin<&mut Sleep>,
-) -> Result<Framing, End> {
-    loop {
-        match read(connection, reader, record, limits, timer.as_mut()).await? {
-            Ok(0) => return Err(End::Closed),
-            Ok(_) => reader.begin_read(),
-            Err(e) => return Err(End::Broken(e)),
-        }
-        let parsed = http1::parse_head(connection.unread()).map_err(End::Malformed)?;
-        let Some((head, length)) = parsed else { continue };
-        connection.consume(length);
-        connection.note_keep_alive(&head);
-        record.headers_ns = Some(connection.read_at_ns());
-        let framing = head.framing;
-        reader.take_head(head).map_err(End::Malformed)?;
-        return Ok(framing);
-    }
-}
-
-/// The limits of one request, which share one timer.
-struct Limits {
-    timeouts: Timeouts,
-    streaming: bool,
-}
-
-impl Limits {
-    /// The limit that runs out next, and the time left to it.
-    fn next(&self, record: &Record, last_event_ns: Option<u64>) -> (Limit, Duration) {
-        let Timeouts { first_token, stall, total, .. } = self.timeouts;
-        let now = now_ns();
-        let left = |since_ns: Option<u64>, limit: Duration| {
-            limit.saturating_sub(Duration::from_nanos(now.saturating_sub(since_ns.unwrap_or(now))))
-        };
-        let whole = (Limit::Total, left(record.sent_ns, total));
-        let part = match record.first_token_ns {
-            _ if !self.streaming => return whole,
-            None => (Limit::FirstToken, left(record.sent_ns, first_token)),
-            Some(_) => (Limit::Stall, left(last_event_ns, stall)),
-        };
-        if part.1 < whole.1 { part } else { whole }
-    }
-
-    fn rearm(&self, timer: Pin<&mut Sleep>, record: &Record, reader: &ResponseReader) {
-        timer.reset(Instant::now() + self.next(record, reader.last_event_ns()).1);
-    }
-
-    fn of(&self, limit: Limit) -> Duration {
-        match limit {
-            Limit::FirstToken => self.timeouts.first_token,
-            Limit::Stall => self.timeouts.stall,
-            Limit::Total => self.timeouts.total,
-        }
-    }
-}
-
-/// Reads, or gives up at a limit. What is there to be read is read, however late it is.
-async fn read(
-    connection: &mut Connection,
-    reader: &ResponseReader,
-    record: &Record,
-    limits: &Limits,
-    mut timer: Pin<&mut Sleep>,
-) -> Result<io::Result<usize>, End> {
-    loop {
-        tokio::select! {
-            biased;
-            read = connection.read() => return Ok(read),
-            () = timer.as_mut() => {
-                let (limit, left) = limits.next(record, reader.last_event_ns());
-                if left.is_zero() {
-                    return Err(End::TimedOut(limit, limits.of(limit)));
-                }
-                // Events have come since it was set.
-                limits.rearm(timer.as_mut(), record, reader);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,14 @@ pub struct Failure {
     pub message: String,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl Failure {
     /// A failure with its message.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {

@@ -19,7 +19,7 @@ fn read_with(reader: &mut ResponseReader, bytes: &[u8], piece: usize) -> (String
     reader.reset();
     let mut record = Record::new(0, 1, 1);
     let end = read(reader, bytes, piece.max(1), &mut record);
-    reader.conclude(end, now_ns(), &mut record);
+    reader.conclude(end, now_ns(), &mut record, &mut |_| ());
     let outcome = match record.outcome {
         Ok(()) => "completed".to_owned(),
         Err(failure) => failure.class.to_string(),
@@ -47,7 +47,7 @@ fn read(reader: &mut ResponseReader, bytes: &[u8], piece: usize, record: &mut Re
             }
         }
         let Some(framing) = &mut framing else { continue };
-        match framing.decode(&bytes[start..end], |payload| reader.take_payload(payload, 1, record)) {
+        match framing.decode(&bytes[start..end], |payload| reader.take_payload(payload, 1, record, &mut |_| ())) {
             Ok(used) => start += used,
             Err(failure) => return End::Malformed(failure),
         }

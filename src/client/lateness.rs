@@ -1,6 +1,6 @@
 //! How late the client itself runs.
 
-use std::{cell::RefCell, rc::Rc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
@@ -9,7 +9,7 @@ use super::stamp::StampSource;
 /// How much later than the kernel the reads of one thread's connections took their bytes, as it is measured: a few
 /// nanoseconds a read, and no memory.
 #[derive(Clone)]
-pub struct Lateness(Rc<RefCell<ReadLateness>>);
+pub struct Lateness(Arc<Mutex<ReadLateness>>);
 
 /// What [`Lateness`] measured.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ const MOST_NS: u64 = 600_000_000_000;
 
 impl Default for Lateness {
     fn default() -> Self {
-        Self(Rc::new(RefCell::new(ReadLateness::default())))
+        Self(Arc::new(Mutex::new(ReadLateness::default())))
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn histogram() -> Histogram<u64> {
 impl Lateness {
     /// Takes one read: how late it was, or `None` where the kernel gave no stamp.
     pub(super) fn record(&self, late_ns: Option<u64>) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         match late_ns {
             Some(late_ns) => inner.late_ns.saturating_record(late_ns),
             None => inner.unstamped += 1,
@@ -53,7 +53,12 @@ impl Lateness {
 
     /// What was measured so far, which starts anew.
     pub fn take(&self) -> ReadLateness {
-        self.0.take()
+        std::mem::take(&mut *self.inner())
+    }
+
+    /// Its thread is alone with it, so that nobody waits.
+    fn inner(&self) -> MutexGuard<'_, ReadLateness> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod answer;
 mod api;
+#[expect(clippy::module_inception, reason = "what the folder is about")]
+mod client;
 pub mod clock;
 mod connection;
 mod exchange;
@@ -31,7 +33,7 @@ mod trust;
 
 pub use answer::{Answer, Event, Usage, error_message};
 pub use api::Api;
-pub use exchange::{Client, ConnectionStats};
+pub use client::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
 pub(crate) use lateness::histogram;
 pub use lateness::{Lateness, ReadLateness};
@@ -39,6 +41,7 @@ pub use per_thread::PerThread;
 pub use proxy::Proxy;
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Headers, RequestWriter, Sampling};
+pub use response::Arrived;
 pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};

@@ -1,4 +1,7 @@
-use std::{cell::Cell, rc::Rc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use tokio::sync::Semaphore;
 
@@ -10,9 +13,9 @@ pub struct PerThread {
     /// How late their reads run.
     pub lateness: Lateness,
     /// The sends of one turn of the runtime.
-    sends: Rc<Semaphore>,
-    requests: Rc<Cell<u32>>,
-    resent: Rc<Cell<u32>>,
+    sends: Arc<Semaphore>,
+    requests: Arc<AtomicU32>,
+    resent: Arc<AtomicU32>,
 }
 
 /// One request in so many may be sent again because its connection proved closed; the first always may.
@@ -26,9 +29,9 @@ impl Default for PerThread {
     fn default() -> Self {
         Self {
             lateness: Lateness::default(),
-            sends: Rc::new(Semaphore::new(SENDS_A_TURN)),
-            requests: Rc::default(),
-            resent: Rc::default(),
+            sends: Arc::new(Semaphore::new(SENDS_A_TURN)),
+            requests: Arc::default(),
+            resent: Arc::default(),
         }
     }
 }
@@ -36,13 +39,13 @@ impl Default for PerThread {
 impl PerThread {
     /// Takes note of a request.
     pub(super) fn begin_request(&self) {
-        self.requests.set(self.requests.get() + 1);
+        self.requests.fetch_add(1, Relaxed);
     }
 
     /// Whether one more request may be sent again, which is then noted.
     pub(super) fn may_resend(&self) -> bool {
-        let may = self.resent.get() <= self.requests.get() / REQUESTS_A_RESEND;
-        self.resent.set(self.resent.get() + u32::from(may));
+        let may = self.resent.load(Relaxed) <= self.requests.load(Relaxed) / REQUESTS_A_RESEND;
+        self.resent.fetch_add(u32::from(may), Relaxed);
         may
     }
 

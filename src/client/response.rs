@@ -59,6 +59,20 @@ pub enum Limit {
     Total,
 }
 
+/// An event of an answer, as it arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// Since the request was sent.
+    pub at: Duration,
+    /// The text that it brought: content, reasoning or tool-call arguments.
+    pub text: &'a str,
+    /// What it carries.
+    pub event: Event,
+}
+
+/// Hears of each event.
+pub(super) type Hear<'a> = &'a mut (dyn FnMut(Arrived<'_>) + Send);
+
 /// How the body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -163,7 +177,7 @@ impl ResponseReader {
     }
 
     /// Takes payload bytes of the body, which were read at that time.
-    pub fn take_payload(&mut self, bytes: &[u8], at_ns: u64, record: &mut Record) {
+    pub fn take_payload(&mut self, bytes: &[u8], at_ns: u64, record: &mut Record, hear: Hear<'_>) {
         self.received += bytes.len();
         let api = self.api;
         match self.mode {
@@ -172,7 +186,7 @@ impl ResponseReader {
             }
             Mode::Events => {
                 let state = &mut self.state;
-                if self.sse.feed(bytes, |item| state.take_item(api, item, at_ns, record)).is_err() {
+                if self.sse.feed(bytes, |item| state.take_item(api, item, at_ns, record, hear)).is_err() {
                     state.fail(format!("an event is larger than {} MiB", MAX_EVENT >> 20));
                 }
             }
@@ -238,8 +252,8 @@ impl ResponseReader {
     }
 
     /// Completes the record: outcome, end, usage, finish reason and, where tokens must still be counted, the text.
-    pub fn conclude(&mut self, end: End, now_ns: u64, record: &mut Record) {
-        let end = self.take_rest(end, record);
+    pub fn conclude(&mut self, end: End, now_ns: u64, record: &mut Record, hear: Hear<'_>) {
+        let end = self.take_rest(end, record, hear);
         let success = self.head.as_ref().is_some_and(|head| (200..300).contains(&head.status));
         record.outcome = match self.failure(end, record) {
             Some(failure) => Err(failure),
@@ -260,7 +274,7 @@ impl ResponseReader {
     }
 
     /// What only the end of the body completes: a last event without its blank line, or a JSON body.
-    fn take_rest(&mut self, end: End, record: &mut Record) -> End {
+    fn take_rest(&mut self, end: End, record: &mut Record, hear: Hear<'_>) -> End {
         let complete = matches!(end, End::Complete);
         match self.mode {
             Mode::Events if self.head.is_some() && matches!(end, End::Complete | End::Closed) => {
@@ -268,14 +282,18 @@ impl ResponseReader {
                 let state = &mut self.state;
                 // A cut event is no sign of a broken protocol where the stream itself was cut.
                 let before = state.failure.clone();
-                _ = self.sse.finish(|item| state.take_item(api, item, at_ns, record));
+                _ = self.sse.finish(|item| state.take_item(api, item, at_ns, record, hear));
                 if !complete {
                     state.failure = before;
                 }
             }
             Mode::Json if complete && self.head.is_some() => {
                 match self.api.take_body(&mut self.state.answer, &self.body) {
-                    Ok(event) => self.state.note(event),
+                    Ok(event) => {
+                        self.state.note(event);
+                        let at_ns = self.state.last_event_ns.unwrap_or_default();
+                        self.state.tell(event, 0, at_ns, record, hear);
+                    }
                     Err(e) => self.state.fail(format!("the body is not a completion: {e}")),
                 }
             }
@@ -352,11 +370,12 @@ impl State {
         self.failure.get_or_insert_with(|| Failure::new(FailureClass::Malformed, message));
     }
 
-    fn take_item(&mut self, api: Api, item: SseItem, at_ns: u64, record: &mut Record) {
+    fn take_item(&mut self, api: Api, item: SseItem, at_ns: u64, record: &mut Record, hear: Hear<'_>) {
         // What follows a broken event counts for nothing, be it in the same read or in a later one.
         if self.failure.is_some() {
             return;
         }
+        let had = self.answer.text.len();
         let event = match item {
             SseItem::Comment => return,
             SseItem::Error(said) => self.answer.take_error(said),
@@ -368,6 +387,7 @@ impl State {
         self.note(event);
         if !event.is_ping() {
             self.last_event_ns = Some(at_ns);
+            self.tell(event, had, at_ns, record, hear);
         }
         if event.is_token() {
             self.tokens_in_read += 1;
@@ -382,6 +402,12 @@ impl State {
                 record.first_answer_ns.get_or_insert(at_ns);
             }
         }
+    }
+
+    /// Tells of an event that has brought the text from `had` on.
+    fn tell(&self, event: Event, had: usize, at_ns: u64, record: &Record, hear: Hear<'_>) {
+        let at = Duration::from_nanos(at_ns.saturating_sub(record.sent_ns.unwrap_or(at_ns)));
+        hear(Arrived { at, text: &self.answer.text[had..], event });
     }
 
     fn note(&mut self, event: Event) {
@@ -422,9 +448,9 @@ mod tests {
         reader.take_head(head(content_type)).unwrap();
         for (i, piece) in pieces.iter().enumerate() {
             reader.begin_read();
-            reader.take_payload(piece.as_bytes(), 10 * (i as u64 + 1), &mut record);
+            reader.take_payload(piece.as_bytes(), 10 * (i as u64 + 1), &mut record, &mut |_| ());
         }
-        reader.conclude(end, 1000, &mut record);
+        reader.conclude(end, 1000, &mut record, &mut |_| ());
         (record, reader)
     }
 
@@ -497,8 +523,8 @@ mod tests {
             if has_head {
                 reader.take_head(head("text/event-stream")).unwrap();
             }
-            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record));
-            reader.conclude(End::TimedOut(limit, Duration::from_millis(1500)), 1000, &mut record);
+            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record, &mut |_| ()));
+            reader.conclude(End::TimedOut(limit, Duration::from_millis(1500)), 1000, &mut record, &mut |_| ());
             record.outcome.unwrap_err().message
         };
         let a = delta("\"content\":\" a\"");
@@ -516,7 +542,7 @@ mod tests {
             let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             reader.take_head(head(if streaming { "text/event-stream" } else { "application/json" })).unwrap();
-            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record));
+            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record, &mut |_| ()));
             assert_eq!(reader.has_usage(), pieces.contains(&USAGE));
             assert_eq!((reader.is_streaming(), reader.reads_events(), reader.has_head()), (streaming, streaming, true));
             reader.missing(asks_usage)
@@ -542,7 +568,7 @@ mod tests {
             let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             reader.take_head(head(content_type)).unwrap();
-            (0..times).for_each(|_| reader.take_payload(piece.as_bytes(), 1, &mut record));
+            (0..times).for_each(|_| reader.take_payload(piece.as_bytes(), 1, &mut record, &mut |_| ()));
             (reader.take_failure().map(|failure| failure.message), reader.body.len())
         };
         let ping = format!(": {}\n\n", ".".repeat((1 << 20) - 4));
@@ -558,11 +584,11 @@ mod tests {
         let mut record = Record::new(0, 1, 1);
         let (refused, _) = parse_head(b"HTTP/1.1 500 No\r\n\r\n").unwrap().unwrap();
         reader.take_head(refused).unwrap();
-        reader.take_payload(&[b'a'; 40 << 10], 1, &mut record);
+        reader.take_payload(&[b'a'; 40 << 10], 1, &mut record, &mut |_| ());
         assert_eq!((reader.take_failure(), reader.body.len()), (None, 40 << 10));
-        reader.take_payload(&[b'a'; 24 << 10], 1, &mut record);
+        reader.take_payload(&[b'a'; 24 << 10], 1, &mut record, &mut |_| ());
         assert_eq!((reader.take_failure(), reader.body.len()), (None, 64 << 10));
-        reader.take_payload(b"a", 1, &mut record);
+        reader.take_payload(b"a", 1, &mut record, &mut |_| ());
         assert_eq!(reader.take_failure().unwrap().message, "the error is larger than 64 KiB");
         assert_eq!(reader.body.len(), 64 << 10);
     }
@@ -578,8 +604,8 @@ mod tests {
             let mut record = Record::new(0, 1, 1);
             match reader.take_head(head) {
                 Ok(()) => {
-                    reader.take_payload(body.as_bytes(), 1, &mut record);
-                    reader.conclude(End::Complete, 2, &mut record);
+                    reader.take_payload(body.as_bytes(), 1, &mut record, &mut |_| ());
+                    reader.conclude(End::Complete, 2, &mut record, &mut |_| ());
                     record.outcome.map_err(|failure| (failure.class.to_string(), failure.message))
                 }
                 Err(failure) => Err((failure.class.to_string(), failure.message)),

@@ -18,6 +18,13 @@ pub struct Prompt {
     pub output_tokens: u32,
 }
 
+impl Prompt {
+    /// A prompt of one's own, and how many tokens are asked for. Its own tokens are not counted.
+    pub fn new(text: impl Into<String>, output_tokens: u32) -> Self {
+        Self { conversation: 0, text: text.into(), prompt_tokens: 0, output_tokens }
+    }
+}
+
 /// The prompts of one pass, in sending order.
 #[derive(Clone, Debug)]
 pub struct Prompts {

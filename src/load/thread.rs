@@ -74,7 +74,7 @@ fn connect(
     let mut clients: Vec<Client> = numbers.map(|n| pass.new_client(n, thread)).collect();
     let connect = async {
         for client in &mut clients {
-            client.connect().await?;
+            client.open().await?;
         }
         Ok(())
     };
