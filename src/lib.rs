@@ -39,20 +39,30 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "harness")]
 pub mod baseline;
 pub mod client;
+#[cfg(feature = "harness")]
 pub mod compare;
+#[cfg(feature = "harness")]
 pub mod config;
 pub mod dataset;
+#[cfg(feature = "harness")]
 pub mod engine;
 pub mod files;
+#[cfg(any(feature = "harness", test))]
 pub mod fixtures;
+#[cfg(feature = "harness")]
 pub mod harness;
 pub mod load;
 pub mod metrics;
+#[cfg(feature = "harness")]
 pub mod report;
+#[cfg(feature = "harness")]
 pub mod run;
+#[cfg(feature = "harness")]
 pub mod stats;
 mod text;
 
+#[cfg(feature = "harness")]
 pub use harness::main;

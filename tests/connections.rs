@@ -1,5 +1,7 @@
 //! Persistent connections, and servers that close them: what may be sent again, and what is a failure.
 
+#![cfg(feature = "harness")]
+
 use std::{
     sync::{
         Arc,

@@ -1,5 +1,7 @@
 //! The client against the embedded engine's own record of what it did.
 
+#![cfg(feature = "harness")]
+
 use std::{collections::HashMap, sync::Arc};
 
 use tachometer::{

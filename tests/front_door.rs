@@ -1,5 +1,7 @@
 //! The streaming client as someone else's tests and services use it.
 
+#![cfg(feature = "harness")]
+
 use std::{
     net::TcpListener,
     sync::{Arc, Mutex},

@@ -1,6 +1,8 @@
 //! What holds for any input: however a stream is cut its events are the same, no bytes panic or grow without bound, and what
 //! is written is read back.
 
+#![cfg(feature = "harness")]
+
 use std::sync::LazyLock;
 
 use proptest::{collection::vec, prelude::*};

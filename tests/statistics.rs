@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release --test statistics -- --nocapture` prints the tables of docs/statistics.md.
 
+#![cfg(feature = "harness")]
+
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Deserialize;
 use tachometer::{

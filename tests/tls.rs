@@ -1,5 +1,5 @@
 //! Servers behind https: whose certificates are believed, and what a refusal says.
-#![cfg(feature = "tls")]
+#![cfg(all(feature = "tls", feature = "harness"))]
 
 use std::{path::Path, sync::Arc};
 

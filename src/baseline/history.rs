@@ -8,11 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::report_from_json;
+use super::{escaped::from_json, report_from_json};
 use crate::{
     files::{FileError, append},
     run::{Comparison, Report},
-    text::from_json,
 };
 
 /// The history file: a JSON line for each run of each benchmark, in order of time, which is what report.json holds without the

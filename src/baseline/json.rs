@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    run::{CALIBRATION_SCHEMA_VERSION, Calibration, Report, SCHEMA_VERSION},
-    text::from_json,
-};
+use super::escaped::from_json;
+use crate::run::{CALIBRATION_SCHEMA_VERSION, Calibration, Report, SCHEMA_VERSION};
 
 /// The oldest version of report.json that still reads.
 const OLDEST_SCHEMA_VERSION: u32 = 1;
@@ -67,11 +65,11 @@ pub fn calibration_from_json(text: &str) -> Result<Calibration, String> {
 mod version_1 {
     use serde_json::Value;
 
+    use super::from_json;
     use crate::{
         load::LoadPoint,
         run::{Report, SCHEMA_VERSION},
         stats::estimates,
-        text::from_json,
     };
 
     pub fn read(text: &str) -> serde_json::Result<Report> {

@@ -3,6 +3,7 @@
 mod choice;
 mod commit;
 mod error;
+mod escaped;
 mod history;
 mod host;
 mod json;

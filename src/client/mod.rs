@@ -22,6 +22,7 @@ mod proxy;
 mod record;
 mod request;
 mod response;
+#[cfg(feature = "harness")]
 mod server_info;
 mod server_url;
 mod sse;
@@ -42,6 +43,7 @@ pub use proxy::Proxy;
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Headers, RequestWriter, Sampling};
 pub use response::Arrived;
+#[cfg(feature = "harness")]
 pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
 pub use server_url::ServerUrl;
 pub use sse::{EventTooLarge, SseDecoder, SseItem};

@@ -53,6 +53,7 @@ impl Proxy {
     }
 
     /// The same proxy, for reqwest.
+    #[cfg(feature = "harness")]
     pub(super) fn for_reqwest(&self) -> reqwest::Result<reqwest::Proxy> {
         let proxy = reqwest::Proxy::all(self.to_string())?;
         Ok(match self.authorization.as_ref().and_then(|value| value.parse().ok()) {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::PythonRandom;
 
 /// How the gaps between arrivals are distributed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "harness", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum Arrival {
     /// All gaps alike.
