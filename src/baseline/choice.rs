@@ -259,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_git_the_history_knows_hashes_of_seven_digits() {
+        let place = Place::new();
+        place.history.append(&at("1", HERE)).unwrap();
+        let of = |revision: &str| place.find(&Compare::Named(format!("commit:{revision}")), HERE).0;
+        assert_eq!(of("0123456").unwrap().unwrap().report.started_at, "1");
+        for revision in ["012345", "main", "mainline"] {
+            assert!(of(revision).unwrap_err().contains("this is no git repository"), "{revision}");
+        }
+    }
+
+    #[test]
     fn commits_of_the_history() {
         let place = Place::new();
         place.git(&["init", "--quiet", "--initial-branch=main"]);

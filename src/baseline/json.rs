@@ -124,7 +124,11 @@ mod tests {
         let sent = [pass.ttft_sent_s, pass.ttfo_sent_s, pass.e2e_sent_s].map(|latency| latency.unwrap().p50);
         assert_eq!((sent, pass.itl_s.unwrap().p50, read.schema_version), ([1.0; 3], 1.0, 2));
         let estimate = &read.estimates[&"ttft_p50".parse().unwrap()];
-        assert_eq!((estimate.point.round(), estimate.confidence_level), (5.0, 0.9));
+        assert_eq!((estimate.point.round(), estimate.confidence_level, read.confidence_level), (5.0, 0.9, 0.9));
+        value["schema_version"] = 9.into();
+        let why = "its schema_version is 9, and this version of tachometer reads 1 to 2";
+        assert_eq!(report_from_json(&value.to_string()), Err(why.to_owned()));
+        value["schema_version"] = 1.into();
         // Merged events were gaps of 0.
         value["load"] = json!({"kind": "closed", "concurrency": 1});
         value["estimates"]["itl_p50"] = value["estimates"]["ttft_p50"].clone();

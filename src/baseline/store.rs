@@ -181,6 +181,7 @@ mod tests {
         let found = Store::find();
         assert!(found.root().ends_with("tachometer"), "{}", found.root().display());
         let target = found.root().parent().unwrap();
+        assert!(target.is_absolute(), "{}", target.display());
         assert!(std::env::current_exe().unwrap().starts_with(target), "{}", target.display());
     }
 

@@ -101,7 +101,7 @@ fn gamma(rng: &mut PythonRandom, shape: f64) -> f64 {
         let (b, c) = (shape - 4f64.ln(), shape + a);
         loop {
             let u = rng.random();
-            if u <= 1e-7 || u >= 0.9999999 {
+            if !(1e-7..0.9999999).contains(&u) {
                 continue;
             }
             let w = 1.0 - rng.random();
@@ -148,6 +148,32 @@ mod tests {
         [0, 18_061_514, 203_191_068, 300_000_000],
         [0, 73_778_754, 197_108_489, 300_000_000],
     ];
+
+    /// Expected by CPython: the sum of 1,000 values of random.Random(7).gammavariate(shape, 1).
+    #[test]
+    fn gamma_variates_are_cpythons() {
+        for (shape, expected) in [(0.3, 267.29019545441935), (1.5, 1482.7604110061006), (4.0, 3913.0956153763063)] {
+            let mut rng = PythonRandom::new(7);
+            let sum: f64 = (0..1000).map(|_| gamma(&mut rng, shape)).sum();
+            assert!((sum / expected - 1.0).abs() < 1e-12, "{shape}: {sum}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        let read = |text: &str| text.parse::<RequestRate>().map(|rate| rate.to_string());
+        for (text, shown) in [("20", "20"), ("0.5", "0.5"), ("inf", "inf"), ("1e3", "1000")] {
+            assert_eq!(read(text), Ok(shown.to_owned()));
+        }
+        for bad in ["0", "-1", "-inf", "NaN", "", "fast"] {
+            assert_eq!(read(bad), Err("expected requests per second, a number above 0, or inf".to_owned()), "{bad}");
+        }
+        for json in ["20.0", "\"inf\""] {
+            let rate: RequestRate = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&rate).unwrap(), json);
+        }
+        assert!(serde_json::from_str::<RequestRate>("0").is_err());
+    }
 
     /// Mean and coefficient of variation of 20,000 gaps at 500 a second.
     #[test]
