@@ -100,7 +100,8 @@ impl Client {
         trust: &Trust,
     ) -> Result<Self, Failure> {
         let refused = |why: String| Failure::new(FailureClass::Connect, why);
-        let url = ServerUrl::parse(url).map_err(|why| refused(format!("`{url}` is not a server URL: {why}")))?;
+        // What was given may hold a password.
+        let url = ServerUrl::parse(url).map_err(|why| refused(format!("this is no server URL: {why}")))?;
         let writer = RequestWriter::new(&url, model, &sampling, headers);
         let target = Target::new(url, timeouts, trust).map_err(refused)?;
         let mut client = Self::new(Arc::new(target), Arc::new(writer), 0, PerThread::default());
@@ -114,6 +115,7 @@ impl Client {
     }
 
     /// Sends a prompt, and hears of each event of the answer while the rest is still coming: what is slow there delays the reads.
+    /// Where the future is dropped before it is done, the next prompt goes out on a new connection.
     pub async fn send_with(&mut self, prompt: &Prompt, mut hear: impl FnMut(Arrived<'_>) + Send) -> Record {
         let index = self.sent;
         self.sent += 1;
@@ -231,8 +233,9 @@ impl Client {
                 record.outcome = Err(failure);
                 break;
             }
-            let reused = self.connection.as_ref().filter(|connection| connection.requests() > 0);
-            let idle = reused.map(Connection::idle);
+            // It comes back when the exchange has ended: who gives this up before leaves no half-read answer to the next prompt.
+            let Some(mut connection) = self.connection.take() else { unreachable!("it was opened") };
+            let idle = (connection.requests() > 0).then(|| connection.idle());
             self.reader.reset();
             let asked = Asked {
                 request: &self.request,
@@ -240,22 +243,19 @@ impl Client {
                 target: &self.target,
                 thread: &self.thread,
             };
-            let mut end = match &mut self.connection {
-                Some(connection) => exchange(connection, asked, &mut self.reader, &mut record, hear).await,
-                None => End::Closed,
-            };
-            if let Some(connection) = &mut self.connection {
-                connection.begin_idle();
-                if !matches!(end, End::Complete) {
-                    connection.close();
-                }
+            let mut end = exchange(&mut connection, asked, &mut self.reader, &mut record, hear).await;
+            connection.begin_idle();
+            if !matches!(end, End::Complete) {
+                connection.close();
             }
+            let opened_in = connection.opened_in();
+            self.connection = Some(connection);
             let dropped = !self.reader.has_head() && matches!(end, End::Closed | End::Broken(_));
             let waited = Duration::from_nanos(now_ns().saturating_sub(record.sent_ns.unwrap_or_default()));
             if attempt == 0
                 && dropped
-                && let (Some(idle), Some(connection)) = (idle, &self.connection)
-                && is_stale(idle, waited, connection.opened_in())
+                && let Some(idle) = idle
+                && is_stale(idle, waited, opened_in)
             {
                 if self.thread.may_resend() {
                     self.stats.resent += 1;
