@@ -170,12 +170,9 @@ impl<'a> Baselines<'a> {
     }
 
     fn append_csv(&self, path: &Path, report: &Report) -> Result<(), FileError> {
-        let written = append_csv(path, self.plan.csv_format, report)?;
-        if written != path {
-            let (path, written) = (path.display(), written.display());
-            warn(format!(
-                "{path} has other columns than this version and --csv-format write: the rows went to {written}"
-            ));
+        if let Some(begun) = append_csv(path, self.plan.csv_format, report)? {
+            let (path, begun) = (path.display(), begun.display());
+            warn(format!("{path} has other columns than this version and --csv-format write: the rows go to {begun}"));
         }
         Ok(())
     }

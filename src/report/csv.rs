@@ -39,20 +39,21 @@ const LMDEPLOY_COLUMNS: [&str; 10] = [
 ];
 
 /// Appends a benchmark's passes. A file with other columns is left alone: the rows go into the next one beside it, `x.2.csv` for
-/// `x.csv`, and so on. Gives the file that they went into.
+/// `x.csv`, and so on. Gives the file that was begun so, if one was.
 ///
 /// # Errors
 /// Where it can't be written.
-pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<PathBuf, FileError> {
+pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<Option<PathBuf>, FileError> {
     let rows = rows(format, report);
     let mut number = 1;
     loop {
-        let mut has_other_columns = false;
+        let (mut has_other_columns, mut is_new) = (false, false);
         let file = beside(path, number);
         let appended = append(&file, |file, is_empty| {
             let mut writer = csv::Writer::from_writer(Vec::new());
             let mut rows = rows.iter();
             let Some(header) = rows.next() else { return Ok(Vec::new()) };
+            is_new = is_empty;
             match is_empty {
                 true => writer.write_record(header)?,
                 false => {
@@ -67,7 +68,7 @@ pub fn append_csv(path: &Path, format: CsvFormat, report: &Report) -> Result<Pat
         });
         match has_other_columns {
             true => number += 1,
-            false => return appended.map(|()| file),
+            false => return appended.map(|()| Some(file).filter(|_| is_new && number > 1)),
         }
     }
 }
@@ -216,18 +217,19 @@ mod tests {
         let path = folder.path().join("x.csv");
         let write = |format| append_csv(&path, format, &report(|_| ())).unwrap();
         let second = folder.path().join("x.2.csv");
-        assert_eq!(write(CsvFormat::Lmdeploy), path);
+        assert_eq!(write(CsvFormat::Lmdeploy), None);
         let first = std::fs::read(&path).unwrap();
-        assert_eq!([write(CsvFormat::Tachometer), write(CsvFormat::Tachometer)], [second.clone(), second.clone()]);
+        assert_eq!([write(CsvFormat::Tachometer), write(CsvFormat::Tachometer)], [Some(second.clone()), None]);
         assert_eq!(std::fs::read(&path).unwrap(), first);
-        assert_eq!(write(CsvFormat::Lmdeploy), path);
+        assert_eq!(write(CsvFormat::Lmdeploy), None);
         let lines = |path| std::fs::read_to_string(path).unwrap().lines().count();
         assert_eq!((lines(&path), lines(&second)), (1 + 3 + 3, 1 + 3 + 3));
         assert_eq!(beside(Path::new("a/x"), 3), Path::new("a/x.3"));
         // Nothing to say makes an empty file, which takes any columns.
         let none = report(|r| r["passes"].as_array_mut().unwrap().clear());
         let path = folder.path().join("y.csv");
-        assert_eq!(append_csv(&path, CsvFormat::Tachometer, &none).unwrap(), path);
-        assert_eq!(append_csv(&path, CsvFormat::Lmdeploy, &report(|_| ())).unwrap(), path);
+        assert_eq!(append_csv(&path, CsvFormat::Tachometer, &none).unwrap(), None);
+        assert_eq!(append_csv(&path, CsvFormat::Lmdeploy, &report(|_| ())).unwrap(), None);
+        assert_eq!(lines(&path), 4);
     }
 }

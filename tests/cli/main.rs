@@ -261,7 +261,7 @@ fn lmdeploy_csv() -> Result<(), Failed> {
     // The other columns do not go into the same file.
     let outcome = package.run(&[live(&url, &dataset, &tokenizer), vec!["--csv", "out/x.csv"]].concat(), &[]);
     outcome.expect(0)?;
-    assert!(outcome.stderr.contains("the rows went to out/x.2.csv"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the rows go to out/x.2.csv"), "{}", outcome.stderr);
     assert_eq!(std::fs::read_to_string(package.path("out/x.csv"))?, csv);
     assert!(std::fs::read_to_string(package.path("out/x.2.csv"))?.starts_with("benchmark,pass,"));
     Ok(())
