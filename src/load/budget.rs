@@ -81,6 +81,25 @@ impl FromStr for FailureBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Failure, FailureClass};
+
+    #[test]
+    fn a_limit_counts_failures_alone() {
+        let ended = |ok: bool| {
+            let mut record = Record::new(0, 1, 1);
+            record.outcome = if ok { Ok(()) } else { Err(Failure::new(FailureClass::Empty, "x")) };
+            record
+        };
+        let limit = FailureLimit::new(2);
+        let note = |ok| limit.clone().note(&ended(ok));
+        assert_eq!(
+            [false, true, false, true, false, true, false].map(note),
+            [false, false, false, false, true, true, true]
+        );
+        assert!(FailureLimit::new(0).note(&ended(false)) && !FailureLimit::new(0).note(&ended(true)));
+        let none = FailureLimit::default();
+        assert!((0..9).all(|_| !none.note(&ended(false))));
+    }
 
     #[test]
     fn counts_and_shares() {

@@ -114,3 +114,32 @@ impl Estimate {
         Self { point: interval.point, lower, upper, confidence_level, unit, better: metric.better(), replication }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::samples::{report, scale, set};
+
+    #[test]
+    fn every_metric_that_all_passes_measured() {
+        let passes = report(|r| {
+            scale(r, &["rpm"], [1.0, 2.0, 4.0]);
+            r["passes"][1]["itl_s"] = serde_json::Value::Null;
+            set(r, "ttfo_s", serde_json::Value::Null);
+            scale(r, &["e2e_s", "p99"], [1.0, 0.0, 1.0]);
+        })
+        .passes;
+        let estimates = estimates(&passes, 0.9);
+        let names: Vec<String> = estimates.keys().map(ToString::to_string).collect();
+        assert!(names.contains(&"e2e_p50".to_owned()) && !names.contains(&"e2e_p99".to_owned()), "{names:?}");
+        assert_eq!(names.len(), Metric::all().count() - 5 - 5 - 1);
+        let rpm = &estimates[&"rpm".parse().unwrap()];
+        let (lower, upper) = interval(&[1.0, 2.0, 4.0], 0.9).unwrap().ends.unwrap();
+        assert_eq!((rpm.point, rpm.lower, rpm.upper, rpm.confidence_level), (2.0, Some(lower), Some(upper), 0.9));
+        assert_eq!((&*rpm.unit, rpm.better, rpm.replication), ("1/min", Better::Higher, Replication::Pass));
+        // One pass has no interval.
+        let alone = super::estimates(&passes[..1], 0.9);
+        assert_eq!(alone[&"rpm".parse().unwrap()].lower, None);
+        assert!(super::estimates(&[], 0.9).is_empty());
+    }
+}
