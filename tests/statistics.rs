@@ -123,6 +123,9 @@ fn changes_without_noise() {
         assert_eq!(Verdict::of(change.change(), Better::Higher, beyond, within, 0.05), verdict);
         assert_eq!(change.passes_needed(threshold, threshold, 0.05), Some(2));
     }
+    // On the very edge nothing can be said, either way.
+    let edge = PairedChange::of(&[(1.0, 1.01), (4.0, 4.04)]).unwrap();
+    assert_eq!((edge.p_beyond(threshold), edge.p_within(threshold)), (1.0, 1.0));
 }
 
 const SETS: usize = 10_000;
