@@ -65,4 +65,6 @@ pub mod stats;
 mod text;
 
 #[cfg(feature = "harness")]
-pub use harness::main;
+pub use config::{Server, Workload};
+#[cfg(feature = "harness")]
+pub use harness::{Harness, main};

@@ -150,8 +150,9 @@ fn file_of(files: &BTreeMap<Module, File>, path: &[String]) -> Module {
     let (module, rest) = path.split_at(longest);
     let next = rest.first().and_then(|name| files[module].passed_on.get(name));
     match next {
-        Some(next) => file_of(files, &[next, &rest[1..]].concat()),
-        None => module.to_vec(),
+        // A macro is passed on under its own name, by the file that defines it.
+        Some(next) if next.as_slice() != &path[..=longest] => file_of(files, &[next, &rest[1..]].concat()),
+        _ => module.to_vec(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    criterion: PathBuf,
 }
 
 /// Slot of the last run.
@@ -29,12 +30,14 @@ const REPORT: &str = "report.json";
 impl Store {
     /// `tachometer/` in the target directory that cargo uses, wherever that is.
     pub fn find() -> Self {
-        Self { root: target_directory().join("tachometer") }
+        let target = target_directory();
+        Self { root: target.join("tachometer"), criterion: target.join("criterion") }
     }
 
-    /// A store at any folder.
+    /// A store at any folder, criterion's files within.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self { criterion: root.join("criterion"), root }
     }
 
     /// Its folder.
@@ -52,9 +55,9 @@ impl Store {
         self.root.join("history.jsonl")
     }
 
-    /// Where criterion keeps its files: `CRITERION_HOME`, or `criterion/` beside this folder.
+    /// Where criterion keeps its files: `CRITERION_HOME`, or `criterion/` in the target directory.
     pub fn criterion(&self) -> PathBuf {
-        std::env::var_os("CRITERION_HOME").map_or_else(|| self.root.with_file_name("criterion"), PathBuf::from)
+        std::env::var_os("CRITERION_HOME").map_or_else(|| self.criterion.clone(), PathBuf::from)
     }
 
     /// Where a benchmark's noise floor stands.

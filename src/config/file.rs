@@ -7,7 +7,8 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ConfigError, Settings, error::nearest};
+use super::{ConfigError, Setting, Settings, error::nearest, settings::SETTINGS};
+use crate::dataset::Dataset;
 
 /// The file's name at the package root.
 pub const FILE_NAME: &str = "tachometer.toml";
@@ -21,29 +22,6 @@ pub struct ConfigFile {
     pub workloads: BTreeMap<String, Settings>,
 }
 
-/// Settings that concern the whole run, and have no place in a workload.
-const GLOBAL: &[&str] = &[
-    "server",
-    "api_key_env",
-    "api_key_file",
-    "ca_file",
-    "insecure",
-    "header",
-    "wait_ready",
-    "engine",
-    "csv",
-    "csv_format",
-    "save_requests",
-    "dump_workload",
-    "client_threads",
-    "confidence_level",
-    "fail_on",
-    "significance_level",
-    "history",
-    "nresamples",
-    "output_format",
-];
-
 impl ConfigFile {
     /// Reads the file. Relative paths in it are meant from its own folder.
     ///
@@ -55,20 +33,11 @@ impl ConfigFile {
         let mut file = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for settings in std::iter::once(&mut file.settings).chain(file.workloads.values_mut()) {
-            let paths = [
-                &mut settings.api_key_file,
-                &mut settings.ca_file,
-                &mut settings.tokenizer,
-                &mut settings.csv,
-                &mut settings.history,
-                &mut settings.save_requests,
-                &mut settings.dump_workload,
-            ];
-            for path in paths.into_iter().flatten() {
-                *path = folder.join(&*path);
-            }
-            if let Some(dataset) = settings.dataset.as_mut().filter(|dataset| !dataset.starts_with("random:")) {
-                *dataset = folder.join(&*dataset).display().to_string();
+            settings.paths().for_each(|path| *path = folder.join(&*path));
+            if let Some(text) = &mut settings.dataset
+                && let Some(within) = text.parse().ok().and_then(|dataset: Dataset| dataset.within(folder))
+            {
+                *text = within;
             }
         }
         Ok(file)
@@ -89,8 +58,8 @@ impl ConfigFile {
             nearest: nearest(name, known),
         };
         for key in table.keys() {
-            if !Settings::NAMES.contains(&key.as_str()) {
-                let known = Settings::NAMES.iter().copied();
+            if Setting::named(key).is_none() {
+                let known = SETTINGS.iter().map(|setting| setting.name);
                 return Err(unknown("key", key, &mut known.chain(["workload"])));
             }
         }
@@ -103,18 +72,18 @@ impl ConfigFile {
             }
         };
         for (name, workload) in &workloads {
-            check_name(name, path)?;
+            check_name(name).map_err(|why| ConfigError::File { path: path.to_owned(), why })?;
             let toml::Value::Table(workload) = workload else {
                 let why = format!("`workload.{name}` is not a table: write [workload.{name}]");
                 return Err(ConfigError::File { path: path.to_owned(), why });
             };
             for key in workload.keys() {
-                if GLOBAL.contains(&key.as_str()) {
+                let Some(setting) = Setting::named(key) else {
+                    return Err(unknown("key", key, &mut SETTINGS.iter().map(|setting| setting.name)));
+                };
+                if setting.of_run {
                     let why = format!("`{key}` concerns all workloads: move it from [workload.{name}] to the top");
                     return Err(ConfigError::File { path: path.to_owned(), why });
-                }
-                if !Settings::NAMES.contains(&key.as_str()) {
-                    return Err(unknown("key", key, &mut Settings::NAMES.iter().copied()));
                 }
             }
         }
@@ -148,19 +117,17 @@ impl ConfigFile {
 }
 
 /// What else lies where workloads have their folders.
-const TAKEN: [&str; 5] =
-    ["index", "history.jsonl", "profile_api_server.csv", "github-bigger.json", "github-smaller.json"];
+const TAKEN: [&str; 6] =
+    ["index", "criterion", "history.jsonl", "profile_api_server.csv", "github-bigger.json", "github-smaller.json"];
 
 /// Names become folders and filters.
-fn check_name(name: &str, path: &Path) -> Result<(), ConfigError> {
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if TAKEN.contains(&name.to_ascii_lowercase().as_str()) {
-        let why = format!("`workload.{name}`: that name is taken by the harness: choose another");
-        return Err(ConfigError::File { path: path.to_owned(), why });
+        return Err(format!("`workload.{name}`: that name is taken by the harness: choose another"));
     }
     if name.is_empty() || !name.chars().all(allowed) || name.starts_with('.') {
-        let why = format!("`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`");
-        return Err(ConfigError::File { path: path.to_owned(), why });
+        return Err(format!("`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`"));
     }
     Ok(())
 }

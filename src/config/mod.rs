@@ -1,19 +1,22 @@
 //! What to run.
 //!
-//! Takes flags, `TACHOMETER_*` variables and `tachometer.toml`, in that order of precedence, over the defaults; gives the
+//! Takes flags, `TACHOMETER_*` variables, what code says and `tachometer.toml`, in that order of precedence, over the defaults; gives the
 //! benchmarks, each a workload at a load point. Everything is checked here: what comes out can be trusted.
 
-mod cli;
+mod arguments;
+mod builders;
 mod error;
 mod file;
 mod load;
 mod plan;
+mod rows;
 mod server;
 mod settings;
 
-pub use cli::{Cli, Color, ListFormat};
+pub use arguments::{Arguments, Color, ListFormat};
+pub use builders::{Code, Given, Server, Workload};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FILE_NAME};
-pub use plan::{Benchmark, Plan, Workload, check_environment, plan};
+pub use plan::{Benchmark, Plan, WorkloadPlan, check_environment, plan};
 pub use server::ServerSpec;
-pub use settings::{FailOn, OutputFormat, Settings};
+pub use settings::{FailOn, JsonObject, SETTINGS, Setting, Settings};

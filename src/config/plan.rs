@@ -3,10 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Cli, ConfigError, ConfigFile, FailOn, OutputFormat, Settings,
+    Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Workload,
     error::nearest,
+    file::check_name,
     load::load_points,
     server::{ServerSpec, seconds, server, timeouts},
+    settings::{SETTINGS, Setting, Values},
 };
 use crate::{
     client::{Sampling, Timeouts},
@@ -15,7 +17,7 @@ use crate::{
     fixtures,
     load::{FailureBudget, LoadPoint},
     metrics::Metric,
-    report::CsvFormat,
+    report::{CsvFormat, OutputFormat},
 };
 
 /// Everything that a run does.
@@ -39,6 +41,8 @@ pub struct Plan {
     pub nresamples: usize,
     /// What goes to stdout.
     pub output_format: OutputFormat,
+    /// Where files go that have no place of their own, if not into the target directory.
+    pub out: Option<PathBuf>,
     /// Where the CSV goes, if not to its usual place.
     pub csv: Option<PathBuf>,
     /// Its columns.
@@ -55,14 +59,14 @@ pub struct Benchmark {
     /// E.g. `sharegpt/c64`.
     pub name: String,
     /// What is sent.
-    pub workload: Workload,
+    pub workload: WorkloadPlan,
     /// How it is sent.
     pub load: LoadPoint,
 }
 
 /// What is sent, and how often.
 #[derive(Clone, Debug)]
-pub struct Workload {
+pub struct WorkloadPlan {
     /// E.g. `sharegpt`.
     pub name: String,
     /// Where prompts come from.
@@ -97,7 +101,7 @@ pub struct Workload {
     pub terms: Terms,
 }
 
-impl Workload {
+impl WorkloadPlan {
     /// Requests before the first pass at a load: enough to open every path once, no more.
     pub fn warmup_at(&self, load: &LoadPoint) -> usize {
         self.warmup.unwrap_or(load.connections(self.num_prompts).min(16))
@@ -109,22 +113,32 @@ impl Workload {
 ///
 /// # Errors
 /// Where a value makes no sense, or a live server lacks a dataset or tokenizer.
-pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
-    let top = cli.settings.clone().over(&file.settings);
+pub fn plan(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
+    let top = arguments.settings.clone().over(&code.settings).over(&file.settings);
     let live = top.server.is_some();
 
-    // A dataset given by flag or variable stands for one workload, in place of those the file names.
-    let named: Vec<(String, Settings)> = if cli.settings.dataset.is_some() || file.workloads.is_empty() {
-        vec![(String::new(), top.clone())]
-    } else {
-        let layered = |settings: &Settings| cli.settings.clone().over(settings).over(&file.settings);
-        file.workloads.iter().map(|(name, settings)| (name.clone(), layered(settings))).collect()
-    };
+    // A dataset given by flag or variable stands for one workload, in place of those that code and the file name.
+    let mut named: Vec<(String, Settings)> = Vec::new();
+    if arguments.settings.dataset.is_none() {
+        let layers = |settings: &Settings| arguments.settings.clone().over(settings);
+        for Workload { name, settings } in &code.workloads {
+            check_name(name).map_err(|why| ConfigError::value("Workload::new", why))?;
+            let of_file = file.workloads.get(name).cloned().unwrap_or_default();
+            let layered = layers(settings).over(&of_file).over(&code.settings).over(&file.settings);
+            named.push((name.clone(), layered));
+        }
+        let of_file = file.workloads.iter().filter(|(name, _)| code.workloads.iter().all(|other| other.name != **name));
+        let layered = |settings| layers(settings).over(&code.settings).over(&file.settings);
+        named.extend(of_file.map(|(name, settings)| (name.clone(), layered(settings))));
+    }
+    if named.is_empty() {
+        named.push((String::new(), top.clone()));
+    }
     let mut benchmarks = Vec::new();
     for (name, settings) in named {
-        let workload = workload(name, &settings, live, tiny)?;
-        let settings = Settings { num_prompts: Some(workload.num_prompts), ..settings };
-        for load in load_points(&settings, live)? {
+        let values = settings.values(live);
+        let workload = workload(name, &values, live, tiny)?;
+        for load in load_points(&values, live)? {
             let benchmark = Benchmark {
                 name: format!("{}/{}", workload.name, load.name()),
                 workload: workload.clone(),
@@ -137,40 +151,38 @@ pub fn plan(cli: &Cli, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigErro
             benchmarks.push(benchmark);
         }
     }
+    let top = top.values(live);
     Ok(Plan {
         benchmarks,
-        server: server(&top, tiny, cli.list)?,
+        server: server(&top, tiny, arguments.list)?,
         wait_ready: match top.wait_ready {
-            Some(0.0) | None => Duration::ZERO,
-            Some(value) => seconds("--wait-ready", value)?,
+            0.0 => Duration::ZERO,
+            value => seconds("--wait-ready", value)?,
         },
         client_threads: client_threads(&top)?,
-        confidence_level: confidence_level(&top)?,
+        confidence_level: level("--confidence-level", top.confidence_level)?,
         fail_on: fail_on(&top)?,
-        history: top.history.clone(),
-        nresamples: top.nresamples.unwrap_or(10_000),
-        output_format: top.output_format.unwrap_or_default(),
-        csv: top.csv.clone(),
-        csv_format: top.csv_format.unwrap_or_default(),
-        save_requests: top.save_requests.clone(),
-        dump_workload: top.dump_workload.clone(),
+        history: top.history,
+        nresamples: top.nresamples,
+        output_format: top.output_format,
+        out: top.out,
+        csv: top.csv,
+        csv_format: top.csv_format,
+        save_requests: top.save_requests,
+        dump_workload: top.dump_workload,
     })
 }
 
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
-fn dataset(settings: &Settings) -> Result<Option<Dataset>, ConfigError> {
-    let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--dataset", why));
-    settings.dataset.as_ref().map(parse).transpose()
-}
-
-fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result<Workload, ConfigError> {
+fn workload(name: String, values: &Values, live: bool, tiny: bool) -> Result<WorkloadPlan, ConfigError> {
     let at_least_1 = |flag: &str, value: usize| match value {
         0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
         n => Ok(n),
     };
-    let named = dataset(settings)?;
+    let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--dataset", why));
+    let named: Option<Dataset> = values.dataset.as_ref().map(parse).transpose()?;
     let name = match (name.is_empty(), &named) {
         (false, _) => name,
         (true, Some(dataset)) => dataset.workload_name(),
@@ -184,86 +196,82 @@ fn workload(name: String, settings: &Settings, live: bool, tiny: bool) -> Result
         }
         _ => fixtures::dataset(),
     };
-    if live && !tiny && settings.tokenizer.is_none() {
+    if live && !tiny && values.tokenizer.is_none() {
         let why = "a live server's prompts are counted by its own tokenizer: name its tokenizer.json, tokenizer.model or folder";
         return Err(ConfigError::value("--tokenizer", why));
     }
-    let field = settings.max_tokens_field.clone().unwrap_or_else(|| "max_tokens".to_owned());
+    let field = &values.max_tokens_field;
     if !matches!(field.as_str(), "max_tokens" | "max_completion_tokens") {
         let why = format!("`{field}` is neither max_tokens nor max_completion_tokens");
         return Err(ConfigError::value("--max-tokens-field", why));
     }
-    if settings.max_tokens == Some(0) {
+    if values.max_tokens == Some(0) {
         return Err(ConfigError::value("--max-tokens", "0 tokens are no answer: use 1 or more"));
     }
     let sampling = Sampling {
-        api: settings.api.unwrap_or_default(),
-        stream: settings.stream.unwrap_or(!live),
-        ignore_eos: settings.ignore_eos.unwrap_or(true),
-        temperature: in_range("--temperature", settings.temperature.unwrap_or(1.0), 0.0, 100.0)?,
-        top_p: in_range("--top-p", settings.top_p.unwrap_or(1.0), 0.0, 1.0)?,
-        max_tokens: if tiny { Some(TINY_TOKENS) } else { settings.max_tokens },
-        max_tokens_field: field,
-        include_usage: settings.include_usage.unwrap_or(true),
-        extra_body: if tiny { Default::default() } else { settings.extra_body.clone().unwrap_or_default() },
+        api: values.api,
+        stream: values.stream,
+        ignore_eos: values.ignore_eos,
+        temperature: in_range("--temperature", values.temperature, 0.0, 100.0)?,
+        top_p: in_range("--top-p", values.top_p, 0.0, 1.0)?,
+        max_tokens: if tiny { Some(TINY_TOKENS) } else { values.max_tokens },
+        max_tokens_field: field.clone(),
+        include_usage: values.include_usage,
+        extra_body: values.extra_body.clone().filter(|_| !tiny).unwrap_or_default(),
     };
-    let num_prompts = at_least_1("--num-prompts", settings.num_prompts.unwrap_or(if live { 2000 } else { 64 }))?;
-    let sample_size = at_least_1("--sample-size", settings.sample_size.unwrap_or(if live { 3 } else { 5 }))?;
-    let seed = settings.seed.unwrap_or(0);
-    if seed.checked_add(sample_size as u64).is_none() {
-        return Err(ConfigError::value("--seed", format!("{seed} leaves no room for the seeds of further passes")));
+    let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
+    let sample_size = at_least_1("--sample-size", values.sample_size)?;
+    if values.seed.checked_add(sample_size as u64).is_none() {
+        let why = format!("{} leaves no room for the seeds of further passes", values.seed);
+        return Err(ConfigError::value("--seed", why));
     }
-    Ok(Workload {
+    Ok(WorkloadPlan {
         name,
         dataset,
-        tokenizer: if tiny { None } else { settings.tokenizer.clone() },
-        sampler: settings.sampler.unwrap_or(Policy::FilterThenSample),
-        seed,
+        tokenizer: values.tokenizer.clone().filter(|_| !tiny),
+        sampler: values.sampler,
+        seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
-        fresh_prompts: settings.fresh_prompts.unwrap_or(false) && !tiny,
-        cache_bust: settings.cache_bust.unwrap_or(false) && !tiny,
+        fresh_prompts: values.fresh_prompts && !tiny,
+        cache_bust: values.cache_bust && !tiny,
         sample_size: if tiny { 1 } else { sample_size },
-        warmup: if tiny { Some(1) } else { settings.warmup },
-        model: if tiny { None } else { settings.model.clone() },
+        warmup: if tiny { Some(1) } else { values.warmup },
+        model: values.model.clone().filter(|_| !tiny),
         sampling,
-        timeouts: timeouts(settings)?,
-        max_failures: settings.max_failures.unwrap_or_default(),
-        retries: settings.retries.unwrap_or(0),
-        terms: terms(settings, live)?,
+        timeouts: timeouts(values)?,
+        max_failures: values.max_failures,
+        retries: values.retries,
+        terms: terms(values)?,
     })
 }
 
-fn terms(settings: &Settings, live: bool) -> Result<Terms, ConfigError> {
-    let noise_threshold = settings.noise_threshold.unwrap_or(0.01);
+fn terms(values: &Values) -> Result<Terms, ConfigError> {
+    let noise_threshold = values.noise_threshold;
     if !(0.0..1.0).contains(&noise_threshold) {
         let why = format!("{noise_threshold} is not a share from 0 to less than 1: 1 % is 0.01");
         return Err(ConfigError::value("--noise-threshold", why));
     }
     // Without streaming there is no first token to be late.
-    let default: &[&str] = match settings.stream.unwrap_or(!live) {
+    let default: &[&str] = match values.stream {
         true => &["output_tokens_per_s", "ttft_p50"],
         false => &["output_tokens_per_s"],
     };
     let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
     Ok(Terms {
         noise_threshold,
-        significance_level: level("--significance-level", settings.significance_level.unwrap_or(0.05))?,
-        confidence_level: confidence_level(settings)?,
-        gate: settings.gate.clone().unwrap_or_else(default),
+        significance_level: level("--significance-level", values.significance_level)?,
+        confidence_level: level("--confidence-level", values.confidence_level)?,
+        gate: values.gate.clone().unwrap_or_else(default),
     })
 }
 
-fn fail_on(top: &Settings) -> Result<Vec<FailOn>, ConfigError> {
+fn fail_on(top: &Values) -> Result<Vec<FailOn>, ConfigError> {
     let mut all = top.fail_on.clone().unwrap_or_default();
     if all.contains(&FailOn::Never) && all.iter().any(|what| *what != FailOn::Never) {
         return Err(ConfigError::value("--fail-on", "`never` leaves no room for anything else"));
     }
     all.retain(|what| *what != FailOn::Never);
     Ok(all)
-}
-
-fn confidence_level(settings: &Settings) -> Result<f64, ConfigError> {
-    level("--confidence-level", settings.confidence_level.unwrap_or(0.95))
 }
 
 fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {
@@ -273,7 +281,7 @@ fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {
     Err(ConfigError::value(flag, format!("{value} is not between 0 and 1")))
 }
 
-fn client_threads(top: &Settings) -> Result<usize, ConfigError> {
+fn client_threads(top: &Values) -> Result<usize, ConfigError> {
     match top.client_threads {
         Some(0) => Err(ConfigError::value("--client-threads", "0 threads would send nothing: use 1 or more")),
         Some(n) => Ok(n),
@@ -294,11 +302,7 @@ fn in_range(flag: &str, value: f64, least: f64, most: f64) -> Result<f64, Config
 /// # Errors
 /// [`ConfigError::Unknown`], with the nearest name that there is.
 pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
-    let known: Vec<String> = Settings::NAMES
-        .iter()
-        .chain(&["config"])
-        .map(|name| format!("TACHOMETER_{}", name.to_ascii_uppercase()))
-        .collect();
+    let known: Vec<String> = SETTINGS.iter().map(Setting::variable).chain(["TACHOMETER_CONFIG".to_owned()]).collect();
     for name in names.filter(|name| name.starts_with("TACHOMETER_")) {
         if !known.contains(&name) {
             let nearest = nearest(&name, known.iter().map(String::as_str));
@@ -313,7 +317,7 @@ mod tests {
     use super::*;
 
     fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
-        let cli = Cli::try_parse_without_environment(flags).map_err(|e| e.to_string())?;
+        let cli = Arguments::try_parse_without_environment(flags).map_err(|e| e.to_string())?;
         let path = std::env::temp_dir().join(format!(
             "tachometer-plan-{}-{:?}.toml",
             std::process::id(),
@@ -322,7 +326,7 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let read = ConfigFile::read(&path);
         std::fs::remove_file(&path).unwrap();
-        plan(&cli, &read.map_err(|e| e.to_string())?, tiny).map_err(|e| e.to_string())
+        plan(&cli, &Code::default(), &read.map_err(|e| e.to_string())?, tiny).map_err(|e| e.to_string())
     }
 
     fn names(plan: &Plan) -> Vec<&str> {

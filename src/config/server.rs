@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, settings::Values};
 use crate::{
     client::{Headers, ServerUrl, Timeouts, Trust},
     engine::EngineConfig,
@@ -25,7 +25,7 @@ pub enum ServerSpec {
 }
 
 /// The embedded engine, or the server that was named.
-pub(super) fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
+pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
     let Some(text) = top.server.as_ref().filter(|_| !tiny) else {
         return Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() }));
     };
@@ -43,7 +43,7 @@ pub(super) fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpe
             .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
         headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
     }
-    let trust = match (&top.ca_file, top.insecure.unwrap_or(false)) {
+    let trust = match (&top.ca_file, top.insecure) {
         (Some(_), true) => {
             return Err(ConfigError::value("--insecure", "with it no certificate is checked: leave out --ca-file"));
         }
@@ -55,7 +55,7 @@ pub(super) fn server(top: &Settings, tiny: bool, list: bool) -> Result<ServerSpe
 }
 
 /// The key, and the flag that named its place.
-fn api_key(top: &Settings) -> Result<Option<(&'static str, String)>, ConfigError> {
+fn api_key(top: &Values) -> Result<Option<(&'static str, String)>, ConfigError> {
     match (&top.api_key_env, &top.api_key_file) {
         (Some(_), Some(_)) => Err(ConfigError::value("--api-key-file", "--api-key-env names another key: use one")),
         (Some(name), None) => match std::env::var(name) {
@@ -85,14 +85,12 @@ fn tiny_engine() -> EngineConfig {
 }
 
 /// The limits of a request.
-pub(super) fn timeouts(settings: &Settings) -> Result<Timeouts, ConfigError> {
-    let default = Timeouts::default();
-    let limit = |flag, value: Option<f64>, default| value.map_or(Ok(default), |value| seconds(flag, value));
+pub(super) fn timeouts(values: &Values) -> Result<Timeouts, ConfigError> {
     Ok(Timeouts {
-        connect: limit("--connect-timeout", settings.connect_timeout, default.connect)?,
-        first_token: limit("--first-token-timeout", settings.first_token_timeout, default.first_token)?,
-        stall: limit("--stall-timeout", settings.stall_timeout, default.stall)?,
-        total: limit("--timeout", settings.timeout, default.total)?,
+        connect: seconds("--connect-timeout", values.connect_timeout)?,
+        first_token: seconds("--first-token-timeout", values.first_token_timeout)?,
+        stall: seconds("--stall-timeout", values.stall_timeout)?,
+        total: seconds("--timeout", values.timeout)?,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    path::Path,
     str::FromStr,
     sync::Arc,
 };
@@ -29,6 +30,11 @@ impl Dataset {
     /// What a workload of it is called, where it was given no name.
     pub fn workload_name(&self) -> String {
         self.0.workload_name()
+    }
+
+    /// Its name with a relative path taken from that folder; `None` where it names no file.
+    pub fn within(&self, folder: &Path) -> Option<String> {
+        self.0.within(folder)
     }
 
     /// Makes it ready to give prompts.

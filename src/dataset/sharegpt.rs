@@ -1,6 +1,6 @@
 //! A ShareGPT file, drawn from as the Python serving benchmarks do.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use super::{
     DatasetError, Prompt, Sampler, ShareGpt,
@@ -21,6 +21,13 @@ impl fmt::Display for ShareGpt {
 impl Described for ShareGpt {
     fn workload_name(&self) -> String {
         "sharegpt".to_owned()
+    }
+
+    fn within(&self, folder: &Path) -> Option<String> {
+        match self {
+            Self::File(path) => Some(folder.join(path).display().to_string()),
+            _ => None,
+        }
     }
 
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {

@@ -18,6 +18,11 @@ pub trait Described: fmt::Display + Send + Sync {
     /// What a workload of it is called, where it was given no name.
     fn workload_name(&self) -> String;
 
+    /// Its name with a relative path taken from that folder; `None` where it names no file.
+    fn within(&self, _folder: &Path) -> Option<String> {
+        None
+    }
+
     /// Makes it ready.
     ///
     /// # Errors

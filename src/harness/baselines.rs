@@ -1,18 +1,17 @@
 //! What a run is compared with, and where its results are kept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     RunError,
-    output::warn,
     prompt_cache::{PromptsOf, sent_by},
-    run::package,
+    ready::package,
 };
 use crate::{
     baseline::{BASE, BaselineError, Compare, History, NEW, PARTIAL, Store, Whose, current_commit, to_json},
-    config::{Cli, Plan, ServerSpec},
-    files::{FileError, write_whole},
-    report::{append_csv, write_criterion, write_criterion_change},
+    config::{Arguments, Plan, ServerSpec},
+    files::write_whole,
+    report::{CriterionFiles, Output, Outputs},
     run::{Baseline, Calibration, Commit, EMBEDDED, Report},
 };
 
@@ -36,25 +35,24 @@ pub struct Earlier {
     /// What the run is compared with.
     pub baseline: Option<Baseline>,
     /// The last run, which moves to `base`.
-    last_run: Option<Report>,
+    pub last_run: Option<Report>,
     /// How far identical runs lie apart.
     pub calibration: Option<Calibration>,
 }
 
 impl<'a> Baselines<'a> {
     /// As the command line says.
-    pub fn new(cli: &Cli, plan: &'a Plan) -> Self {
-        let store = Store::find();
+    pub fn new(arguments: &Arguments, plan: &'a Plan, store: Store) -> Self {
         let history = History::at(plan.history.clone().unwrap_or_else(|| store.history()));
         Self {
             store,
             history,
             plan,
             folder: std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into()).into(),
-            compare: cli.compare(),
-            save_as: cli.save_baseline.clone(),
-            load: cli.load_baseline.clone(),
-            discard: cli.discard_baseline,
+            compare: arguments.compare(),
+            save_as: arguments.save_baseline.clone(),
+            load: arguments.load_baseline.clone(),
+            discard: arguments.discard_baseline,
         }
     }
 
@@ -109,34 +107,39 @@ impl<'a> Baselines<'a> {
         compare.find(&self.store, &self.history, &self.folder, benchmark, &whose, warn)
     }
 
-    /// Keeps a run's results in all their files. Each is tried, whatever became of the others; gives what went wrong.
-    pub fn keep(&self, report: &Report, earlier: &Earlier) -> Vec<RunError> {
-        if self.load.is_some() {
+    /// Where the sinks of this run write to.
+    pub fn outputs(&self, output: Output) -> Outputs {
+        // Of results that are not to be kept, nothing but what was asked for by name.
+        let (kept, measured) = (self.load.is_none() && !self.discard, self.load.is_none());
+        Outputs {
+            output,
+            folder: self.store.root().to_owned(),
+            csv: if kept { Some(self.csv()) } else { self.plan.csv.clone().filter(|_| measured) },
+            csv_format: self.plan.csv_format,
+            requests: self.plan.save_requests.clone(),
+            criterion: kept.then(|| CriterionFiles {
+                root: self.store.criterion(),
+                slots: self.slots().map(str::to_owned).collect(),
+                last_run: BASE.to_owned(),
+                resamples: self.plan.nresamples,
+            }),
+        }
+    }
+
+    /// Keeps a run's report and its line of the history. Each is tried, whatever became of the others; gives what went wrong.
+    pub fn keep(&self, report: &Report) -> Vec<RunError> {
+        if self.load.is_some() || self.discard {
             return Vec::new();
         }
-        if self.discard {
-            // Nothing but what was asked for by name.
-            let csv = self.plan.csv.iter().map(|path| self.append_csv(path, report));
-            return csv.filter_map(Result::err).map(RunError::from).collect();
-        }
-        let (criterion, resamples) = (self.store.criterion(), self.plan.nresamples);
-        let base = earlier.baseline.as_ref().map(|baseline| &baseline.report);
-        let last = earlier.last_run.as_ref();
-        // The report first: the other files can be made from it.
-        let retired = self.store.retire_last_run(&report.id).map_err(RunError::from);
+        let mut problems: Vec<RunError> =
+            self.store.retire_last_run(&report.id).map_err(RunError::from).err().into_iter().collect();
         let written = self.write_report(report);
         if written.is_empty() {
             self.store.remove_partial(&report.id);
         }
-        let mut files = vec![
-            last.map_or(Ok(()), |last| write_criterion(&criterion, BASE, last, resamples)),
-            write_criterion_change(&criterion, report, base, resamples),
-            self.append_csv(&self.csv(), report),
-            self.history.append(report),
-        ];
-        files.extend(self.slots().map(|slot| write_criterion(&criterion, slot, report, resamples)));
-        let files = files.into_iter().filter_map(Result::err).map(RunError::from);
-        retired.err().into_iter().chain(written).chain(files).collect()
+        problems.extend(written);
+        problems.extend(self.history.append(report).err().map(RunError::from));
+        problems
     }
 
     /// Keeps what there is of a run that ended early, unless nothing is to be kept; gives the file.
@@ -167,14 +170,6 @@ impl<'a> Baselines<'a> {
         let json = to_json(calibration).map_err(|e| RunError::Setup(e.to_string()))?;
         write_whole(&path, json.as_bytes())?;
         Ok(path)
-    }
-
-    fn append_csv(&self, path: &Path, report: &Report) -> Result<(), FileError> {
-        if let Some(begun) = append_csv(path, self.plan.csv_format, report)? {
-            let (path, begun) = (path.display(), begun.display());
-            warn(format!("{path} has other columns than this version and --csv-format write: the rows go to {begun}"));
-        }
-        Ok(())
     }
 
     fn write_report(&self, report: &Report) -> Vec<RunError> {

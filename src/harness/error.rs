@@ -8,6 +8,7 @@ use crate::{
     dataset::DatasetError,
     files::FileError,
     load::{FailureBudget, StopReason},
+    report::SinkError,
 };
 
 /// What ends a run, or one of its benchmarks.
@@ -110,6 +111,15 @@ impl RunError {
         match self {
             Self::Interrupted => StopReason::Interrupted,
             _ => StopReason::Failures,
+        }
+    }
+}
+
+impl From<SinkError> for RunError {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::File(error) => Self::File(error),
+            SinkError::Output(error) => Self::Output(error),
         }
     }
 }

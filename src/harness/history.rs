@@ -2,18 +2,13 @@
 
 use std::io::stdout;
 
-use super::{
-    RunError,
-    baselines::Baselines,
-    measure::json_lines,
-    output::{Output, warn},
-};
+use super::{RunError, baselines::Baselines};
 use crate::{
     baseline::BaselineError,
     compare::{Terms, compare},
-    config::{OutputFormat, Plan},
+    config::Plan,
     metrics::Metric,
-    report::{Listed, print_history},
+    report::{Listed, Output, print_history, print_reports, warn},
     run::{Baseline, Calibration, Comparison, Report},
 };
 
@@ -31,8 +26,8 @@ pub fn show_history(
         let path = baselines.history.path().display();
         output.status(&format!("The history {path} has no run of what was selected: measure one first"));
     }
-    if plan.output_format == OutputFormat::Json {
-        return json_lines(&runs);
+    if plan.output_format.name() == "json" {
+        return print_reports(&mut stdout().lock(), &runs).map_err(RunError::Output);
     }
     let mut ids: Vec<&str> = Vec::new();
     for run in &runs {

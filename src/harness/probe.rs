@@ -6,7 +6,6 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use super::{
     RunError,
-    output::Output,
     prompt_cache::Probed,
     session::{Server, Session},
 };
@@ -14,6 +13,7 @@ use crate::{
     client::{Client, PerThread, Record, RequestWriter, Sampling},
     config,
     dataset::{Prompt, WordList},
+    report::Output,
 };
 
 /// Pairs of requests; one before them is for warming up.
@@ -26,7 +26,12 @@ const LENGTHS: [u32; 2] = [1024, 256];
 const LEAST_FACTOR: f64 = 1.25;
 
 /// Sends prompts twice. A server that fails is not this one's business: the measurement will show it.
-pub fn probe(session: &Session, server: &Server, spec: &config::Workload, output: Output) -> Result<Probed, RunError> {
+pub fn probe(
+    session: &Session,
+    server: &Server,
+    spec: &config::WorkloadPlan,
+    output: Output,
+) -> Result<Probed, RunError> {
     if let Some(known) = session.probed.get() {
         return Ok(*known);
     }
@@ -56,7 +61,7 @@ pub fn probe(session: &Session, server: &Server, spec: &config::Workload, output
 fn send(
     session: &Session,
     server: &Server,
-    spec: &config::Workload,
+    spec: &config::WorkloadPlan,
     prompts: &[Prompt],
 ) -> Result<Vec<Record>, RunError> {
     let sampling = Sampling { max_tokens: Some(1), ..spec.sampling.clone() };

@@ -34,6 +34,7 @@ pub struct Session<'a> {
     pub plan: &'a Plan,
     /// Ends the run early.
     pub stop: Stop,
+    store: Store,
     engine: OnceCell<Engine>,
     info: OnceCell<ServerInfo>,
     tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
@@ -66,10 +67,11 @@ pub struct Server {
 
 impl<'a> Session<'a> {
     /// For this plan; nothing is made yet.
-    pub fn new(plan: &'a Plan, stop: Stop) -> Self {
+    pub fn new(plan: &'a Plan, store: Store, stop: Stop) -> Self {
         Self {
             plan,
             stop,
+            store,
             engine: OnceCell::new(),
             info: OnceCell::new(),
             tokenizers: RefCell::default(),
@@ -114,7 +116,7 @@ impl<'a> Session<'a> {
 
     /// The server of a workload's requests, asked for its models the first time. Where it is not ready, `tell` hears why it
     /// is waited for.
-    pub fn server(&self, workload: &config::Workload, tell: impl Fn(&str)) -> Result<Server, RunError> {
+    pub fn server(&self, workload: &config::WorkloadPlan, tell: impl Fn(&str)) -> Result<Server, RunError> {
         let (url, headers, trust, embedded) = match (&self.plan.server, self.engine()?) {
             (ServerSpec::Live { url, headers, trust }, _) => (url.clone(), headers.clone(), trust.clone(), false),
             (ServerSpec::Embedded(_), Some(engine)) => {
@@ -162,13 +164,13 @@ impl<'a> Session<'a> {
     }
 
     /// The prompts of a workload that a seed draws.
-    pub fn prompts(&self, spec: &config::Workload, seed: u64) -> Result<Prompts, RunError> {
+    pub fn prompts(&self, spec: &config::WorkloadPlan, seed: u64) -> Result<Prompts, RunError> {
         let key = (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler);
         let known = self.sources.borrow().get(&key).cloned();
         let source = match known {
             Some(source) => source,
             None => {
-                let folder = Store::find().root().join("index");
+                let folder = self.store.root().join("index");
                 let with = Opening {
                     tokenizer: self.tokenizer(spec.tokenizer.as_ref())?,
                     policy: spec.sampler,
@@ -185,7 +187,7 @@ impl<'a> Session<'a> {
 
     /// Prompts for the requests before the first pass: synthetic, so that none of them is measured later or waits in a
     /// prefix cache, and of the workload's own median lengths.
-    pub fn warmup(&self, spec: &config::Workload, measured: &Prompts, n: usize) -> Result<Vec<Prompt>, RunError> {
+    pub fn warmup(&self, spec: &config::WorkloadPlan, measured: &Prompts, n: usize) -> Result<Vec<Prompt>, RunError> {
         let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
         let median = |of: fn(&Prompt) -> u32| {
             let mut lengths: Vec<u32> = measured.prompts.iter().map(of).collect();

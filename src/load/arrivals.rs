@@ -21,6 +21,16 @@ pub enum Arrival {
     Gamma,
 }
 
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+            Self::Gamma => "gamma",
+        })
+    }
+}
+
 /// Requests per second; infinite for all at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RequestRate(pub f64);

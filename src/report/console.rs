@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io::{self, Write, stdout},
 };
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
     numbers::{Time, count, grouped, rate, significant},
-    verdicts::change_lines,
+    output::Output,
+    sink::*,
+    verdicts::{change_lines, print_verdicts},
 };
 use crate::{
     client::TokenSource,
@@ -17,6 +19,27 @@ use crate::{
     run::{Cache, Partial, Report},
     stats::Replication,
 };
+
+struct Console(Output);
+
+/// A block as each benchmark ends, and the verdicts of all when they are done.
+pub(super) fn sink(outputs: &Outputs) -> Box<dyn Sink> {
+    Box::new(Console(outputs.output))
+}
+
+impl Sink for Console {
+    fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
+        Ok(print_block(&mut stdout().lock(), measured.report, self.0.style)?)
+    }
+
+    fn partial(&mut self, report: &Report) -> Result<(), SinkError> {
+        Ok(print_block(&mut stdout().lock(), report, self.0.style)?)
+    }
+
+    fn end(&mut self, reports: &[Report]) -> Result<(), SinkError> {
+        Ok(print_verdicts(&mut stdout().lock(), reports, self.0.style)?)
+    }
+}
 
 /// Prints one benchmark.
 ///

@@ -12,6 +12,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::sink::*;
 use crate::{
     files::{FileError, write_whole},
     metrics::{Metric, percentile},
@@ -28,12 +29,31 @@ const NS_PER_S: f64 = 1e9;
 /// Longer folder names are cut off, as criterion does.
 const MAX_NAME_LENGTH: usize = 64;
 
+struct Criterion(CriterionFiles);
+
+/// Criterion's files, as benchmarks end.
+pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
+    Some(Box::new(Criterion(outputs.criterion.clone()?)))
+}
+
+impl Sink for Criterion {
+    fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
+        let Measured { report, baseline, last_run } = *measured;
+        let CriterionFiles { root, slots, last_run: base, resamples } = &self.0;
+        // Each of them, whatever became of the others.
+        let before = last_run.map_or(Ok(()), |last| write_criterion(root, base, last, *resamples));
+        let change = write_criterion_change(root, report, baseline, *resamples);
+        let now: Vec<_> = slots.iter().map(|slot| write_criterion(root, slot, report, *resamples)).collect();
+        Ok([before, change].into_iter().chain(now).collect::<Result<(), FileError>>()?)
+    }
+}
+
 /// Writes a run into a slot of each of its ids, and removes what an earlier run left there of metrics that this one did not
 /// measure.
 ///
 /// # Errors
 /// Where the folder can't be written.
-pub fn write_criterion(root: &Path, slot: &str, report: &Report, resamples: usize) -> Result<(), FileError> {
+fn write_criterion(root: &Path, slot: &str, report: &Report, resamples: usize) -> Result<(), FileError> {
     for function in functions() {
         let folder = folder(root, &report.id, &function).join(slot);
         match values_s(report, &function) {
@@ -49,7 +69,7 @@ pub fn write_criterion(root: &Path, slot: &str, report: &Report, resamples: usiz
 ///
 /// # Errors
 /// Where the folder can't be written.
-pub fn write_criterion_change(
+fn write_criterion_change(
     root: &Path,
     report: &Report,
     base: Option<&Report>,

@@ -6,23 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{output::warn, sink::*};
 use crate::{
     files::{FileError, append},
     load::LoadPoint,
     metrics::{Distribution, Metric, PassMetrics, Point, Quantity},
     run::Report,
 };
-
-/// Which columns the CSV has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum CsvFormat {
-    /// All that this tool measures.
-    #[default]
-    Tachometer,
-    /// Header and row of LMDeploy's `profile_restful_api.py` of 2023.
-    Lmdeploy,
-}
 
 /// LMDeploy's own header of November 2023; the unbalanced bracket is in the original.
 const LMDEPLOY_COLUMNS: [&str; 10] = [
@@ -37,6 +27,26 @@ const LMDEPLOY_COLUMNS: [&str; 10] = [
     "total token thr(token/s)",
     "RPM",
 ];
+
+struct Csv {
+    path: PathBuf,
+    format: CsvFormat,
+}
+
+/// A row a pass, as benchmarks end.
+pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
+    Some(Box::new(Csv { path: outputs.csv.clone()?, format: outputs.csv_format }))
+}
+
+impl Sink for Csv {
+    fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
+        if let Some(begun) = append_csv(&self.path, self.format, measured.report)? {
+            let (path, begun) = (self.path.display(), begun.display());
+            warn(format!("{path} has other columns than this version and --csv-format write: the rows go to {begun}"));
+        }
+        Ok(())
+    }
+}
 
 /// Appends a benchmark's passes. A file with other columns is left alone: the rows go into the next one beside it, `x.2.csv` for
 /// `x.csv`, and so on. Gives the file that was begun so, if one was.

@@ -63,6 +63,11 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
+/// Half of the confidence interval; 0 where there is none.
+pub(super) fn half_width(estimate: &Estimate) -> f64 {
+    estimate.lower.zip(estimate.upper).map_or(0.0, |(lower, upper)| (upper - lower) / 2.0)
+}
+
 /// `1 pass`, `2 passes`.
 pub(super) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })

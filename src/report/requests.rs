@@ -1,13 +1,11 @@
 //! `--save-requests`: a JSON line a measured request.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::{
-    client::{Record, TokenSource},
-    files::{FileError, append},
-};
+use super::sink::*;
+use crate::{client::TokenSource, files::append};
 
 /// Times are nanoseconds of the machine's monotonic clock; `request_id` went out as the `x-request-id` header.
 #[derive(Serialize)]
@@ -30,44 +28,45 @@ struct Line<'a> {
     retries: u32,
 }
 
-/// Appends the requests of one pass. `request_id_prefix` is what their ids began with.
-///
-/// # Errors
-/// Where the file can't be written.
-pub fn append_requests(
-    path: &Path,
-    benchmark: &str,
-    pass: usize,
-    request_id_prefix: &str,
-    records: &[Record],
-) -> Result<(), FileError> {
-    append(path, |_, _| {
-        let mut lines = Vec::new();
-        for record in records {
-            let line = Line {
-                benchmark,
-                pass,
-                index: record.index,
-                request_id: format!("{request_id_prefix}-{}", record.index),
-                outcome: match &record.outcome {
-                    Ok(()) => "completed".to_owned(),
-                    Err(failure) => failure.class.to_string(),
-                },
-                intended_ns: record.intended_ns,
-                sent_ns: record.sent_ns,
-                headers_ns: record.headers_ns,
-                first_token_ns: record.first_token_ns,
-                last_token_ns: record.last_token_ns,
-                end_ns: record.end_ns,
-                prompt_tokens: record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens),
-                output_tokens: record.output.map(|(tokens, _)| tokens),
-                token_source: record.output.map(|(_, source)| source),
-                finish_reason: record.finish_reason.as_deref(),
-                retries: record.retries,
-            };
-            serde_json::to_writer(&mut lines, &line)?;
-            lines.push(b'\n');
-        }
-        Ok(lines)
-    })
+struct Requests(PathBuf);
+
+/// A line a request, as passes end.
+pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
+    Some(Box::new(Requests(outputs.requests.clone()?)))
+}
+
+impl Sink for Requests {
+    fn pass(&mut self, sent: &PassSent) -> Result<(), SinkError> {
+        let PassSent { benchmark, number: pass, request_id_prefix, records } = *sent;
+        append(&self.0, |_, _| {
+            let mut lines = Vec::new();
+            for record in records {
+                let line = Line {
+                    benchmark,
+                    pass,
+                    index: record.index,
+                    request_id: format!("{request_id_prefix}-{}", record.index),
+                    outcome: match &record.outcome {
+                        Ok(()) => "completed".to_owned(),
+                        Err(failure) => failure.class.to_string(),
+                    },
+                    intended_ns: record.intended_ns,
+                    sent_ns: record.sent_ns,
+                    headers_ns: record.headers_ns,
+                    first_token_ns: record.first_token_ns,
+                    last_token_ns: record.last_token_ns,
+                    end_ns: record.end_ns,
+                    prompt_tokens: record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens),
+                    output_tokens: record.output.map(|(tokens, _)| tokens),
+                    token_source: record.output.map(|(_, source)| source),
+                    finish_reason: record.finish_reason.as_deref(),
+                    retries: record.retries,
+                };
+                serde_json::to_writer(&mut lines, &line)?;
+                lines.push(b'\n');
+            }
+            Ok(lines)
+        })?;
+        Ok(())
+    }
 }

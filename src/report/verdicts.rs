@@ -1,10 +1,11 @@
 //! The comparison on the console: change lines in a benchmark's block, and the verdicts when all benchmarks are done.
 
-use std::io::{self, Write};
+use std::io::{self, Write, stderr};
 
 use super::{
     block::{INDENT, Style, WIDTH, paint, wrapped, write_block},
     numbers::{percent, share},
+    output::Output,
 };
 use crate::{
     metrics::{Metric, Point},
@@ -40,7 +41,7 @@ pub(super) fn change_lines<'a>(
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn print_verdicts(out: &mut impl Write, reports: &[&Report], style: Style) -> io::Result<()> {
+pub fn print_verdicts(out: &mut impl Write, reports: &[Report], style: Style) -> io::Result<()> {
     for report in reports {
         let Some(comparison) = &report.comparison else { continue };
         let mut lines = vec![against(comparison)];
@@ -79,6 +80,14 @@ pub fn print_verdicts(out: &mut impl Write, reports: &[&Report], style: Style) -
         write_block(out, &report.id, &lines, style)?;
     }
     Ok(())
+}
+
+/// Prints the verdicts on stderr, where stdout belongs to another program.
+pub(super) fn tell_verdicts(reports: &[Report], output: Output) {
+    if !output.quiet {
+        // With stderr closed there is nobody to tell.
+        _ = print_verdicts(&mut stderr().lock(), reports, output.style);
+    }
 }
 
 /// Prints how far identical runs lay apart: the gated metrics, or all of them for a verbose style.

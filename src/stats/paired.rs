@@ -141,3 +141,25 @@ fn noncentrality(degrees_of_freedom: f64, critical: f64) -> f64 {
     }
     high
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The root of scipy 1.17's `nct.sf(critical, nu, delta) = 0.8`.
+    #[test]
+    fn noncentralities_are_scipys() {
+        let table = [
+            (1.0, 12.706204736174694, 16.33400886992093),
+            (2.0, 4.302652729749462, 5.653489266405565),
+            (4.0, 2.7764451051977934, 3.7610602610043022),
+            (9.0, 2.262157162798205, 3.1496356782722197),
+            (29.0, 2.045229642132703, 2.89874629513031),
+            (120.0, 1.9799304050824402, 2.8242560213412444),
+        ];
+        for (nu, critical, expected) in table {
+            let got = noncentrality(nu, critical);
+            assert!((got / expected - 1.0).abs() < 1e-6, "{nu}: {got}, not {expected}");
+        }
+    }
+}

@@ -44,3 +44,28 @@ impl fmt::Display for Verdict {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_follow_from_the_two_tests() {
+        use Better::{Higher, Lower};
+        let table = [
+            (0.1, Higher, 0.01, 0.9, "improved"),
+            (-0.1, Higher, 0.01, 0.9, "regressed"),
+            (0.1, Lower, 0.01, 0.9, "regressed"),
+            (-0.1, Lower, 0.01, 0.9, "improved"),
+            (0.1, Higher, 0.9, 0.01, "no change"),
+            (0.1, Higher, 0.9, 0.9, "inconclusive"),
+            // Only what lies below the level counts.
+            (0.1, Higher, 0.05, 0.9, "inconclusive"),
+            (0.1, Higher, 0.9, 0.05, "inconclusive"),
+        ];
+        for (change, better, p_beyond, p_within, expected) in table {
+            let verdict = Verdict::of(change, better, p_beyond, p_within, 0.05);
+            assert_eq!(verdict.to_string(), expected, "{change} {better:?} {p_beyond} {p_within}");
+        }
+    }
+}

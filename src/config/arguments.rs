@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Setting, Settings};
 use crate::{baseline::Compare, metrics::Metric};
 
 /// How `--list` prints.
@@ -100,7 +100,7 @@ pub enum Color {
     version,
     max_term_width = 100
 )]
-pub struct Cli {
+pub struct Arguments {
     /// Run only benchmarks whose name contains one of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
@@ -178,13 +178,36 @@ pub struct Cli {
     pub settings: Settings,
 }
 
-impl Cli {
+impl Arguments {
     /// Of this process's command line and environment. A load that a flag names stands in place of one that a variable names.
     ///
     /// # Errors
     /// What clap says, help and version among it.
     pub fn of_this_process() -> Result<Self, clap::Error> {
-        Self::of_matches(&Self::command().try_get_matches()?)
+        Self::of_matches(&Self::definition().try_get_matches()?)
+    }
+
+    /// Of the program `tachometer`, which no cargo calls: without `--test` it measures.
+    ///
+    /// # Errors
+    /// As [`Arguments::of_this_process`].
+    pub fn of_this_program() -> Result<Self, clap::Error> {
+        let command = Self::definition().name("tachometer").bin_name("tachometer");
+        let mut arguments = Self::of_matches(&command.try_get_matches()?)?;
+        arguments.bench = true;
+        arguments.settings.out.get_or_insert_with(|| "tachometer".into());
+        Ok(arguments)
+    }
+
+    /// The command line, with the variable and the default of each setting.
+    pub fn definition() -> clap::Command {
+        Self::command().mut_args(|argument| match Setting::named(argument.get_id().as_str()) {
+            None => argument,
+            Some(setting) => {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                argument.env(setting.variable()).help(format!("{help} [default: {}]", setting.default()))
+            }
+        })
     }
 
     fn of_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
@@ -263,7 +286,7 @@ fn known_name(name: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-impl Cli {
+impl Arguments {
     /// The command line alone, whatever is configured where the tests run.
     pub(super) fn try_parse_without_environment(flags: &[&str]) -> Result<Self, clap::Error> {
         let command = Self::command().mut_args(|argument| argument.env(None::<&'static str>));
@@ -288,7 +311,7 @@ mod tests {
             (&["--include-ignored"], &["sharegpt/c8", "sharegpt/c64"]),
         ];
         for (flags, expected) in table {
-            let cli = Cli::try_parse_without_environment(flags).unwrap();
+            let cli = Arguments::try_parse_without_environment(flags).unwrap();
             let selected: Vec<&str> = ["sharegpt/c8", "sharegpt/c64"].into_iter().filter(|n| cli.selects(n)).collect();
             assert_eq!(selected, *expected, "{flags:?}");
         }
@@ -297,7 +320,7 @@ mod tests {
     #[test]
     fn flags_of_other_harnesses_are_accepted_or_refused_by_name() {
         for accepted in [&["--show-output"][..], &["-Z", "unstable-options", "--report-time"], &["--format", "terse"]] {
-            assert!(Cli::try_parse_without_environment(accepted).unwrap().check().is_ok(), "{accepted:?}");
+            assert!(Arguments::try_parse_without_environment(accepted).unwrap().check().is_ok(), "{accepted:?}");
         }
         for (refused, expected) in [
             (&["--warm-up-time", "3"][..], "--warm-up-time: criterion's; here --warmup N"),
@@ -306,13 +329,13 @@ mod tests {
             (&["--logfile", "x"], "--logfile: libtest's"),
             (&["--format", "json"], "--format: libtest's json and junit are not there"),
         ] {
-            let message = Cli::try_parse_without_environment(refused).unwrap().check().unwrap_err().to_string();
+            let message = Arguments::try_parse_without_environment(refused).unwrap().check().unwrap_err().to_string();
             assert!(message.starts_with(expected), "{refused:?}: {message}");
         }
     }
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        Arguments::definition().debug_assert();
     }
 }

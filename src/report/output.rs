@@ -1,11 +1,14 @@
 use std::io::{Write, stderr};
 
-use crate::{report::Style, text::visible};
+use super::block::Style;
+use crate::text::visible;
 
-/// How results are shown.
-#[derive(Clone, Copy)]
+/// How results and progress are shown.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Output {
+    /// Of what is printed.
     pub style: Style,
+    /// Whether nothing is said about what happens now.
     pub quiet: bool,
 }
 

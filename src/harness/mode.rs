@@ -1,0 +1,36 @@
+use crate::{
+    config::{Arguments, ListFormat},
+    metrics::Metric,
+};
+
+/// What a process is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Names the benchmarks.
+    List(ListFormat),
+    /// Writes the prompts of one workload to a file.
+    Dump,
+    /// Lists what earlier runs measured, of a metric or the first gated one.
+    History(Option<Metric>),
+    /// Runs each benchmark once, tiny, on the embedded engine; what `cargo test --benches` does, which adds no flag.
+    Test,
+    /// Runs each benchmark against itself.
+    Calibrate,
+    /// Measures.
+    Measure,
+}
+
+impl Mode {
+    /// As the command line says.
+    pub fn of(arguments: &Arguments) -> Self {
+        match arguments {
+            Arguments { list: true, format, .. } => Self::List(*format),
+            _ if arguments.settings.dump_workload.is_some() => Self::Dump,
+            Arguments { show_history: Some(metric), .. } => Self::History(*metric),
+            Arguments { bench: false, .. } | Arguments { test: true, .. } => Self::Test,
+            Arguments { calibrate: true, .. } => Self::Calibrate,
+            _ => Self::Measure,
+        }
+    }
+}

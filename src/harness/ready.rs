@@ -1,0 +1,424 @@
+//! One benchmark, from prompts to its report.
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{IsTerminal, Write, stderr, stdout},
+    ops::Range,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    RunError,
+    probe::probe,
+    progress::Progress,
+    prompt_cache::PromptsOf,
+    session::{Server, Session, warmup_sampling},
+};
+use crate::{
+    baseline::this_host,
+    client::{Record, RequestWriter},
+    config::{self, Benchmark},
+    dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
+    load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, StopReason, run_pass},
+    metrics::{PassMetrics, Steady, count_output_tokens},
+    report::{Output, PassSent, SinkError, Sinks},
+    run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
+    stats::{estimates, estimates_within},
+    text::visible,
+};
+
+/// A benchmark that is ready to run its passes: its prompts are drawn, its server has answered.
+pub struct Ready<'a> {
+    session: &'a Session<'a>,
+    benchmark: &'a Benchmark,
+    output: Output,
+    half: Half,
+    first: Prompts,
+    digest: Digest,
+    server: Server,
+    cache: Option<Cache>,
+    /// Hashes of the prompts that were sent, and how many were among them already.
+    sent: RefCell<(HashSet<u64>, usize)>,
+}
+
+/// What is measured: a run, or a half of a calibration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// A run, or the first half.
+    First,
+    /// The second half.
+    Second,
+}
+
+/// What some passes gave.
+pub struct Passes {
+    whole: Vec<PassMetrics>,
+    /// A pass that was cut short, where something of it was completed.
+    cut: Option<PassMetrics>,
+    /// Of the last whole pass, or else of the cut one.
+    records: Vec<Record>,
+    /// Why there are fewer whole passes than were wanted, if so.
+    pub ended: Option<RunError>,
+    /// What sinks could not keep of it: no reason to lose the rest.
+    pub unsaved: Vec<SinkError>,
+}
+
+/// What one pass gave.
+struct Ran {
+    pass: PassMetrics,
+    records: Vec<Record>,
+    stopped: Option<StopReason>,
+    unsaved: Vec<SinkError>,
+}
+
+impl<'a> Ready<'a> {
+    /// Draws the first pass's prompts and asks the server for its model. `sent_before` tells which earlier run sent such
+    /// prompts to that server.
+    pub fn new(
+        session: &'a Session,
+        benchmark: &'a Benchmark,
+        half: Half,
+        sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>,
+        output: Output,
+    ) -> Result<Self, RunError> {
+        let Benchmark { name, workload: spec, load } = benchmark;
+        output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
+        let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
+        let digest = digest(&first, spec);
+        session.check_stopped()?;
+        let server = session.server(spec, |line| output.status(line))?;
+        let mut ready =
+            Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
+        if !ready.server.embedded && !spec.cache_bust {
+            ready.cache = Some(ready.find_cache(sent_before)?);
+        }
+        Ok(ready)
+    }
+
+    /// Whether the server may have these prompts in its cache.
+    fn find_cache(&self, sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>) -> Result<Cache, RunError> {
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let seeds = (0..spec.sample_size).map(|draw| seed_of(spec, load, self.half, draw)).collect();
+        let prompts = PromptsOf { dataset: spec.dataset.to_string(), sampler: spec.sampler, seeds };
+        // That the first half has sent them is what a calibration is.
+        let in_this_run = match self.half {
+            Half::First => self.session.sent_by(&prompts).map(|by| format!("{by} of this run")),
+            Half::Second => None,
+        };
+        let before = in_this_run.or_else(|| sent_before(&prompts, &self.server.target.url.to_string()));
+        let mut cache = Cache { sent_before: before, ..Cache::default() };
+        if cache.sent_before.is_some() {
+            let probed = probe(self.session, &self.server, spec, self.output)?;
+            (cache.caches, cache.probe_factor) = (probed.caches, probed.factor);
+        }
+        self.session.note_sent(name, prompts);
+        Ok(cache)
+    }
+
+    /// Whether the second half of a calibration would find the first one's prompts in the server's cache, which does not say
+    /// so: what it says shows in the passes.
+    pub fn caches_halves(&self) -> Result<bool, RunError> {
+        let spec = &self.benchmark.workload;
+        if self.server.embedded || spec.cache_bust || spec.fresh_prompts {
+            return Ok(false);
+        }
+        let probed = probe(self.session, &self.server, spec, self.output)?;
+        Ok(probed.caches == Some(true) && !probed.reports)
+    }
+
+    /// Sends the requests before the first pass.
+    pub fn warm_up(&self) -> Result<(), RunError> {
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let requests = spec.warmup_at(load);
+        if requests == 0 {
+            return Ok(());
+        }
+        self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
+        let prompts = self.session.warmup(spec, &self.first, requests)?;
+        let workload = Prompts { seed: !spec.seed, prompts };
+        let mut warm = self.benchmark.clone();
+        warm.workload.sampling = warmup_sampling(&spec.sampling);
+        warm.load = LoadPoint::Closed { concurrency: load.connections(requests) };
+        let progress = Progress::new("warm-up", requests, true);
+        let prefix = request_id_prefix("warmup");
+        // The server may take a few requests to come to itself.
+        warm.workload.max_failures = FailureBudget::Percent(100.0);
+        let PassRecords { records, stopped, .. } =
+            send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
+        if stopped.is_some() {
+            return Err(RunError::Interrupted);
+        }
+        match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
+            Some(failure) if records.iter().all(|record| !record.is_completed()) => {
+                Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the passes of these numbers, of so many in all; sinks get the requests of each. With a calibration's second half
+    /// the numbers go on, and the seeds begin anew. What was complete before an error is given beside it.
+    pub fn run(&self, numbers: Range<usize>, of: usize, sinks: &RefCell<Sinks>) -> Result<Passes, RunError> {
+        let mut run = Passes { whole: Vec::new(), cut: None, records: Vec::new(), ended: None, unsaved: Vec::new() };
+        for number in numbers {
+            let Ran { pass, records, stopped, unsaved } = match self.pass(number, of, sinks) {
+                Ok(ran) => ran,
+                Err(error) if run.whole.is_empty() => return Err(error),
+                Err(error) => {
+                    run.ended = Some(error);
+                    break;
+                }
+            };
+            // Of many passes, what the last one met.
+            if !unsaved.is_empty() {
+                run.unsaved = unsaved;
+            }
+            let Some(why) = stopped else {
+                run.whole.push(pass);
+                run.records = records;
+                continue;
+            };
+            let error = self.why_stopped(number, &pass, why);
+            if pass.completed > 0 {
+                if run.whole.is_empty() {
+                    run.records = records;
+                }
+                run.cut = Some(pass);
+            } else if run.whole.is_empty() {
+                return Err(error);
+            }
+            run.ended = Some(error);
+            break;
+        }
+        Ok(run)
+    }
+
+    fn pass(&self, number: usize, of: usize, sinks: &RefCell<Sinks>) -> Result<Ran, RunError> {
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let draw = number % spec.sample_size;
+        let mut workload = match draw {
+            0 => self.first.clone(),
+            draw => self.session.prompts(spec, seed_of(spec, load, self.half, draw))?,
+        };
+        let digest = digest(&workload, spec).to_string();
+        let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
+        if spec.cache_bust {
+            // Others in each pass of each benchmark.
+            let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
+            workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
+        }
+        self.note_sent(&workload);
+        self.session.check_stopped()?;
+        let title = format!("{name}: pass {}/{of}", number + 1);
+        if !stderr().is_terminal() {
+            self.output.status(&format!("Benchmarking {title}"));
+        }
+        let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
+        let started_at = timestamp();
+        let prefix = request_id_prefix(&format!("p{number}"));
+        let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
+        count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
+        let sent = PassSent { benchmark: name, number, request_id_prefix: &prefix, records: &run.records };
+        let unsaved = sinks.borrow_mut().pass(&sent);
+        let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+        pass.steady = Steady::of(&run.records, load.concurrency());
+        pass.digest = digest;
+        if pass.completed == 0 && run.stopped.is_none() {
+            return Err(all_failed(number, &pass));
+        }
+        Ok(Ran { pass, records: run.records, stopped: run.stopped, unsaved })
+    }
+
+    /// Counts the prompts that are sent once more.
+    fn note_sent(&self, workload: &Prompts) {
+        let (sent, repeated) = &mut *self.sent.borrow_mut();
+        for prompt in &workload.prompts {
+            let mut hash = DefaultHasher::new();
+            prompt.text.hash(&mut hash);
+            *repeated += usize::from(!sent.insert(hash.finish()));
+        }
+    }
+
+    fn why_stopped(&self, number: usize, pass: &PassMetrics, why: StopReason) -> RunError {
+        match why {
+            StopReason::Interrupted => RunError::Interrupted,
+            StopReason::Failures if pass.completed == 0 => all_failed(number, pass),
+            StopReason::Failures => RunError::TooManyFailures {
+                pass: number,
+                failed: pass.failed,
+                sent: pass.completed + pass.failed,
+                prompts: self.benchmark.workload.num_prompts,
+                budget: self.benchmark.workload.max_failures,
+                failures: failures(pass),
+            },
+        }
+    }
+
+    /// Puts passes into a report; `ended` is why there are fewer than were wanted, if so.
+    pub fn report(&self, run: Passes, ended: Option<&RunError>, commit: Option<Commit>) -> Report {
+        let Passes { whole, cut, records, .. } = run;
+        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let sampling = &spec.sampling;
+        let level = self.session.plan.confidence_level;
+        // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
+        let estimates = match (whole.as_slice(), &cut) {
+            ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
+            (passes, _) => estimates(passes, level),
+        };
+        let partial = ended.map(|error| Partial {
+            why: error.stop_reason(),
+            passes_wanted: spec.sample_size,
+            last_pass_cut: cut.is_some(),
+        });
+        let passes: Vec<PassMetrics> = whole.into_iter().chain(cut).collect();
+        Report {
+            schema_version: SCHEMA_VERSION,
+            id: name.clone(),
+            run_id: self.session.run_id(),
+            tachometer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            package: package(),
+            workload: WorkloadReport {
+                name: spec.name.clone(),
+                digest: self.digest.to_string(),
+                dataset: spec.dataset.to_string(),
+                sampler: spec.sampler,
+                seed: spec.seed,
+                num_prompts: spec.num_prompts,
+                api: sampling.api,
+                stream: sampling.stream,
+                ignore_eos: sampling.ignore_eos,
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                max_tokens: sampling.max_tokens,
+                warmup: spec.warmup_at(load),
+                fresh_prompts: spec.fresh_prompts,
+                nonce_seed: spec.cache_bust.then_some(self.session.nonce_seed),
+            },
+            load: load.clone(),
+            server: ServerReport {
+                url: self.server.target.url.to_string(),
+                model: visible(&self.server.model).into_owned(),
+                embedded: self.server.embedded,
+                facts: self.session.facts(),
+            },
+            commit,
+            host: this_host(),
+            started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
+            confidence_level: level,
+            estimates,
+            passes,
+            cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),
+            comparison: None,
+            partial,
+        }
+    }
+}
+/// The seed of a pass's prompts. With fresh prompts each load point has seeds of its own, and so has the second half of a
+/// calibration: the same ones in every run.
+pub fn seed_of(spec: &config::WorkloadPlan, load: &LoadPoint, half: Half, draw: usize) -> u64 {
+    let seed = spec.seed + draw as u64;
+    if !spec.fresh_prompts {
+        return seed;
+    }
+    // Far apart, and still whole numbers to whoever reads JSON's as floating-point ones.
+    seed.wrapping_add(hash_of(&format!("{} {half:?}", load.name())) << 12)
+}
+
+/// A number of 40 bits, the same everywhere and always.
+fn hash_of(text: &str) -> u64 {
+    Sha256::digest(text)[..5].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The identity of what is sent. Words before each prompt, which are others in every run, are no part of it; that there are
+/// some is.
+pub fn digest(workload: &Prompts, spec: &config::WorkloadPlan) -> Digest {
+    match spec.cache_bust {
+        true => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
+        false => workload.digest(&spec.sampling),
+    }
+}
+
+/// Runs a tiny benchmark on the embedded engine and checks what it can know: that every request completes, with the tokens
+/// that were asked for. Writes no files.
+pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
+    let Benchmark { name, workload: spec, .. } = benchmark;
+    _ = writeln!(stdout(), "Testing {name}");
+    let workload = session.prompts(spec, spec.seed)?;
+    let server = session.server(spec, |_| {})?;
+    let progress = Progress::new(name, workload.prompts.len(), true);
+    let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
+    let tokenizer = session.tokenizer(None)?;
+    count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
+    let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client);
+    if pass.failed > 0 || pass.completed < workload.prompts.len() {
+        return Err(all_failed(0, &pass));
+    }
+    if spec.sampling.ignore_eos && pass.output_tokens != pass.requested_tokens {
+        let message = format!("{} output tokens came of {} asked for", pass.output_tokens, pass.requested_tokens);
+        return Err(RunError::Test(message));
+    }
+    _ = writeln!(stdout(), "Success");
+    Ok(())
+}
+
+fn send(
+    session: &Session,
+    benchmark: &Benchmark,
+    server: &Server,
+    workload: &Prompts,
+    progress: Progress,
+    request_id_prefix: &str,
+) -> Result<PassRecords, RunError> {
+    let sampling = &benchmark.workload.sampling;
+    let progress = Arc::new(progress);
+    let pass = Pass {
+        target: server.target.clone(),
+        writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
+        sampling: Arc::new(sampling.clone()),
+        prompts: workload.prompts.clone().into(),
+        schedule: benchmark.load.schedule(workload.prompts.len(), workload.seed),
+        threads: session.plan.client_threads,
+        request_id_prefix: request_id_prefix.into(),
+        retries: benchmark.workload.retries,
+        failures: FailureLimit::new(benchmark.workload.max_failures.of(workload.prompts.len())),
+        stop: session.stop.clone(),
+        observer: progress.clone(),
+    };
+    let run = run_pass(&pass);
+    progress.finish();
+    run.map_err(|failure| RunError::Connect(failure.message))
+}
+
+fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
+    RunError::AllFailed { pass: number, requests: pass.failed, failures: failures(pass) }
+}
+
+/// Each class with its count and one example.
+fn failures(pass: &PassMetrics) -> String {
+    let example = |class: &String| pass.failure_examples.get(class).cloned().unwrap_or_default();
+    let failures: Vec<String> =
+        pass.failures.iter().map(|(class, n)| format!("{n} {class}: {}", example(class))).collect();
+    failures.join("; ")
+}
+
+/// The package that cargo runs this for.
+pub fn package() -> Option<String> {
+    std::env::var("CARGO_PKG_NAME").ok()
+}
+
+/// RFC 3339, to the millisecond.
+fn timestamp() -> String {
+    let now = jiff::Timestamp::now();
+    format!("{now:.3}")
+}
+
+/// What all request ids of a pass begin with: unlike any other run's, so that a server's log can be joined.
+fn request_id_prefix(pass: &str) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("tachometer-{:x}-{:x}-{pass}", since.as_millis(), std::process::id())
+}
