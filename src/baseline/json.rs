@@ -67,7 +67,6 @@ mod version_1 {
 
     use super::from_json;
     use crate::{
-        load::LoadPoint,
         run::{Report, SCHEMA_VERSION},
         stats::estimates,
     };
@@ -90,7 +89,7 @@ mod version_1 {
         let mut report: Report = serde_json::from_value(whole)?;
         report.schema_version = SCHEMA_VERSION;
         let level = report.estimates.values().next().map(|estimate| estimate.confidence_level);
-        if let (LoadPoint::Open { .. }, Some(level)) = (&report.load, level) {
+        if let (Some(_), Some(level)) = (report.load.shape().request_rate(), level) {
             report.estimates = estimates(&report.passes, level);
         } else if report.passes.iter().any(|pass| pass.itl_s.is_none()) {
             report.estimates.retain(|metric, _| metric.quantity().name != "itl");

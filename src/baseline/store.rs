@@ -178,7 +178,7 @@ mod tests {
         );
         assert_eq!(store.root(), Path::new("t/tachometer"));
         if std::env::var_os("CRITERION_HOME").is_none() {
-            assert_eq!(path(store.criterion()), "t/criterion");
+            assert_eq!(path(store.criterion()), "t/tachometer/criterion");
         }
         // The tests' executable lies in a target directory that cargo has marked.
         let found = Store::find();

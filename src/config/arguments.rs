@@ -212,11 +212,14 @@ impl Arguments {
 
     fn of_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Self::from_arg_matches(matches)?;
-        let given_by = |name| matches.value_source(name);
-        match (given_by("concurrency"), given_by("request_rate")) {
-            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => cli.settings.concurrency = None,
-            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => cli.settings.request_rate = None,
-            _ => {}
+        let given = |name, by| matches.value_source(name) == Some(by);
+        // A load that a flag names stands in place of those that variables name, of any kind.
+        if ["concurrency", "request_rate", "load"].iter().any(|name| given(name, ValueSource::CommandLine)) {
+            let settings = &mut cli.settings;
+            let by_variable = |name| given(name, ValueSource::EnvVariable);
+            settings.concurrency.take_if(|_| by_variable("concurrency"));
+            settings.request_rate.take_if(|_| by_variable("request_rate"));
+            settings.load.take_if(|_| by_variable("load"));
         }
         Ok(cli)
     }

@@ -104,7 +104,7 @@ pub struct WorkloadPlan {
 impl WorkloadPlan {
     /// Requests before the first pass at a load: enough to open every path once, no more.
     pub fn warmup_at(&self, load: &LoadPoint) -> usize {
-        self.warmup.unwrap_or(load.connections(self.num_prompts).min(16))
+        self.warmup.unwrap_or(load.shape().connections(self.num_prompts).min(16))
     }
 }
 
@@ -140,12 +140,13 @@ pub fn plan(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -
         let workload = workload(name, &values, live, tiny)?;
         for load in load_points(&values, live)? {
             let benchmark = Benchmark {
-                name: format!("{}/{}", workload.name, load.name()),
+                name: format!("{}/{}", workload.name, load.shape().name()),
                 workload: workload.clone(),
                 load: if tiny { load.tiny() } else { load },
             };
             if benchmarks.iter().any(|other: &Benchmark| other.name == benchmark.name) {
-                let flag = if benchmark.load.concurrency().is_some() { "--concurrency" } else { "--request-rate" };
+                let shape = benchmark.load.shape();
+                let flag = if shape.concurrency().is_some() { "--concurrency" } else { "--request-rate" };
                 return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
             }
             benchmarks.push(benchmark);
@@ -317,6 +318,10 @@ mod tests {
     use super::*;
 
     fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
+        planned_with(flags, &Code::default(), file, tiny)
+    }
+
+    fn planned_with(flags: &[&str], code: &Code, file: &str, tiny: bool) -> Result<Plan, String> {
         let cli = Arguments::try_parse_without_environment(flags).map_err(|e| e.to_string())?;
         let path = std::env::temp_dir().join(format!(
             "tachometer-plan-{}-{:?}.toml",
@@ -326,7 +331,7 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let read = ConfigFile::read(&path);
         std::fs::remove_file(&path).unwrap();
-        plan(&cli, &Code::default(), &read.map_err(|e| e.to_string())?, tiny).map_err(|e| e.to_string())
+        plan(&cli, code, &read.map_err(|e| e.to_string())?, tiny).map_err(|e| e.to_string())
     }
 
     fn names(plan: &Plan) -> Vec<&str> {
@@ -371,7 +376,7 @@ mod tests {
         let plan = planned(&[], file, true).unwrap();
         assert!(matches!(plan.server, ServerSpec::Embedded(_)));
         let Benchmark { name, workload, load } = &plan.benchmarks[0];
-        assert_eq!((name.as_str(), load.concurrency(), workload.num_prompts), ("sharegpt/c64", Some(4), 6));
+        assert_eq!((name.as_str(), load.shape().concurrency(), workload.num_prompts), ("sharegpt/c64", Some(4), 6));
         assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &fixtures::dataset(), &None));
     }
 
@@ -389,7 +394,7 @@ mod tests {
             (
                 vec!["--request-rate", "1e-12"],
                 "",
-                "--request-rate: at 0.000000000001 requests per second the last prompt",
+                "--request-rate: with open loop at 0.000000000001 requests/s, Poisson the last prompt",
             ),
             (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e-300"], "", "from 0.001 to 1000000"),
             (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e7"], "", "from 0.001 to 1000000"),
@@ -426,10 +431,34 @@ mod tests {
             (&["--request-rate", "9"], &["a/r9", "b/r9"]),
             (&["--concurrency", "3"], &["a/c3", "b/c3"]),
             (&["--concurrency", "3", "--request-rate", "9"], &["a/c3", "a/r9", "b/c3", "b/r9"]),
+            (&["--load", "c3,r9"], &["a/c3", "a/r9", "b/c3", "b/r9"]),
         ];
         for (flags, expected) in table {
             assert_eq!(names(&planned(flags, file, false).unwrap()), *expected, "{flags:?}");
         }
+    }
+
+    /// Code comes after flags and before the file, whose workloads of the same name give what code leaves open.
+    #[test]
+    fn code_stands_between_flags_and_the_file() {
+        let mut code = Code::default().confidence_level(0.9);
+        code.set_defaults(Workload::default().num_prompts(11).seed(5));
+        code.add_workload(Workload::new("a").dataset("random:5:6").concurrency([2]).model("m"));
+        let file =
+            "seed = 1\nconfidence_level = 0.8\n[workload.a]\nseed = 2\nconcurrency = 9\ntop_p = 0.5\n[workload.b]\n";
+        let plan = planned_with(&["--num-prompts", "7"], &code, file, false).unwrap();
+        assert_eq!(names(&plan), ["a/c2", "b/c8", "b/c64"]);
+        assert_eq!(plan.confidence_level, 0.9);
+        let [a, b] = [0, 1].map(|i| &plan.benchmarks[i].workload);
+        assert_eq!((a.num_prompts, a.seed, a.sampling.top_p, a.model.as_deref()), (7, 2, 0.5, Some("m")));
+        assert_eq!((a.dataset.to_string().as_str(), b.seed, b.num_prompts), ("random:5:6", 5, 7));
+        let mut code = Code::default();
+        code.add_workload(Workload::new("a/b"));
+        let message = planned_with(&[], &code, "", false).unwrap_err();
+        assert_eq!(message, "Workload::new: `workload.a/b`: a name is made of letters, digits, `-`, `_` and `.`");
+        code = Code::default();
+        code.set_server(crate::config::Server::url("http://h:1").timeout(5.0));
+        assert!(planned_with(&[], &code, "", false).unwrap_err().starts_with("--dataset: a live server"));
     }
 
     #[test]

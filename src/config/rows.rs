@@ -87,7 +87,11 @@ macro_rules! rows {
             #[arg(value_delimiter = ',')]
             #[serde(deserialize_with = "one_or_many")]
             request_rate: Vec<RequestRate> = Load "RATE,…" text("none");
-            /// Gaps between the arrivals of an open loop: constant, poisson or gamma
+            /// Load points by their names, which benchmarks end with; a list makes one benchmark each
+        #[arg(value_delimiter = ',', help = load_help())]
+        #[serde(deserialize_with = "one_or_many")]
+        load: Vec<String> = Load "NAME,…" text("none");
+        /// Gaps between the arrivals of an open loop: constant, poisson or gamma
             #[arg(hide_possible_values = true)]
             arrival: Arrival = Load "DISTRIBUTION" value(Arrival::default());
             /// Shape of --arrival gamma: 1 is poisson, less is burstier

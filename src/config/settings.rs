@@ -10,7 +10,7 @@ use crate::{
     client::Api,
     dataset::Policy,
     engine::EngineConfig,
-    load::{Arrival, FailureBudget, RequestRate},
+    load::{Arrival, FailureBudget, LoadPoint, RequestRate},
     metrics::{Metric, Point, Quantity},
     report::{CsvFormat, OutputFormat},
 };
@@ -86,9 +86,10 @@ macro_rules! settings {
             /// This layer over another one. A load that it names stands in place of those of the other, of either kind.
             #[must_use]
             pub fn over(self, below: &Self) -> Self {
-                let names_load = self.concurrency.is_some() || self.request_rate.is_some();
-                let loads = if names_load { (None, None) } else { (below.concurrency.clone(), below.request_rate.clone()) };
-                let below = &Self { concurrency: loads.0, request_rate: loads.1, ..below.clone() };
+                let mut below = below.clone();
+                if self.concurrency.is_some() || self.request_rate.is_some() || self.load.is_some() {
+                    (below.concurrency, below.request_rate, below.load) = (None, None, None);
+                }
                 Self { $($name: self.$name.or_else(|| below.$name.clone()),)* }
             }
 
@@ -140,6 +141,11 @@ rows!(settings);
 fn api_help() -> String {
     let names: Vec<&str> = Api::all().map(Api::name).collect();
     format!("API that the server is spoken to by: {}; lmdeploy is that of LMDeploy's servers of 2023", names.join(", "))
+}
+
+fn load_help() -> String {
+    let spellings = LoadPoint::spellings();
+    format!("Load points by their names, which benchmarks end with: {spellings}; a list makes one benchmark each")
 }
 
 fn gate_help() -> String {

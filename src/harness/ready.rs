@@ -143,7 +143,7 @@ impl<'a> Ready<'a> {
         let workload = Prompts { seed: !spec.seed, prompts };
         let mut warm = self.benchmark.clone();
         warm.workload.sampling = warmup_sampling(&spec.sampling);
-        warm.load = LoadPoint::Closed { concurrency: load.connections(requests) };
+        warm.load = LoadPoint::closed(load.shape().connections(requests));
         let progress = Progress::new("warm-up", requests, true);
         let prefix = request_id_prefix("warmup");
         // The server may take a few requests to come to itself.
@@ -226,7 +226,7 @@ impl<'a> Ready<'a> {
         let sent = PassSent { benchmark: name, number, request_id_prefix: &prefix, records: &run.records };
         let unsaved = sinks.borrow_mut().pass(&sent);
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
-        pass.steady = Steady::of(&run.records, load.concurrency());
+        pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         if pass.completed == 0 && run.stopped.is_none() {
             return Err(all_failed(number, &pass));
@@ -326,7 +326,7 @@ pub fn seed_of(spec: &config::WorkloadPlan, load: &LoadPoint, half: Half, draw: 
         return seed;
     }
     // Far apart, and still whole numbers to whoever reads JSON's as floating-point ones.
-    seed.wrapping_add(hash_of(&format!("{} {half:?}", load.name())) << 12)
+    seed.wrapping_add(hash_of(&format!("{} {half:?}", load.shape().name())) << 12)
 }
 
 /// A number of 40 bits, the same everywhere and always.

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fmt::Write,
+    fmt::{self, Write},
     rc::Rc,
     sync::{
         Arc,
@@ -10,13 +10,71 @@ use std::{
     },
 };
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
     pass::Pass,
+    shape::{Kind, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
 };
 use crate::client::{Client, ConnectionStats, Record};
+
+/// So many clients, each sending the next prompt as soon as its last one ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "closed")]
+pub(super) struct Closed {
+    /// How many.
+    pub concurrency: usize,
+}
+
+pub(super) const KIND: Kind = Kind {
+    name: "closed",
+    spelling: "cN for a closed loop of N clients",
+    parse: |text, _| {
+        Some(match text.strip_prefix('c')?.parse().ok()? {
+            0 => Err("0 clients would send nothing: use 1 or more".to_owned()),
+            concurrency => Ok(Arc::new(Closed { concurrency })),
+        })
+    },
+    read: |value| Ok(Arc::new(Closed::deserialize(value)?)),
+};
+
+/// Requests that a small run sends at once, at most.
+const TINY_CONCURRENCY: usize = 4;
+
+impl Shape for Closed {
+    fn name(&self) -> String {
+        format!("c{}", self.concurrency)
+    }
+
+    fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn schedule(&self, _prompts: usize, _seed: u64) -> Schedule {
+        Schedule::Closed { concurrency: self.concurrency }
+    }
+
+    fn connections(&self, _prompts: usize) -> usize {
+        self.concurrency
+    }
+
+    fn tiny(&self) -> Arc<dyn Shape> {
+        Arc::new(Self { concurrency: self.concurrency.min(TINY_CONCURRENCY) })
+    }
+
+    fn concurrency(&self) -> Option<usize> {
+        Some(self.concurrency)
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "closed loop with {} clients", self.concurrency)
+    }
+}
 
 /// What the clients of a thread have so far; it stays when they are stopped.
 #[derive(Default)]

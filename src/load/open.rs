@@ -3,19 +3,108 @@
 //! A thread of its own sleeps until each arrival, by the machine's clock, since the runtime's timers only tick in
 //! milliseconds; it hands the request to a client thread, where it goes out on an idle connection.
 
-use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll, thread, time::Duration};
+use std::{cell::RefCell, fmt, future::poll_fn, rc::Rc, sync::Arc, task::Poll, thread, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 
 use super::{
-    Schedule,
+    Arrival, RequestRate, arrivals_ns,
     pass::Pass,
+    shape::{Kind, Pacing, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
 };
 use crate::client::{Client, PerThread, Record, clock::now_ns};
+
+/// Each prompt at its time, whatever has become of the others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "open")]
+pub struct Open {
+    /// Requests per second.
+    pub request_rate: RequestRate,
+    /// How the gaps between them are distributed.
+    pub arrival: Arrival,
+    /// Shape of gamma-distributed gaps.
+    pub burstiness: f64,
+    /// A request that would be one more than this in flight waits.
+    pub max_in_flight: Option<usize>,
+}
+
+pub(super) const KIND: Kind = Kind {
+    name: "open",
+    spelling: "rRATE for an open loop of RATE requests a second",
+    parse: |text, pacing| {
+        let request_rate = text.strip_prefix('r')?.parse();
+        Some(request_rate.map(|request_rate| -> Arc<dyn Shape> {
+            let Pacing { arrival, burstiness, max_in_flight } = *pacing;
+            Arc::new(Open { request_rate, arrival, burstiness, max_in_flight })
+        }))
+    },
+    read: |value| Ok(Arc::new(Open::deserialize(value)?)),
+};
+
+/// Connections that an open loop opens before its start, at least and at most.
+const CONNECTIONS: (usize, usize) = (64, 1024);
+
+impl Shape for Open {
+    fn name(&self) -> String {
+        format!("r{}", self.request_rate)
+    }
+
+    fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn schedule(&self, prompts: usize, seed: u64) -> Schedule {
+        Schedule::Open {
+            arrivals_ns: arrivals_ns(self.request_rate, self.arrival, self.burstiness, prompts, seed).into(),
+            connections: self.connections(prompts),
+            max_in_flight: self.max_in_flight,
+        }
+    }
+
+    /// Those of a second's arrivals.
+    fn connections(&self, prompts: usize) -> usize {
+        let (least, most) = CONNECTIONS;
+        let second = self.request_rate.0.clamp(least as f64, most as f64) as usize;
+        second.min(prompts).min(self.max_in_flight.unwrap_or(usize::MAX)).max(1)
+    }
+
+    fn tiny(&self) -> Arc<dyn Shape> {
+        Arc::new(Self { request_rate: RequestRate(1000.0), ..*self })
+    }
+
+    fn lasts_s(&self, prompts: usize) -> f64 {
+        prompts.saturating_sub(1) as f64 / self.request_rate.0
+    }
+
+    fn request_rate(&self) -> Option<RequestRate> {
+        Some(self.request_rate)
+    }
+
+    fn max_in_flight(&self) -> Option<usize> {
+        self.max_in_flight
+    }
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "open loop at {} requests/s", self.request_rate)?;
+        match self.arrival {
+            Arrival::Constant => f.write_str(", constant")?,
+            Arrival::Poisson => f.write_str(", Poisson")?,
+            Arrival::Gamma => write!(f, ", gamma of shape {}", self.burstiness)?,
+        }
+        match self.max_in_flight {
+            Some(most) => write!(f, ", at most {most} in flight"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Where a thread hears of the requests that are due.
 pub(super) type Due = mpsc::UnboundedReceiver<usize>;

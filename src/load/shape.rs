@@ -1,29 +1,70 @@
+//! How the prompts of a workload are sent: what each shape says of itself.
+
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Arrival, RequestRate, arrivals_ns};
+use super::{Arrival, RequestRate};
 
-/// How the prompts of a workload are sent: with it, a workload is a benchmark. `load` of report.json.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LoadPoint {
-    /// So many clients, each sending the next prompt as soon as its last one ended.
-    Closed {
-        /// How many.
-        concurrency: usize,
-    },
-    /// Each prompt at its time, whatever has become of the others.
-    Open {
-        /// Requests per second.
-        request_rate: RequestRate,
-        /// How the gaps between them are distributed.
-        arrival: Arrival,
-        /// Shape of gamma-distributed gaps.
-        burstiness: f64,
-        /// A request that would be one more than this in flight waits.
-        max_in_flight: Option<usize>,
-    },
+/// A shape of load, with its numbers. It prints as reports name it: `closed loop with 64 clients`.
+pub trait Shape: fmt::Display + fmt::Debug + Send + Sync {
+    /// The last part of a benchmark's name, `c64`; `--load` reads it back.
+    fn name(&self) -> String;
+
+    /// `load` of report.json: an object, whose `kind` is the shape's own.
+    fn to_json(&self) -> Value;
+
+    /// When each of so many prompts is sent in the pass with this seed.
+    fn schedule(&self, prompts: usize, seed: u64) -> Schedule;
+
+    /// Connections to open before so many prompts are sent.
+    fn connections(&self, prompts: usize) -> usize;
+
+    /// The same for a run that is only to show that it works.
+    fn tiny(&self) -> Arc<dyn Shape>;
+
+    /// Seconds from the first send to the last that it prescribes; 0 where it prescribes none.
+    fn lasts_s(&self, _prompts: usize) -> f64 {
+        0.0
+    }
+
+    /// The clients of a closed loop.
+    fn concurrency(&self) -> Option<usize> {
+        None
+    }
+
+    /// Requests per second of an open loop.
+    fn request_rate(&self) -> Option<RequestRate> {
+        None
+    }
+
+    /// Requests that may be in flight at once, where there is such a limit.
+    fn max_in_flight(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// What `--load` takes from other settings, whatever the shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Pacing {
+    /// How the gaps between arrivals are distributed.
+    pub arrival: Arrival,
+    /// Shape of gamma-distributed gaps.
+    pub burstiness: f64,
+    /// A request that would be one more than this in flight waits.
+    pub max_in_flight: Option<usize>,
+}
+
+/// One kind of shape, as the table in `point.rs` has it.
+pub(super) struct Kind {
+    /// `kind` in report.json.
+    pub name: &'static str,
+    /// How `--load` spells it, for help.
+    pub spelling: &'static str,
+    /// Reads what [`Shape::name`] gives; `None` where a text is another's, an error where it is this one's and wrong.
+    pub parse: fn(&str, &Pacing) -> Option<Result<Arc<dyn Shape>, String>>,
+    /// Reads what [`Shape::to_json`] gives.
+    pub read: fn(Value) -> Result<Arc<dyn Shape>, serde_json::Error>,
 }
 
 /// When the prompts of one pass are sent: a load point, with the times that the seed of the pass decides.
@@ -43,81 +84,4 @@ pub enum Schedule {
         /// A request that would be one more than this in flight waits for one of them to end.
         max_in_flight: Option<usize>,
     },
-}
-
-/// Requests that a small run sends at once, at most.
-const TINY_CONCURRENCY: usize = 4;
-/// Connections that an open loop opens before its start, at least and at most.
-const CONNECTIONS: (usize, usize) = (64, 1024);
-
-impl LoadPoint {
-    /// The last part of a benchmark's name: `c64`, `r100`, `rinf`.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Closed { concurrency } => format!("c{concurrency}"),
-            Self::Open { request_rate, .. } => format!("r{request_rate}"),
-        }
-    }
-
-    /// The clients of a closed loop.
-    pub fn concurrency(&self) -> Option<usize> {
-        match self {
-            Self::Closed { concurrency } => Some(*concurrency),
-            Self::Open { .. } => None,
-        }
-    }
-
-    /// Connections to open before `prompts` prompts are sent. For an open loop, those of a second's arrivals.
-    pub fn connections(&self, prompts: usize) -> usize {
-        match self {
-            Self::Closed { concurrency } => *concurrency,
-            Self::Open { request_rate, max_in_flight, .. } => {
-                let (least, most) = CONNECTIONS;
-                let second = request_rate.0.clamp(least as f64, most as f64) as usize;
-                second.min(prompts).min(max_in_flight.unwrap_or(usize::MAX)).max(1)
-            }
-        }
-    }
-
-    /// When each of so many prompts is sent in the pass with this seed.
-    pub fn schedule(&self, prompts: usize, seed: u64) -> Schedule {
-        match *self {
-            Self::Closed { concurrency } => Schedule::Closed { concurrency },
-            Self::Open { request_rate, arrival, burstiness, max_in_flight } => Schedule::Open {
-                arrivals_ns: arrivals_ns(request_rate, arrival, burstiness, prompts, seed).into(),
-                connections: self.connections(prompts),
-                max_in_flight,
-            },
-        }
-    }
-
-    /// The same for a run that is only to show that it works.
-    pub fn tiny(self) -> Self {
-        match self {
-            Self::Closed { concurrency } => Self::Closed { concurrency: concurrency.min(TINY_CONCURRENCY) },
-            Self::Open { arrival, burstiness, max_in_flight, .. } => {
-                Self::Open { request_rate: RequestRate(1000.0), arrival, burstiness, max_in_flight }
-            }
-        }
-    }
-}
-
-impl fmt::Display for LoadPoint {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Closed { concurrency } => write!(f, "closed loop with {concurrency} clients"),
-            Self::Open { request_rate, arrival, burstiness, max_in_flight } => {
-                write!(f, "open loop at {request_rate} requests/s")?;
-                match arrival {
-                    Arrival::Constant => f.write_str(", constant")?,
-                    Arrival::Poisson => f.write_str(", Poisson")?,
-                    Arrival::Gamma => write!(f, ", gamma of shape {burstiness}")?,
-                }
-                match max_in_flight {
-                    Some(most) => write!(f, ", at most {most} in flight"),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     client::TokenSource,
-    load::{LoadPoint, StopReason},
+    load::StopReason,
     metrics::{Distribution, Metric, PassMetrics, Point, Quantity, Steady},
     run::{Cache, Partial, Report},
     stats::Replication,
@@ -196,7 +196,8 @@ fn cache_remarks(cache: &Cache, sent: u64) -> Vec<String> {
 
 /// What became of an open loop's schedule.
 fn open_loop(report: &Report) -> Option<String> {
-    let LoadPoint::Open { request_rate, max_in_flight, .. } = &report.load else { return None };
+    let load = report.load.shape();
+    let request_rate = load.request_rate()?;
     let passes = &report.passes;
     let late_s = passes.iter().filter_map(|p| p.send_lag_s).map(|lag| lag.p99).fold(0.0, f64::max);
     let rates: Vec<f64> = passes.iter().filter_map(|p| p.achieved_rate).collect();
@@ -204,7 +205,7 @@ fn open_loop(report: &Report) -> Option<String> {
         true => String::new(),
         false => format!("{} of ", significant(rates.iter().sum::<f64>() / rates.len() as f64)),
     };
-    let limit = max_in_flight.map_or_else(String::new, |most| format!(", held back above {most} in flight"));
+    let limit = load.max_in_flight().map_or_else(String::new, |most| format!(", held back above {most} in flight"));
     Some(format!("sent {sent}{request_rate} requests/s; sends up to {} late at p99{limit}", Time(late_s)))
 }
 

@@ -9,7 +9,6 @@ use std::{
 use super::{output::warn, sink::*};
 use crate::{
     files::{FileError, append},
-    load::LoadPoint,
     metrics::{Distribution, Metric, PassMetrics, Point, Quantity},
     run::Report,
 };
@@ -119,12 +118,9 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
     let mut fields = Vec::new();
     let mut put = |column: &str, value: String| fields.push((column.to_owned(), value));
     let text = |value: Option<String>| value.unwrap_or_default();
-    let (concurrency, request_rate) = match &report.load {
-        LoadPoint::Closed { concurrency } => (Some(concurrency.to_string()), None),
-        LoadPoint::Open { request_rate, max_in_flight, .. } => {
-            (max_in_flight.map(|most| most.to_string()), Some(request_rate.to_string()))
-        }
-    };
+    let load = report.load.shape();
+    let concurrency = load.concurrency().or(load.max_in_flight()).map(|n| n.to_string());
+    let request_rate = load.request_rate().map(|rate| rate.to_string());
     put("benchmark", report.id.clone());
     put("pass", i.to_string());
     put("concurrency", text(concurrency));
@@ -180,12 +176,9 @@ fn seconds(latency: Option<Distribution>, of: fn(&Distribution) -> f64) -> Strin
 
 fn lmdeploy_row(report: &Report, pass: &PassMetrics) -> [String; LMDEPLOY_COLUMNS.len()] {
     // The original's batch is what it sends at once; an open loop has no such number.
-    let batch = match &report.load {
-        LoadPoint::Closed { concurrency } => concurrency.to_string(),
-        LoadPoint::Open { max_in_flight, .. } => {
-            max_in_flight.map_or_else(|| NOT_MEASURED.to_owned(), |most| most.to_string())
-        }
-    };
+    let load = report.load.shape();
+    let batch = load.concurrency().or(load.max_in_flight());
+    let batch = batch.map_or_else(|| NOT_MEASURED.to_owned(), |batch| batch.to_string());
     [
         batch,
         report.workload.num_prompts.to_string(),
