@@ -43,7 +43,7 @@ enum Value {
 }
 
 /// All of them, in the order of reports.
-static QUANTITIES: [Quantity; 8] = [
+static QUANTITIES: &[Quantity] = &[
     rate("rpm", "rpm:", "1/min", "requests/min", |pass| pass.rpm),
     rate("output_tokens_per_s", "output:", "1/s", "tokens/s", |pass| pass.output_tokens_per_s),
     rate("total_tokens_per_s", "total:", "1/s", "tokens/s", |pass| pass.total_tokens_per_s),
