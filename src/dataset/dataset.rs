@@ -9,13 +9,16 @@ use std::{
 };
 
 use super::{
-    DatasetError, sharegpt,
+    DatasetError,
     source::{Described, Opening, Parse, Source},
-    synthetic,
 };
 
 /// In the order in which they are asked whether a text is theirs.
-static KINDS: &[Parse] = &[synthetic::parse, sharegpt::parse];
+static KINDS: &[Parse] = &[
+    super::synthetic::parse,
+    // Any text is a path: this comes last.
+    super::sharegpt::parse,
+];
 
 /// A dataset as `--dataset` names it: `sharegpt.json`, `random:512:128`. Nothing is read before it is opened.
 #[derive(Clone)]

@@ -4,12 +4,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 use super::{
-    closed, open,
+    closed,
     shape::{Kind, Pacing, Schedule, Shape},
 };
 
 /// The shapes there are.
-static KINDS: &[Kind] = &[closed::KIND, open::KIND];
+static KINDS: &[Kind] = &[super::closed::KIND, super::open::KIND];
 
 /// How the prompts of a workload are sent: with it, a workload is a benchmark. `load` of report.json.
 #[derive(Clone)]
