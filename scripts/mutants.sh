@@ -35,7 +35,7 @@ for group in "$@"; do
       files="src/client/answer.rs src/client/api/** src/client/response.rs src/client/sse.rs src/client/http1.rs src/client/exchange.rs"
       own="client::" far="--test=connections --test=faults --test=mock_server"
       ;;
-    load) files="src/load/**" own="load::" far="--test=engine --test=tls --test=cli" ;;
+    load) files="src/load/**" own="load::" far="--test=load --test=open_files --test=engine --test=tls --test=cli" ;;
     sampler) files="src/dataset/sampler.rs" own="sampler" far="--test=cli" ;;
     *) echo "there is no group $group" && exit 2 ;;
   esac

@@ -58,6 +58,7 @@ fn run_load(
         request_id_prefix: "r".into(),
     };
     let mut result = run_pass(&pass).unwrap();
+    assert_eq!(result.records.len(), pass.prompts.len());
     count_output_tokens(&mut result.records, &tokenizer()).unwrap();
     let truths = engine.take_truths().into_iter().map(|truth| (truth.request_id.clone(), truth)).collect();
     (result, truths)

@@ -100,3 +100,59 @@ pub(super) fn rethrow<T>(ended: Result<T, JoinError>) -> Option<T> {
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::{Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
+        load::{FailureLimit, Stop},
+    };
+
+    fn pass() -> Pass {
+        let target = Target::new(ServerUrl::parse("http://h:1").unwrap(), Timeouts::default(), &Trust::default());
+        let (target, sampling) = (target.unwrap(), Sampling::default());
+        Pass {
+            writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
+            target: Arc::new(target),
+            sampling: Arc::new(sampling),
+            prompts: [].into(),
+            schedule: Schedule::Closed { concurrency: 2 },
+            threads: 2,
+            request_id_prefix: "r".into(),
+            retries: 0,
+            failures: FailureLimit::default(),
+            stop: Stop::default(),
+            observer: Arc::new(()),
+        }
+    }
+
+    /// All threads begin at one moment, which is still to come when they hear of it first; or none does.
+    #[test]
+    fn threads_start_together_or_not_at_all() {
+        for fails in [false, true] {
+            let pass = pass();
+            let shared = Shared::new(&pass, 2);
+            let before_ns = now_ns();
+            if fails {
+                shared.thread_failed();
+            }
+            let (a, b) = std::thread::scope(|scope| {
+                let other = scope.spawn(|| shared.started());
+                (shared.started(), other.join().unwrap())
+            });
+            assert_eq!((a, a.is_none()), (b, fails));
+            assert!(a.is_none_or(|start_ns| start_ns >= before_ns + LEAD.as_nanos() as u64));
+        }
+    }
+
+    #[test]
+    fn what_threads_gave_adds_up() {
+        let of = |cpu_ns, begun: &[usize]| ThreadResult { cpu_ns, begun: begun.into(), ..ThreadResult::default() };
+        let mut all = of(Some(2), &[1]);
+        all.merge(of(Some(3), &[0, 4]));
+        assert_eq!((all.cpu_ns, all.begun.as_slice()), (Some(5), &[1, 0, 4][..]));
+        all.merge(of(None, &[]));
+        assert_eq!(all.cpu_ns, None);
+    }
+}

@@ -70,6 +70,7 @@ mod tests {
         stop.clone().forgive_failures();
         assert_eq!(stop.reason(), None);
         stop.stop(StopReason::Failures);
+        assert_eq!(stop.reason(), Some(StopReason::Failures));
         stop.stop(StopReason::Interrupted);
         stop.stop(StopReason::Failures);
         stop.forgive_failures();

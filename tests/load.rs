@@ -1,0 +1,221 @@
+//! Passes as a whole: what is stopped, sent again, counted and told, against a small server that says what it is asked to.
+
+#![cfg(feature = "harness")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use tachometer::{
+    client::{Failure, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
+    dataset::Prompt,
+    load::{
+        Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Stop, StopReason, arrivals_ns,
+        run_pass,
+    },
+};
+
+const BODY: &str =
+    r#"{"choices":[{"message":{"content":"A"},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}"#;
+
+/// Answers each request: with the status at its place in `statuses`, 200 beyond them; not at all where the prompt says `wait`.
+fn serve(statuses: &'static [u16]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, counted) = (stream.unwrap(), counted.clone());
+            std::thread::spawn(move || connection(stream, statuses, &counted));
+        }
+    });
+    (url, requests)
+}
+
+fn connection(mut stream: TcpStream, statuses: &[u16], requests: &AtomicUsize) {
+    let mut buffer = [0; 4096];
+    // Each request of these tests comes in one piece.
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        let number = requests.fetch_add(1, Ordering::SeqCst);
+        if String::from_utf8_lossy(&buffer[..n]).contains("wait") {
+            continue;
+        }
+        let status = statuses.get(number).copied().unwrap_or(200);
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn pass(url: &str, texts: &[&str], schedule: Schedule) -> Pass {
+    let sampling = Sampling::default();
+    let target = Target::new(ServerUrl::parse(url).unwrap(), Timeouts::default(), &Trust::default()).unwrap();
+    Pass {
+        retries: 0,
+        failures: FailureLimit::default(),
+        stop: Stop::default(),
+        writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
+        target: Arc::new(target),
+        sampling: Arc::new(sampling),
+        observer: Arc::new(()),
+        prompts: texts.iter().map(|text| Prompt::new(*text, 1)).collect(),
+        schedule,
+        threads: 1,
+        request_id_prefix: "r".into(),
+    }
+}
+
+fn closed(concurrency: usize) -> Schedule {
+    Schedule::Closed { concurrency }
+}
+
+fn open(n: usize) -> Schedule {
+    let arrivals_ns = arrivals_ns(RequestRate(1000.0), Arrival::Constant, 1.0, n, 0).into();
+    Schedule::Open { arrivals_ns, connections: n, max_in_flight: None }
+}
+
+/// Does something when the request of that number, counted from 1, has ended.
+struct At<F>(AtomicUsize, usize, F);
+
+impl<F: Fn() + Send + Sync> Observer for At<F> {
+    fn ended(&self, _: &Record) {
+        if self.0.fetch_add(1, Ordering::SeqCst) + 1 == self.1 {
+            (self.2)();
+        }
+    }
+}
+
+fn stop_at(mut pass: Pass, number: usize, reason: StopReason) -> PassRecords {
+    let stop = pass.stop.clone();
+    pass.observer = Arc::new(At(AtomicUsize::new(0), number, move || stop.stop(reason)));
+    run_pass(&pass).unwrap()
+}
+
+fn classes(result: &PassRecords) -> Vec<(usize, Option<FailureClass>)> {
+    let class = |record: &Record| record.outcome.as_ref().err().map(|failure| failure.class);
+    result.records.iter().map(|record| (record.index, class(record))).collect()
+}
+
+const CANCELLED: Option<FailureClass> = Some(FailureClass::Cancelled);
+
+/// What is in flight when a pass is stopped is told as cancelled, what was not begun is not told at all.
+#[test]
+fn a_pass_that_is_stopped_tells_what_was_in_flight() {
+    let texts = ["wait", "now", "wait", "wait", "wait"];
+    for (schedule, reason) in [(closed(3), StopReason::Interrupted), (closed(3), StopReason::Failures)] {
+        let (url, _) = serve(&[]);
+        let result = stop_at(pass(&url, &texts, schedule), 1, reason);
+        assert_eq!(result.stopped, Some(reason));
+        assert_eq!(classes(&result), [(0, CANCELLED), (1, None), (2, CANCELLED)]);
+        assert!(result.records.iter().all(|record| record.end_ns > 0));
+    }
+    // An open loop has sent what was due.
+    let (url, _) = serve(&[]);
+    let result = stop_at(pass(&url, &["wait", "wait", "now"], open(3)), 1, StopReason::Interrupted);
+    assert_eq!(classes(&result), [(0, CANCELLED), (1, CANCELLED), (2, None)]);
+}
+
+/// An interruption that comes when all have ended cuts nothing short; too many failures are too many even then.
+#[test]
+fn a_pass_that_is_stopped_at_its_end_is_whole_unless_it_failed() {
+    for (reason, stopped) in [(StopReason::Interrupted, None), (StopReason::Failures, Some(StopReason::Failures))] {
+        for schedule in [closed(1), open(3)] {
+            let (url, _) = serve(&[]);
+            let result = stop_at(pass(&url, &["now"; 3], schedule), 3, reason);
+            assert_eq!((result.stopped, result.records.len()), (stopped, 3), "{reason:?}");
+            assert!(result.records.iter().all(Record::is_completed));
+        }
+    }
+}
+
+/// So often as is allowed, where that may help, after a pause that doubles; time runs from the first send.
+#[test]
+fn a_failed_request_is_sent_again_as_often_as_may_be() {
+    let table: &[(&'static [u16], u32, usize, Option<FailureClass>)] = &[
+        (&[503, 503], 2, 3, None),
+        (&[503, 503], 3, 3, None),
+        (&[503, 503], 1, 2, Some(FailureClass::Http(503))),
+        (&[503], 0, 1, Some(FailureClass::Http(503))),
+        // The request itself is wrong.
+        (&[400], 2, 1, Some(FailureClass::Http(400))),
+        (&[], 2, 1, None),
+    ];
+    for (statuses, retries, requests, class) in table {
+        let (url, counted) = serve(statuses);
+        let pass = Pass { retries: *retries, ..pass(&url, &["now"], closed(1)) };
+        let result = run_pass(&pass).unwrap();
+        assert_eq!(classes(&result), [(0, *class)], "{statuses:?}");
+        let record = &result.records[0];
+        assert_eq!(
+            (counted.load(Ordering::SeqCst), record.retries as usize),
+            (*requests, requests - 1),
+            "{statuses:?}"
+        );
+        let paused_s = [0.0, 0.1, 0.3][requests - 1];
+        assert!((record.end_ns - record.sent_ns.unwrap()) as f64 * 1e-9 >= paused_s, "{statuses:?}");
+    }
+}
+
+/// A task that panics ends the pass as a panic of whoever runs it.
+#[test]
+fn a_panic_is_passed_on() {
+    for schedule in [closed(2), open(4)] {
+        let (url, _) = serve(&[]);
+        let mut pass = pass(&url, &["now"; 4], schedule);
+        pass.observer = Arc::new(At(AtomicUsize::new(0), 2, || panic!("told by the observer")));
+        let panic = std::panic::catch_unwind(AssertUnwindSafe(|| run_pass(&pass))).err().expect("a panic");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"told by the observer"));
+    }
+}
+
+/// The CPU time is the pass's own, and the timers are looked at.
+#[test]
+fn what_the_client_used_is_told() {
+    let cpu = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    // The first client thread is this one.
+    while cpu() < Duration::from_secs(1) {
+        std::hint::spin_loop();
+    }
+    let ended: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let (url, _) = serve(&[]);
+    // 200 ms of arrivals: ticks of the timers lie between them.
+    let arrivals_ns = (0..5).map(|i| i * 50_000_000).collect();
+    let schedule = Schedule::Open { arrivals_ns, connections: 2, max_in_flight: None };
+    let mut pass = pass(&url, &["now"; 5], schedule);
+    let told = ended.clone();
+    pass.observer = Arc::new(At(AtomicUsize::new(0), 5, move || *told.lock().unwrap() = Some(Instant::now())));
+    let client = run_pass(&pass).unwrap().client;
+    assert!(ended.lock().unwrap().is_some());
+    let cpu_s = client.cpu_s.unwrap();
+    assert!((1e-6..0.9).contains(&cpu_s), "{cpu_s}");
+    assert_eq!(client.threads, 1);
+    let timers = client.timer_late_s.unwrap();
+    assert!(timers.p50 > 1e-9 && timers.p50 <= timers.p99 && timers.p99 < 60.0, "{timers:?}");
+    if let Some(reads) = client.read_late_s {
+        assert!(reads.p50 <= reads.p99 && reads.p99 < 60.0, "{reads:?}");
+    }
+}
+
+/// Nothing is sent where a connection can't be opened.
+#[test]
+fn a_server_that_is_not_there_fails_the_pass() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for schedule in [closed(2), open(2)] {
+        let pass = Pass { threads: 2, ..pass(&format!("http://{gone}"), &["now"; 4], schedule) };
+        let failure: Failure = run_pass(&pass).err().unwrap();
+        assert_eq!(failure.class, FailureClass::Connect);
+    }
+}
