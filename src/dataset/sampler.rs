@@ -216,6 +216,38 @@ mod tests {
         assert_eq!(rows, 18);
     }
 
+    /// All that fit can be drawn, each once.
+    #[test]
+    fn as_many_as_fit_are_drawn() {
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
+        for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
+            let sampler = fixture(policy, &tokenizer);
+            let Err(DatasetError::TooFew { fit, .. }) = sampler.draw(0, 1_000_000) else { panic!("too few") };
+            let mut drawn: Vec<usize> = sampler.draw(0, fit).unwrap().iter().map(|p| p.conversation).collect();
+            drawn.sort_unstable();
+            drawn.dedup();
+            assert_eq!(drawn.len(), fit, "{policy}");
+        }
+    }
+
+    /// The scan leaves an index, and what is drawn from it is the same.
+    #[test]
+    fn an_index_is_left_and_drawn_from() {
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json");
+        let drawn = || {
+            let (dataset, policy) = (ShareGpt::file(path), Policy::FilterThenSample);
+            let sampler = Sampler::with_index(dataset, tokenizer.clone(), policy, folder.path(), &|| false).unwrap();
+            sampler.draw(3, 50).unwrap().into_iter().map(|p| (p.text, p.prompt_tokens)).collect::<Vec<_>>()
+        };
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files(), 0);
+        let first = drawn();
+        assert_eq!(files(), 1);
+        assert_eq!(drawn(), first);
+    }
+
     #[test]
     fn more_than_fit_is_an_error_that_says_how_many_there_are() {
         let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
