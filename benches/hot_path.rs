@@ -8,8 +8,9 @@ use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sseer::event_stream::EventStream;
 use tachometer::{
-    client::{Answer, Api, Gap, SseDecoder, SseItem},
+    client::{Api, Gap},
     dataset::PythonRandom,
+    internals::{Answer, SseDecoder, SseItem},
     metrics::Distribution,
 };
 

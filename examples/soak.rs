@@ -11,9 +11,9 @@ use std::{
 use clap::Parser;
 use tachometer::{
     client::{Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
-    dataset::WordList,
     engine::{Engine, EngineConfig},
     fixtures,
+    internals::WordList,
     load::{FailureLimit, Pass, Schedule, Stop, run_pass},
 };
 

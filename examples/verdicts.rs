@@ -22,7 +22,7 @@ use std::{
 };
 
 use clap::Parser;
-use tachometer::{baseline::report_from_json, metrics::Metric, run::Report, stats::Verdict};
+use tachometer::{metrics::Metric, report_from_json, run::Report, stats::Verdict};
 
 /// Set for the process that is to be the bench target.
 const RUN_AS_BENCH: &str = "RUN_AS_BENCH";

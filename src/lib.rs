@@ -33,37 +33,41 @@
 //!
 //! The flow goes one way, a folder a stage: [`config`] says what to run, [`dataset`] turns a file and a seed into prompts,
 //! [`load`] sends them through [`client`]s, [`metrics`] turns records into numbers, [`stats`] turns passes into estimates,
-//! [`compare`] sets two runs side by side and gives the verdict, and [`report`] shows it all. [`harness`] is cargo's side of
-//! it, [`baseline`] keeps files, and [`engine`] is a simulated server that knows the truth about each request.
+//! and two runs side by side get a verdict. [`harness`] is cargo's side of it, [`run`] is what a run found, as plain data, and
+//! [`engine`] is a simulated server that knows the truth about each request.
 
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "harness")]
-pub mod baseline;
+mod baseline;
 pub mod client;
 #[cfg(feature = "harness")]
-pub mod compare;
+mod compare;
 #[cfg(feature = "harness")]
 pub mod config;
 pub mod dataset;
 #[cfg(feature = "harness")]
 pub mod engine;
-pub mod files;
+mod files;
 #[cfg(any(feature = "harness", test))]
 pub mod fixtures;
 #[cfg(feature = "harness")]
 pub mod harness;
+#[doc(hidden)]
+pub mod internals;
 pub mod load;
 pub mod metrics;
 #[cfg(feature = "harness")]
-pub mod report;
+mod report;
 #[cfg(feature = "harness")]
 pub mod run;
 #[cfg(feature = "harness")]
 pub mod stats;
 mod text;
 
+#[cfg(feature = "harness")]
+pub use baseline::report_from_json;
 #[cfg(feature = "harness")]
 pub use config::{Server, Workload};
 #[cfg(feature = "harness")]

@@ -12,10 +12,11 @@ use std::{
 
 use tachometer::{
     client::{
-        Client, ConnectionStats, FailureClass, Headers, PerThread, Record, RequestWriter, Sampling, ServerUrl, Target,
-        Timeouts, Trust,
+        Client, ConnectionStats, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts,
+        Trust,
     },
     dataset::Prompt,
+    internals::PerThread,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -6,10 +6,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use tachometer::{
     client::{Api, Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, TokenSource, Trust},
-    dataset::{Prompt, Tokenizer, WordList},
+    dataset::{Prompt, Tokenizer},
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
-    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Stop, arrivals_ns, run_pass},
+    internals::{WordList, arrivals_ns},
+    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Stop, run_pass},
     metrics::count_output_tokens,
 };
 

@@ -4,12 +4,10 @@ use std::{collections::BTreeSet, io, process::ExitCode, sync::Arc, time::Duratio
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tachometer::{
-    client::{
-        Client, ConnectionStats, Headers, PerThread, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts,
-        Trust,
-    },
+    client::{Client, ConnectionStats, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
     dataset::Prompt,
     fixtures,
+    internals::PerThread,
     metrics::{ClientUse, PassMetrics, count_output_tokens},
 };
 use tokio::{

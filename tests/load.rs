@@ -17,10 +17,8 @@ use nix::time::{ClockId, clock_gettime};
 use tachometer::{
     client::{Failure, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
     dataset::Prompt,
-    load::{
-        Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Stop, StopReason, arrivals_ns,
-        run_pass,
-    },
+    internals::arrivals_ns,
+    load::{Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Stop, StopReason, run_pass},
 };
 
 const BODY: &str =

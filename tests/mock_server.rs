@@ -21,11 +21,12 @@ use support::{
 };
 use tachometer::{
     client::{
-        Api, Client, Headers, PerThread, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target,
-        Timeouts, Trust,
+        Api, Client, Headers, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target, Timeouts,
+        Trust,
     },
     dataset::{Prompt, Tokenizer},
     fixtures,
+    internals::PerThread,
     metrics::count_output_tokens,
 };
 use tokio::net::TcpListener;

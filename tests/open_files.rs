@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tachometer::load::raise_open_files_limit;
+use tachometer::internals::raise_open_files_limit;
 
 #[test]
 fn the_limit_of_open_files_is_raised_as_far_as_it_goes() {

@@ -8,16 +8,15 @@ use std::sync::LazyLock;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use tachometer::{
-    baseline::{History, calibration_from_json, report_from_json, to_json},
-    client::{
-        Answer, Api, ConnectionStats, EventTooLarge, Failure, FailureClass, Gap, Record, SseDecoder, SseItem,
-        TokenSource, error_message,
+    client::{Api, ConnectionStats, Failure, FailureClass, Gap, Record, TokenSource},
+    config::CsvFormat,
+    internals::{
+        Answer, EventTooLarge, History, SseDecoder, SseItem, append_csv, calibrate, calibration_from_json,
+        error_message, estimates, to_json,
     },
-    compare::calibrate,
     metrics::{ClientUse, PassMetrics},
-    report::{CsvFormat, append_csv},
+    report_from_json,
     run::Report,
-    stats::estimates,
 };
 
 const LARGEST: usize = 1 << 16;

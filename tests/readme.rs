@@ -1,7 +1,7 @@
 //! What the README says of the settings, against what the program knows.
 #![cfg(feature = "harness")]
 
-use tachometer::config::{Arguments, SETTINGS};
+use tachometer::{config::Arguments, internals::SETTINGS};
 
 const README: &str = include_str!("../README.md");
 

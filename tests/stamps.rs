@@ -14,11 +14,9 @@ use std::{
 };
 
 use tachometer::{
-    client::{
-        Client, Headers, PerThread, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust,
-        clock::now_ns,
-    },
+    client::{Client, Headers, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust},
     dataset::Prompt,
+    internals::{PerThread, now_ns},
 };
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";

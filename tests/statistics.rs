@@ -7,8 +7,9 @@
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Deserialize;
 use tachometer::{
+    internals::{PairedChange, Threshold, holm, interval},
     metrics::Better,
-    stats::{PairedChange, Threshold, Verdict, holm, interval},
+    stats::Verdict,
 };
 
 #[derive(Deserialize)]

@@ -7,12 +7,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tachometer::{
     client::{
-        Client, FailureClass, Headers, PerThread, Record, RequestWriter, Sampling, ServerInfo, ServerUrl, Target,
-        Timeouts, Trust,
+        Client, FailureClass, Headers, Record, RequestWriter, Sampling, ServerInfo, ServerUrl, Target, Timeouts, Trust,
     },
     dataset::Prompt,
     engine::{Engine, EngineConfig},
     fixtures,
+    internals::PerThread,
     load::{FailureLimit, Pass, Schedule, Stop, StopReason, run_pass},
 };
 use tokio::net::{TcpListener, TcpStream};

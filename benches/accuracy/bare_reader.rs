@@ -3,7 +3,7 @@
 use std::io;
 
 use memchr::memmem;
-use tachometer::client::clock::{now_ns, thread_cpu_ns};
+use tachometer::internals::{now_ns, thread_cpu_ns};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

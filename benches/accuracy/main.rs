@@ -17,8 +17,9 @@ use clap::Parser;
 use engine_process::{EngineProcess, RUN_AS_ENGINE, Truth, run_as_engine};
 use tachometer::{
     client::{Headers, Record, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust},
-    dataset::{Prompt, WordList},
+    dataset::Prompt,
     fixtures,
+    internals::WordList,
     load::{FailureLimit, Pass, PassRecords, Schedule, Stop, run_pass},
     metrics::{Distribution, PassMetrics, count_output_tokens},
 };

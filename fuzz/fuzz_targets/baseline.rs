@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use once_cell::sync::Lazy;
-use tachometer::baseline::{History, calibration_from_json, report_from_json, to_json};
+use tachometer::{internals::{History, calibration_from_json, to_json}, report_from_json};
 
 static FILE: Lazy<PathBuf> = Lazy::new(|| std::env::temp_dir().join(format!("tachometer-fuzz-{}", std::process::id())));
 

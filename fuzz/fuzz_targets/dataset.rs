@@ -5,10 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use libfuzzer_sys::fuzz_target;
 use once_cell::sync::Lazy;
-use tachometer::{
-    dataset::{Policy, Sampler, ShareGpt, Tokenizer},
-    fixtures,
-};
+use tachometer::{dataset::{Policy, Sampler, ShareGpt, Tokenizer}, fixtures};
 
 static TOKENIZER: Lazy<Arc<Tokenizer>> = Lazy::new(|| Arc::new(fixtures::tokenizer().expect("the fixture")));
 static FILE: Lazy<PathBuf> = Lazy::new(|| std::env::temp_dir().join(format!("tachometer-fuzz-{}", std::process::id())));

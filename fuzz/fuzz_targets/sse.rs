@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tachometer::client::{Answer, Api, SseDecoder, SseItem};
+use tachometer::{client::Api, internals::{Answer, SseDecoder, SseItem}};
 
 fn events(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     let mut decoder = SseDecoder::new(1 << 16);

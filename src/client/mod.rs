@@ -4,20 +4,20 @@
 //! event was read, how it ended. The HTTP/1.1 of measured requests is spoken here, on plain sockets, so that every read has
 //! its own stamp; questions around the measurement (which model, which version) go through reqwest.
 
-mod answer;
+pub(crate) mod answer;
 mod api;
 #[expect(clippy::module_inception, reason = "what the folder is about")]
 mod client;
-pub mod clock;
+pub(crate) mod clock;
 mod connection;
 mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod habits;
 mod http1;
 mod lateness;
-mod per_thread;
+pub(crate) mod per_thread;
 mod proxy;
 mod record;
 mod request;
@@ -25,30 +25,27 @@ mod response;
 #[cfg(feature = "harness")]
 mod server_info;
 mod server_url;
-mod sse;
+pub(crate) mod sse;
 mod stamp;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
 mod trust;
 
-pub use answer::{Answer, Event, Usage, error_message};
+pub use answer::{Event, Usage};
 pub use api::Api;
 pub use client::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
-pub(crate) use lateness::histogram;
-pub use lateness::{Lateness, ReadLateness};
-pub use per_thread::PerThread;
-pub use proxy::Proxy;
+pub(crate) use lateness::{ReadLateness, histogram};
+pub(crate) use per_thread::PerThread;
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Headers, RequestWriter, Sampling};
 pub use response::Arrived;
 #[cfg(feature = "harness")]
-pub use server_info::{ServerError, ServerInfo, model_ids, wait_until_ready};
+pub use server_info::{ServerError, ServerInfo};
+#[cfg(feature = "harness")]
+pub(crate) use server_info::wait_until_ready;
 pub use server_url::ServerUrl;
-pub use sse::{EventTooLarge, SseDecoder, SseItem};
 pub use stamp::StampSource;
 pub use target::{Target, Timeouts};
-#[cfg(feature = "tls")]
-pub use tls::Tls;
 pub use trust::Trust;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Proxy, ServerUrl, Trust, habits::Habits};
+use super::{ServerUrl, Trust, habits::Habits, proxy::Proxy};
 
 /// How long each part of a request may take. None of them is ever infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Target {
     pub(super) habits: Habits,
     /// Set for https.
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<super::Tls>,
+    pub(super) tls: Option<super::tls::Tls>,
 }
 
 impl Target {
@@ -59,7 +59,7 @@ impl Target {
             timeouts,
             habits: Habits::default(),
             #[cfg(feature = "tls")]
-            tls: if url.tls { Some(super::Tls::new(trust)?) } else { None },
+            tls: if url.tls { Some(super::tls::Tls::new(trust)?) } else { None },
             url,
         })
     }

@@ -8,5 +8,5 @@ mod comparable;
 mod comparison;
 
 pub use calibration::{calibrate, with_earlier};
-pub use comparable::{FAILURE_BUDGET, WhyNot, cache_reason, warnings, why_not};
+pub use comparable::cache_reason;
 pub use comparison::{Terms, compare, settle};

@@ -11,12 +11,16 @@ mod load;
 mod plan;
 mod rows;
 mod server;
-mod settings;
+pub(crate) mod settings;
 
 pub use arguments::{Arguments, Color, ListFormat};
 pub use builders::{Code, Given, Server, Workload};
 pub use error::ConfigError;
-pub use file::{ConfigFile, FILE_NAME};
-pub use plan::{Benchmark, Plan, WorkloadPlan, check_environment, plan};
+pub(crate) use file::ConfigFile;
+pub use plan::{Benchmark, Plan, WorkloadPlan};
+pub(crate) use plan::{check_environment, plan};
 pub use server::ServerSpec;
-pub use settings::{FailOn, JsonObject, SETTINGS, Setting, Settings};
+pub(crate) use settings::Setting;
+pub use settings::{FailOn, JsonObject, Settings};
+
+pub use crate::report::{CsvFormat, OutputFormat};

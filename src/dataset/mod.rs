@@ -21,17 +21,19 @@ mod sharegpt;
 mod source;
 mod synthetic;
 mod tokenizer;
-mod words;
+pub(crate) mod words;
 
-pub use conversations::{Conversation, ShareGpt};
+pub use conversations::ShareGpt;
 pub use dataset::Dataset;
-pub use dump::dump_workload;
+#[cfg(feature = "harness")]
+pub(crate) use dump::dump_workload;
 pub use error::DatasetError;
-pub use nonce::{NONCE_TOKENS, with_nonces};
+#[cfg(feature = "harness")]
+pub(crate) use nonce::{NONCE_TOKENS, with_nonces};
 pub use policy::{Limits, Policy};
 pub use prompts::{Digest, Prompt, Prompts};
 pub use python_random::PythonRandom;
 pub use sampler::Sampler;
 pub use source::{Described, Opening, Source};
 pub use tokenizer::Tokenizer;
-pub use words::WordList;
+pub(crate) use words::WordList;

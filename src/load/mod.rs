@@ -4,12 +4,12 @@
 //! of prompts in order, each sending the next as soon as its last one has ended. In an open loop each prompt is sent at its
 //! time, which is computed from the seed before the pass.
 
-mod arrivals;
+pub(crate) mod arrivals;
 mod budget;
 mod closed;
 mod observer;
 mod open;
-mod open_files;
+pub(crate) mod open_files;
 mod pass;
 mod point;
 mod run;
@@ -18,11 +18,13 @@ mod shared;
 mod stop;
 mod thread;
 
-pub use arrivals::{Arrival, RequestRate, arrivals_ns};
+pub(crate) use arrivals::arrivals_ns;
+pub use arrivals::{Arrival, RequestRate};
 pub use budget::{FailureBudget, FailureLimit};
 pub use observer::Observer;
 pub use open::Open;
-pub use open_files::raise_open_files_limit;
+#[cfg(feature = "harness")]
+pub(crate) use open_files::raise_open_files_limit;
 pub use pass::{Pass, PassRecords};
 pub use point::LoadPoint;
 pub use run::run_pass;

@@ -8,7 +8,8 @@ mod metric;
 mod pass;
 mod steady;
 
-pub use distribution::{Distribution, percentile};
+pub use distribution::Distribution;
+pub(crate) use distribution::percentile;
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
 pub use steady::Steady;

@@ -23,6 +23,6 @@ pub use block::Style;
 pub use history::{Listed, print_history};
 pub use json::print_reports;
 pub use output::{Output, warn};
-pub use sink::{CriterionFiles, CsvFormat, Measured, Outputs, PassSent, Sink, SinkError};
+pub use sink::{CriterionFiles, CsvFormat, Measured, Outputs, PassSent, SinkError};
 pub use sinks::{OutputFormat, Sinks};
 pub use verdicts::print_calibration;

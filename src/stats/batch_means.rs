@@ -65,7 +65,7 @@ mod tests {
     use crate::{
         client::{Failure, FailureClass, TokenSource},
         metrics::ClientUse,
-        stats::interval,
+        stats::estimate::interval,
     };
 
     const MS: u64 = 1_000_000;

@@ -4,16 +4,17 @@
 
 mod batch_means;
 mod bootstrap;
-mod estimate;
+pub(crate) mod estimate;
 mod fisher;
-mod holm;
-mod paired;
+pub(crate) mod holm;
+pub(crate) mod paired;
 mod verdict;
 
-pub use batch_means::{BATCHES, estimates_within};
-pub use bootstrap::{Bootstrap, bootstrap};
-pub use estimate::{Estimate, Interval, Replication, estimates, interval};
-pub use fisher::more_failures;
-pub use holm::holm;
-pub use paired::{POWER, PairedChange, Threshold};
+pub(crate) use batch_means::estimates_within;
+pub(crate) use bootstrap::{Bootstrap, bootstrap};
+pub use estimate::{Estimate, Replication};
+pub(crate) use estimate::{Interval, estimates};
+pub(crate) use fisher::more_failures;
+pub(crate) use holm::holm;
+pub(crate) use paired::{PairedChange, Threshold};
 pub use verdict::Verdict;

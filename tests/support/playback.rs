@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, io, time::Duration};
 
-use tachometer::client::clock::now_ns;
+use tachometer::internals::now_ns;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -1,0 +1,26 @@
+//! What this repository's own tests, benchmarks and fuzz targets look into. No promise holds here: any release may change it.
+
+#[cfg(fuzzing)]
+pub use crate::client::fuzzing::read_response;
+#[cfg(feature = "harness")]
+pub use crate::{
+    baseline::{History, calibration_from_json, to_json},
+    compare::calibrate,
+    config::settings::SETTINGS,
+    report::append_csv,
+    stats::{
+        estimate::{estimates, interval},
+        holm::holm,
+        paired::{PairedChange, Threshold},
+    },
+};
+pub use crate::{
+    client::{
+        answer::{Answer, error_message},
+        clock::{now_ns, thread_cpu_ns},
+        per_thread::PerThread,
+        sse::{EventTooLarge, SseDecoder, SseItem},
+    },
+    dataset::words::WordList,
+    load::{arrivals::arrivals_ns, open_files::raise_open_files_limit},
+};
