@@ -112,6 +112,9 @@ pub struct WorkloadReport {
     pub seed: u64,
     /// Of a pass.
     pub num_prompts: usize,
+    /// The package that counted the tokens of the dataset's texts, where it has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_counted_by: Option<String>,
     /// The protocol.
     pub api: Api,
     /// Whether tokens were streamed.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Limits, Policy, conversations::Place};
+use super::{Limits, Policy, conversations::Place, counter::CountedBy};
 
 /// What a scan found.
 pub(super) struct Index {
     pub conversations: usize,
+    /// The package that counted.
+    pub counted_by: CountedBy,
     pub rows: Vec<Row>,
 }
 
@@ -29,8 +31,10 @@ pub(super) struct Key([u8; DIGEST]);
 
 const DIGEST: usize = 32;
 /// Changes with the form of the file.
-const MAGIC: &[u8] = b"tachometer index 1\n";
+const MAGIC: &[u8] = b"tachometer index 2\n";
 const ROW_BYTES: usize = 20;
+const ITSELF: u8 = 0;
+const KITOKEN: u8 = 1;
 
 impl Key {
     pub fn of(dataset: [u8; DIGEST], tokenizer: [u8; DIGEST], policy: Policy, limits: Limits) -> Self {
@@ -62,6 +66,11 @@ impl Index {
             return None;
         }
         let conversations = usize::try_from(u64::from_le_bytes(take(&mut rest)?)).ok()?;
+        let counted_by = match take(&mut rest)? {
+            [ITSELF] => CountedBy::Itself,
+            [KITOKEN] => CountedBy::Kitoken,
+            _ => return None,
+        };
         let row = |row: &[u8]| {
             let mut rest = row;
             let index = u32::from_le_bytes(take(&mut rest)?);
@@ -71,12 +80,16 @@ impl Index {
             Some(Row { place: Place { index, offset }, prompt_tokens, output_tokens })
         };
         let rows: Option<Vec<Row>> = rest.chunks(ROW_BYTES).map(row).collect();
-        Some(Self { conversations, rows: rows? })
+        Some(Self { conversations, counted_by, rows: rows? })
     }
 
     /// The bytes of its file.
     pub fn to_bytes(&self, key: Key) -> Vec<u8> {
-        let mut bytes = [MAGIC, &key.0, &(self.conversations as u64).to_le_bytes()].concat();
+        let counted_by = match self.counted_by {
+            CountedBy::Itself => ITSELF,
+            CountedBy::Kitoken => KITOKEN,
+        };
+        let mut bytes = [MAGIC, &key.0, &(self.conversations as u64).to_le_bytes(), &[counted_by]].concat();
         for Row { place, prompt_tokens, output_tokens } in &self.rows {
             bytes.extend(place.index.to_le_bytes());
             bytes.extend(place.offset.to_le_bytes());
@@ -104,15 +117,15 @@ mod tests {
         let key = |seed: u8| Key::of([seed; 32], [2; 32], Policy::FilterThenSample, Limits::default());
         let place = |index| Place { index, offset: 1 << (30 + index) };
         let rows = (0..3).map(|i| Row { place: place(i), prompt_tokens: 10 + i, output_tokens: 20 + i }).collect();
-        let bytes = Index { conversations: 7, rows }.to_bytes(key(1));
+        let bytes = Index { conversations: 7, counted_by: CountedBy::Kitoken, rows }.to_bytes(key(1));
         let path = std::env::temp_dir().join(format!("tachometer-index-{}", std::process::id()));
         let read = |bytes: &[u8], key| {
             std::fs::write(&path, bytes).unwrap();
             let index = Index::read(&path, key)?;
             let rows = index.rows.iter().map(|r| (r.place.index, r.place.offset, r.prompt_tokens, r.output_tokens));
-            Some((index.conversations, rows.collect::<Vec<_>>()))
+            Some((index.conversations, index.counted_by, rows.collect::<Vec<_>>()))
         };
-        let expected = (7, (0..3).map(|i| (i, 1 << (30 + i), 10 + i, 20 + i)).collect());
+        let expected = (7, CountedBy::Kitoken, (0..3).map(|i| (i, 1 << (30 + i), 10 + i, 20 + i)).collect());
         assert_eq!(read(&bytes, key(1)), Some(expected));
         assert_eq!(read(&bytes, key(9)), None);
         for cut in [0, 10, 40, bytes.len() - 1] {

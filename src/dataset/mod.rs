@@ -6,6 +6,7 @@
 #[cfg(feature = "sentencepiece")]
 mod charsmap;
 mod conversations;
+mod counter;
 #[expect(clippy::module_inception, reason = "what the folder is about")]
 mod dataset;
 mod dump;

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::{
     DatasetError, Limits, Policy, Prompt, PythonRandom, ShareGpt, Tokenizer,
     conversations::Place,
+    counter::{CountedBy, Counter},
     index::{Index, Key, Row},
 };
 use crate::files::write_whole;
@@ -18,6 +19,7 @@ pub struct Sampler {
     policy: Policy,
     limits: Limits,
     conversations: usize,
+    counted_by: CountedBy,
     /// Every conversation that fits (filter-then-sample), or every one with two turns (shuffle-then-filter).
     rows: Vec<Row>,
 }
@@ -40,12 +42,30 @@ impl Sampler {
         policy: Policy,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Self, DatasetError> {
+        if policy == Policy::FilterThenSample {
+            let counter = Counter::fast(&tokenizer);
+            let sampler = Self::scan_with(&dataset, &tokenizer, policy, &counter, stopped)?;
+            if !counter.is_refuted() {
+                return Ok(sampler);
+            }
+        }
+        Self::scan_with(&dataset, &tokenizer, policy, &Counter::plain(&tokenizer), stopped)
+    }
+
+    fn scan_with(
+        dataset: &ShareGpt,
+        tokenizer: &Arc<Tokenizer>,
+        policy: Policy,
+        counter: &Counter,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Self, DatasetError> {
         let mut sampler = Self {
             dataset: dataset.clone(),
-            tokenizer,
+            tokenizer: tokenizer.clone(),
             policy,
             limits: Limits::default(),
             conversations: 0,
+            counted_by: counter.counted_by(),
             rows: vec![],
         };
         let mut batch = Vec::with_capacity(BATCH);
@@ -58,13 +78,13 @@ impl Sampler {
                 Policy::FilterThenSample => {
                     batch.push((place, conversation.prompt, conversation.answer));
                     if batch.len() == BATCH {
-                        sampler.admit(&mut batch)?;
+                        sampler.admit(&mut batch, counter)?;
                     }
                 }
             }
             Ok(())
         })?;
-        sampler.admit(&mut batch)?;
+        sampler.admit(&mut batch, counter)?;
         sampler.conversations = scan.conversations;
         Ok(sampler)
     }
@@ -86,32 +106,37 @@ impl Sampler {
         let key = |dataset: &ShareGpt| Ok(Key::of(dataset.digest(stopped)?, tokenizer.digest(), policy, limits));
         let before = key(&dataset)?;
         let path = before.path(folder);
-        if let Some(Index { conversations, rows }) = Index::read(&path, before) {
-            return Ok(Self { dataset, tokenizer, policy, limits, conversations, rows });
+        if let Some(Index { conversations, counted_by, rows }) = Index::read(&path, before) {
+            return Ok(Self { dataset, tokenizer, policy, limits, conversations, counted_by, rows });
         }
         let mut sampler = Self::scan(dataset, tokenizer.clone(), policy, stopped)?;
         // What changed meanwhile has been scanned in part before and in part after.
         if key(&sampler.dataset)? == before {
-            let index = Index { conversations: sampler.conversations, rows: std::mem::take(&mut sampler.rows) };
+            let Self { conversations, counted_by, .. } = sampler;
+            let index = Index { conversations, counted_by, rows: std::mem::take(&mut sampler.rows) };
             _ = write_whole(&path, &index.to_bytes(before));
             sampler.rows = index.rows;
         }
         Ok(sampler)
     }
 
-    fn admit(&mut self, batch: &mut Vec<(Place, String, String)>) -> Result<(), DatasetError> {
+    fn admit(&mut self, batch: &mut Vec<(Place, String, String)>, counter: &Counter) -> Result<(), DatasetError> {
+        // What has been counted is worth nothing, and the scan begins anew.
+        if counter.is_refuted() {
+            batch.clear();
+        }
         let sized: Result<Vec<Option<Row>>, DatasetError> =
-            batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
+            batch.par_iter().map(|(place, prompt, answer)| self.size(counter, *place, prompt, answer)).collect();
         self.rows.extend(sized?.into_iter().flatten());
         batch.clear();
         Ok(())
     }
 
     /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
-    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
+    fn size(&self, counter: &Counter, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
         let Limits { min_tokens, max_prompt, max_total } = self.limits;
         let count = |text, most| {
-            let tokens = self.tokenizer.count_up_to(text, self.policy.counts_specials(), most);
+            let tokens = counter.count_up_to(place.index as usize, text, self.policy.counts_specials(), most);
             let tokens = tokens.map(|n| n.filter(|&n| n >= min_tokens));
             tokens.map_err(|why| DatasetError::Tokenize { path: self.dataset.name(), index: place.index as usize, why })
         };
@@ -142,6 +167,7 @@ impl Sampler {
     }
 
     fn draw_from_shuffled(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
+        let counter = Counter::plain(&self.tokenizer);
         let mut order = self.rows.clone();
         PythonRandom::new(seed).shuffle(&mut order);
         let mut chosen = Vec::with_capacity(num_prompts.min(order.len()));
@@ -156,7 +182,7 @@ impl Sampler {
                 let sized: Result<Vec<Option<Row>>, DatasetError> = places
                     .par_iter()
                     .zip(&texts)
-                    .map(|(place, text)| self.size(*place, &text.prompt, &text.answer))
+                    .map(|(place, text)| self.size(&counter, *place, &text.prompt, &text.answer))
                     .collect();
                 let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some(prompt(&row?, text.prompt)));
                 let room = num_prompts - chosen.len();
@@ -166,6 +192,14 @@ impl Sampler {
         match chosen.len() {
             fit if fit < num_prompts => Err(self.too_few(num_prompts, fit)),
             _ => Ok(chosen),
+        }
+    }
+
+    /// The package that counted the prompts' tokens.
+    pub fn counted_by(&self) -> &'static str {
+        match self.counted_by {
+            CountedBy::Kitoken => "kitoken",
+            CountedBy::Itself => self.tokenizer.package(),
         }
     }
 

@@ -46,4 +46,8 @@ impl Source for Sampler {
     fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
         Self::draw(self, seed, num_prompts)
     }
+
+    fn counted_by(&self) -> Option<&'static str> {
+        Some(self.counted_by())
+    }
 }

@@ -11,6 +11,11 @@ pub trait Source {
     /// # Errors
     /// Where there are not so many, or they can't be read.
     fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError>;
+
+    /// The package that counted the prompts' tokens, as report.json names it.
+    fn counted_by(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A dataset by its name; nothing of it has been read. It prints as `--dataset` and report.json spell it.

@@ -106,6 +106,34 @@ impl Tokenizer {
         Err("this build of tachometer lacks the feature `sentencepiece`".to_owned())
     }
 
+    /// The package that counts.
+    pub(super) fn package(&self) -> &'static str {
+        match &self.kind {
+            Kind::HuggingFace(_) => "tokenizers",
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(_) => "kitoken",
+        }
+    }
+
+    /// The tokenizer of a `tokenizer.json`.
+    #[cfg(feature = "fast-count")]
+    pub(super) fn hugging_face(&self) -> Option<&tokenizers::Tokenizer> {
+        match &self.kind {
+            Kind::HuggingFace(tokenizer) => Some(tokenizer),
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(_) => None,
+        }
+    }
+
+    /// How many tokens are added around a text with `specials`.
+    pub(super) fn specials(&self, specials: bool) -> usize {
+        match &self.kind {
+            Kind::HuggingFace(t) => t.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false)),
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(model) => usize::from(specials && model.adds_bos),
+        }
+    }
+
     /// Of everything that its counts depend on.
     pub(super) fn digest(&self) -> [u8; 32] {
         self.digest
@@ -136,7 +164,7 @@ impl Tokenizer {
         match &self.kind {
             Kind::HuggingFace(t) => t.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
             #[cfg(feature = "sentencepiece")]
-            Kind::SentencePiece(model) => Ok(model.count(text)? + usize::from(specials && model.adds_bos)),
+            Kind::SentencePiece(model) => Ok(model.count(text)? + self.specials(specials)),
         }
     }
 
@@ -147,8 +175,7 @@ impl Tokenizer {
     pub fn count_up_to(&self, text: &str, specials: bool, most: usize) -> Result<Option<usize>, String> {
         let tokens = match &self.kind {
             Kind::HuggingFace(t) => {
-                count_until(t, text, most.saturating_add(1)).map_err(|e| e.to_string())?
-                    + t.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false))
+                count_until(t, text, most.saturating_add(1)).map_err(|e| e.to_string())? + self.specials(specials)
             }
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(_) => self.count(text, specials)?,

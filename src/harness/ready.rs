@@ -289,6 +289,7 @@ impl<'a> Ready<'a> {
                 sampler: spec.sampler,
                 seed: spec.seed,
                 num_prompts: spec.num_prompts,
+                prompt_tokens_counted_by: self.session.counted_by(spec),
                 api: sampling.api,
                 stream: sampling.stream,
                 ignore_eos: sampling.ignore_eos,

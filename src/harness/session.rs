@@ -165,8 +165,7 @@ impl<'a> Session<'a> {
 
     /// The prompts of a workload that a seed draws.
     pub fn prompts(&self, spec: &config::WorkloadPlan, seed: u64) -> Result<Prompts, RunError> {
-        let key = (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler);
-        let known = self.sources.borrow().get(&key).cloned();
+        let known = self.sources.borrow().get(&key(spec)).cloned();
         let source = match known {
             Some(source) => source,
             None => {
@@ -178,11 +177,17 @@ impl<'a> Session<'a> {
                     stopped: &|| self.check_stopped().is_err(),
                 };
                 let source: Rc<dyn Source> = Rc::from(spec.dataset.open(&with)?);
-                self.sources.borrow_mut().insert(key, source.clone());
+                self.sources.borrow_mut().insert(key(spec), source.clone());
                 source
             }
         };
         Ok(Prompts { seed, prompts: source.draw(seed, spec.num_prompts)? })
+    }
+
+    /// The package that counted the tokens of a workload's prompts, once they are drawn.
+    pub fn counted_by(&self, spec: &config::WorkloadPlan) -> Option<String> {
+        let sources = self.sources.borrow();
+        sources.get(&key(spec)).and_then(|source| source.counted_by()).map(str::to_owned)
     }
 
     /// Prompts for the requests before the first pass: synthetic, so that none of them is measured later or waits in a
@@ -198,6 +203,10 @@ impl<'a> Session<'a> {
         let output_tokens = output_tokens.min(MAX_WARMUP_TOKENS);
         Ok(WordList::new(&tokenizer)?.prompts(&tokenizer, !spec.seed, n, prompt_tokens, output_tokens)?)
     }
+}
+
+fn key(spec: &config::WorkloadPlan) -> Key {
+    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler)
 }
 
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.

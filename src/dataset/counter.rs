@@ -1,0 +1,299 @@
+//! Counts the tokens of many texts: by kitoken where it counts as tokenizers does, which takes a fraction of the time.
+//!
+//! Whether it does is tried, never assumed: on a fixed probe and on the tokenizer's own vocabulary when it is loaded, and on a share
+//! of the texts themselves. tokenizers is the judge; where the two differ, it counts everything.
+
+#[cfg(feature = "fast-count")]
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Tokenizer;
+
+/// Who counts tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountedBy {
+    /// The tokenizer as it is: tokenizers, or kitoken for a SentencePiece model.
+    Itself,
+    /// kitoken, in place of tokenizers.
+    Kitoken,
+}
+
+/// Counts texts with a tokenizer.
+pub(super) struct Counter<'a> {
+    tokenizer: &'a Tokenizer,
+    #[cfg(feature = "fast-count")]
+    fast: Option<Fast>,
+}
+
+/// Of so many texts, one is counted by both.
+#[cfg(feature = "fast-count")]
+const JUDGED: usize = 64;
+
+#[cfg(feature = "fast-count")]
+struct Fast {
+    model: kitoken::Kitoken,
+    /// A text was counted differently.
+    differs: AtomicBool,
+}
+
+impl<'a> Counter<'a> {
+    /// The fastest one that counts as the tokenizer does, as far as the probe shows.
+    pub fn fast(tokenizer: &'a Tokenizer) -> Self {
+        Self {
+            #[cfg(feature = "fast-count")]
+            fast: probe::passed(tokenizer).map(|model| Fast { model, differs: AtomicBool::new(false) }),
+            ..Self::plain(tokenizer)
+        }
+    }
+
+    /// The tokenizer itself.
+    pub fn plain(tokenizer: &'a Tokenizer) -> Self {
+        Self {
+            tokenizer,
+            #[cfg(feature = "fast-count")]
+            fast: None,
+        }
+    }
+
+    /// Who counts.
+    pub fn counted_by(&self) -> CountedBy {
+        #[cfg(feature = "fast-count")]
+        if self.fast.is_some() {
+            return CountedBy::Kitoken;
+        }
+        CountedBy::Itself
+    }
+
+    /// Whether a text has shown that the faster one counts differently: what it has counted so far is worth nothing.
+    pub fn is_refuted(&self) -> bool {
+        #[cfg(feature = "fast-count")]
+        if let Some(fast) = &self.fast {
+            return fast.differs.load(Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// As [`Tokenizer::count_up_to`]; `number` is the text's in the dataset, by which it may be judged.
+    pub fn count_up_to(&self, number: usize, text: &str, specials: bool, most: usize) -> Result<Option<usize>, String> {
+        #[cfg(feature = "fast-count")]
+        if let Some(fast) = self.fast.as_ref().filter(|_| !is_odd(text)) {
+            let counted = fast.count(text).map(|tokens| tokens + self.tokenizer.specials(specials));
+            let counted = counted.map(|tokens| Some(tokens).filter(|&tokens| tokens <= most));
+            if number.is_multiple_of(JUDGED) || counted.is_none() {
+                let judged = self.tokenizer.count_up_to(text, specials, most)?;
+                if counted != Some(judged) {
+                    fast.differs.store(true, Ordering::Relaxed);
+                }
+                return Ok(judged);
+            }
+            return Ok(counted.flatten());
+        }
+        #[cfg(not(feature = "fast-count"))]
+        let _ = number;
+        self.tokenizer.count_up_to(text, specials, most)
+    }
+}
+
+#[cfg(feature = "fast-count")]
+impl Fast {
+    fn count(&self, text: &str) -> Option<usize> {
+        count(&self.model, text)
+    }
+}
+
+/// Without the tokens that are added around a text; `None` where it fails.
+#[cfg(feature = "fast-count")]
+fn count(model: &kitoken::Kitoken, text: &str) -> Option<usize> {
+    model.encode(text, true).ok().map(|tokens| tokens.len())
+}
+
+/// Texts that hold the character which stands for a space inside of tokenizers: the two take it differently.
+#[cfg(feature = "fast-count")]
+fn is_odd(text: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), "\u{2581}".as_bytes()).is_some()
+}
+
+#[cfg(feature = "fast-count")]
+mod probe {
+    //! The texts on which kitoken has to count as tokenizers does.
+
+    use rayon::prelude::*;
+
+    use super::{count, is_odd};
+    use crate::dataset::Tokenizer;
+
+    /// The tokenizer as kitoken has it, where all texts of the probe have equal counts.
+    pub fn passed(tokenizer: &Tokenizer) -> Option<kitoken::Kitoken> {
+        let judge = tokenizer.hugging_face()?;
+        let json = judge.to_string(false).ok()?;
+        let definition = kitoken::Definition::from_tokenizers_slice(json.as_bytes()).ok()?;
+        let model = kitoken::Kitoken::try_from(definition).ok()?;
+        let same = |text: &String| is_odd(text) || tokenizer.count(text, false).ok() == count(&model, text);
+        texts(judge).par_iter().all(same).then_some(model)
+    }
+
+    /// What people and programs write, and what only a test does.
+    const WRITTEN: &[&str] = &[
+        "",
+        "The server answered in 1,234.5 ms; it's what we'd hoped for, isn't it? I'VE don’t 'S 'll",
+        "def f(x):\n\treturn [i ** 2 for i in range(10) if i % 2 == 0]\n\n\nclass A(B):\r\n    pass  # ok\r\n\r\n",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n- [x] done\n* **bold** _it_ `code`\n\n```rust\nfn main() {}\n```\n",
+        "{\"a\": [1, 2.5e-3, null], \"b\": \"\\u00e9\\n\"} <div class=\"x\">&nbsp;</div> https://a.b/c?d=e&f#g a@b.c",
+        "Où est l’école ? Straße, naïve, Ångström, žluťoučký kůň, İstanbul, ΑΣΑΣ, привет мир",
+        "漢字かな交じり文。「引用」、한국어 문장입니다. 今天天气很好，我们去公园吧！ ภาษาไทย हिन्दी मराठी",
+        "مرحبا بالعالم שלום עולם \u{200f}\u{202b}x\u{202c}",
+        "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽 ☺️ e\u{301}\u{300} ﬁ ² ½ ⅷ ① ｶﾞ Ｆｕｌｌ",
+        " leading and trailing ",
+        "\t\ttabs\t \n \n\n mixed \u{a0}\u{3000}\u{2003}spaces\u{2028}\u{2029}\u{85}\u{b}\u{c}ends",
+        "a\u{0}b\u{1}\u{7f}\u{ad}\u{200b}\u{feff}\u{fffd}\u{e000}\u{10ffff}",
+        "1234567890 12 3 4.5.6 ١٢٣ 000 1e10 0xFF #42 $9.99 50%",
+        "##a ## b Ġa Ċ <0x0A><0x41> <s></s><unk><pad>[CLS][SEP][UNK][MASK]<|endoftext|><|im_start|>user<|im_end|>",
+    ];
+
+    /// What is written in long runs.
+    const REPEATED: &[&str] = &[
+        "a", "A", "ha", "ab ", " ", "\n", "\r\n", "\t", "1", "-", "=", "!?", "_", "…", "😀", "漢", "é", "\u{301}",
+        "\u{a0}", "x\n", " x", "\n\tx",
+    ];
+
+    fn texts(judge: &tokenizers::Tokenizer) -> Vec<String> {
+        let mut texts: Vec<String> = WRITTEN.iter().map(|text| (*text).to_owned()).collect();
+        for repeated in REPEATED {
+            texts.extend([1, 2, 3, 7, 33, 130].map(|n| repeated.repeat(n)));
+            texts.push(format!("x{0}y {0}z", repeated.repeat(5)));
+        }
+        // The tokenizer's own: what was added to it, and words from all over its vocabulary.
+        let added = judge.get_added_tokens_decoder();
+        for token in added.values().step_by(added.len().div_ceil(400).max(1)) {
+            let content = &token.content;
+            texts.push(format!("a{content} {content} b\n{content}{content}"));
+        }
+        let size = judge.get_vocab_size(false) as u32;
+        let ids: Vec<u32> = (0..size).step_by((size / 4000).max(1) as usize).collect();
+        texts.extend(ids.chunks(16).filter_map(|ids| judge.decode(ids, true).ok()));
+        texts.extend(ids.chunks(16).filter_map(|ids| {
+            let words: Option<Vec<String>> = ids.iter().map(|id| judge.decode(&[*id], true).ok()).collect();
+            Some(words?.join(" "))
+        }));
+        texts.extend(random());
+        texts
+    }
+
+    /// Characters from everywhere, by a fixed xorshift generator.
+    fn random() -> impl Iterator<Item = String> {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut next = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 16) % below
+        };
+        (0..600).map(move |i| {
+            let character = |_| {
+                let (start, length) =
+                    [(0, 0x80), (0, 0x250), (0, 0x3000), (0x2000, 0x100), (0x4E00, 0x5000), (0, 0x11_0000)]
+                        [next(6) as usize];
+                char::from_u32((start + next(length)) as u32).unwrap_or(' ')
+            };
+            (0..=i % 48).map(character).collect()
+        })
+    }
+}
+
+#[cfg(all(test, feature = "fast-count"))]
+mod tests {
+    use super::*;
+    use crate::dataset::{Policy, Sampler, ShareGpt};
+
+    const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json");
+
+    /// The fixture's vocabulary with the pre-tokenizer of today's byte-level models.
+    fn modern() -> Tokenizer {
+        let mut file: serde_json::Value = serde_json::from_str(include_str!("../../fixtures/tokenizer.json")).unwrap();
+        let words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        file["pre_tokenizer"] = serde_json::json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": words}, "behavior": "Isolated", "invert": false},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+        ]});
+        Tokenizer::from_json(file.to_string().as_bytes()).unwrap()
+    }
+
+    fn counted(tokenizer: Tokenizer) -> (&'static str, Vec<(usize, u32, u32)>) {
+        let sampler = Sampler::new(ShareGpt::file(FIXTURE), tokenizer.into(), Policy::FilterThenSample).unwrap();
+        let prompts = sampler.draw(0, 900).unwrap();
+        (sampler.counted_by(), prompts.iter().map(|p| (p.conversation, p.prompt_tokens, p.output_tokens)).collect())
+    }
+
+    #[test]
+    fn kitoken_counts_where_it_counts_alike() {
+        let (by, prompts) = counted(modern());
+        assert_eq!(by, "kitoken");
+        let tokenizer = modern();
+        let mut texts = 0;
+        let whole = Counter::fast(&tokenizer);
+        ShareGpt::file(FIXTURE)
+            .scan(|place, conversation| {
+                for text in [conversation.prompt, conversation.answer] {
+                    let expected = tokenizer.count(&text, true).unwrap();
+                    let got = whole.count_up_to(place.index as usize, &text, true, usize::MAX - 1).unwrap();
+                    assert_eq!(got, Some(expected), "{text:?}");
+                    texts += 1;
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(texts > 2000 && prompts.len() == 900 && !whole.is_refuted());
+        // Its pre-tokenizer is one that kitoken has only about.
+        assert_eq!(counted(crate::fixtures::tokenizer().unwrap()).0, "tokenizers");
+    }
+
+    /// One that counts wrongly is found out by the texts themselves.
+    #[test]
+    fn texts_refute_a_wrong_counter() {
+        let json = modern().hugging_face().unwrap().to_string(false).unwrap();
+        let mut other: serde_json::Value = serde_json::from_str(&json).unwrap();
+        other["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = ".".into();
+        let other = Tokenizer::from_json(other.to_string().as_bytes()).unwrap();
+        let json = other.hugging_face().unwrap().to_string(false).unwrap();
+        let definition = kitoken::Definition::from_tokenizers_slice(json.as_bytes()).unwrap();
+        let model = kitoken::Kitoken::try_from(definition).unwrap();
+        let tokenizer = modern();
+        let wrong = Counter { tokenizer: &tokenizer, fast: Some(Fast { model, differs: AtomicBool::new(false) }) };
+        let text = "the server answered";
+        assert_ne!(wrong.count_up_to(1, text, false, 99).unwrap(), Some(tokenizer.count(text, false).unwrap()));
+        assert!(!wrong.is_refuted());
+        assert_eq!(wrong.count_up_to(JUDGED, text, false, 99).unwrap(), Some(tokenizer.count(text, false).unwrap()));
+        assert!(wrong.is_refuted());
+    }
+
+    /// The tokenizers in the folder that `TEST_TOKENIZERS` names, as scripts/check-counts.sh fills it; `*.fast.json` are those that
+    /// kitoken is to count with.
+    #[test]
+    fn kitoken_counts_alike_with_other_tokenizers() {
+        let Some(folder) = std::env::var_os("TEST_TOKENIZERS") else { return };
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let tokenizer = Tokenizer::load(&path).unwrap();
+            let counter = Counter::fast(&tokenizer);
+            let (mut texts, mut different) = (0, 0);
+            let mut check = |number: usize, text: &str| {
+                // Never a number that is judged.
+                let number = number * JUDGED + 1;
+                let got = counter.count_up_to(number, text, false, usize::MAX - 1).unwrap();
+                texts += 1;
+                different += usize::from(got != Some(tokenizer.count(text, false).unwrap()));
+            };
+            for dataset in [FIXTURE].into_iter().map(str::to_owned).chain(std::env::var("TEST_DATASET").ok()) {
+                ShareGpt::file(dataset)
+                    .scan(|place, conversation| {
+                        check(place.index as usize, &conversation.prompt);
+                        check(place.index as usize, &conversation.answer);
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            println!("{name}: {:?}, {different} of {texts} texts differ", counter.counted_by());
+            assert_eq!(different, 0, "{name}");
+            assert_eq!(counter.counted_by() == CountedBy::Kitoken, name.ends_with(".fast.json"), "{name}");
+        }
+    }
+}
