@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +17,7 @@ const LENGTH_TOLERANCE: f64 = 0.02;
 /// How far the shares of cached prompt tokens may lie apart without a word.
 const CACHE_TOLERANCE: f64 = 0.05;
 /// A baseline that is older than this gets a word.
-const OLD_DAYS: i64 = 30;
+const OLD_DAYS: u64 = 30;
 
 /// What keeps two runs from being compared.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,9 +114,9 @@ pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
                 .push(format!("{bound} passes of {whose} were client-bound: its numbers are partly the client's own"));
         }
     }
-    let started = |report: &Report| report.started_at.parse::<Timestamp>().ok();
+    let started = |report: &Report| humantime::parse_rfc3339(&report.started_at).ok();
     if let (Some(new), Some(base)) = (started(new), started(base)) {
-        let days = new.duration_since(base).as_hours() / 24;
+        let days = new.duration_since(base).unwrap_or_default().as_secs() / (24 * 3600);
         if days > OLD_DAYS {
             warnings.push(format!("the baseline is {days} days old"));
         }

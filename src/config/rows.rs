@@ -45,7 +45,7 @@ macro_rules! rows {
 
             /// ShareGPT JSON file, or random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length
             dataset: String = Workload "PATH" text("the crate's own, for the embedded engine only");
-            /// tokenizer.json, SentencePiece's tokenizer.model, or a folder with one of them
+            /// tokenizer.json, SentencePiece's tokenizer.model (cargo feature sentencepiece), or a folder with one of them
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// How prompts are drawn: filter-then-sample (LMDeploy 2023) or shuffle-then-filter (SGLang, vLLM)
             sampler: Policy = Workload "POLICY" value(Policy::FilterThenSample);

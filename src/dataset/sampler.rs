@@ -1,6 +1,9 @@
 //! Which conversations a seed chooses, exactly as the Python serving benchmarks choose them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+};
 
 use rayon::prelude::*;
 
@@ -25,7 +28,50 @@ pub struct Sampler {
 }
 
 /// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
-const BATCH: usize = 1024;
+const BATCH: usize = 512;
+
+/// A conversation's two texts.
+type Text = (Place, String, String);
+
+/// Finds the conversations that fit.
+struct Sizer<'a> {
+    dataset: &'a ShareGpt,
+    policy: Policy,
+    limits: Limits,
+    counter: &'a Counter<'a>,
+}
+
+impl Sizer<'_> {
+    /// Those of all batches, in order.
+    fn admit_all(&self, batches: mpsc::Receiver<Vec<Text>>) -> Result<Vec<Row>, DatasetError> {
+        let mut rows = Vec::new();
+        for batch in batches {
+            let sized: Result<Vec<Option<Row>>, DatasetError> =
+                batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
+            rows.extend(sized?.into_iter().flatten());
+            // What has been counted is worth nothing, and the scan begins anew.
+            if self.counter.is_refuted() {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
+    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
+        let Limits { min_tokens, max_prompt, max_total } = self.limits;
+        let number = place.index as usize;
+        let count = |text, most| {
+            let tokens = self.counter.count_up_to(number, text, self.policy.counts_specials(), most);
+            let tokens = tokens.map(|n| n.filter(|&n| n >= min_tokens));
+            tokens.map_err(|why| DatasetError::Tokenize { path: self.dataset.name(), index: number, why })
+        };
+        let Some(prompt_tokens) = count(prompt, max_prompt)? else { return Ok(None) };
+        let Some(output_tokens) = count(answer, max_total.saturating_sub(prompt_tokens))? else { return Ok(None) };
+        // Both are within the limits.
+        Ok(Some(Row { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
+    }
+}
 
 impl Sampler {
     /// Reads the dataset; under filter-then-sample this tokenizes every conversation.
@@ -44,9 +90,9 @@ impl Sampler {
     ) -> Result<Self, DatasetError> {
         if policy == Policy::FilterThenSample {
             let counter = Counter::fast(&tokenizer);
-            let sampler = Self::scan_with(&dataset, &tokenizer, policy, &counter, stopped)?;
+            let sampler = Self::scan_with(&dataset, &tokenizer, policy, &counter, stopped);
             if !counter.is_refuted() {
-                return Ok(sampler);
+                return sampler;
             }
         }
         Self::scan_with(&dataset, &tokenizer, policy, &Counter::plain(&tokenizer), stopped)
@@ -68,24 +114,36 @@ impl Sampler {
             counted_by: counter.counted_by(),
             rows: vec![],
         };
-        let mut batch = Vec::with_capacity(BATCH);
-        let scan = dataset.scan(|place, conversation| {
-            if stopped() {
-                return Err(DatasetError::Stopped);
-            }
-            match policy {
-                Policy::ShuffleThenFilter => sampler.rows.push(Row { place, prompt_tokens: 0, output_tokens: 0 }),
-                Policy::FilterThenSample => {
-                    batch.push((place, conversation.prompt, conversation.answer));
-                    if batch.len() == BATCH {
-                        sampler.admit(&mut batch, counter)?;
+        let (batches, counted) = mpsc::sync_channel::<Vec<Text>>(1);
+        let sizer = Sizer { dataset, policy, limits: sampler.limits, counter };
+        // Counted on all cores while the next batch is read.
+        let (scan, rows) = std::thread::scope(|scope| {
+            let counting = scope.spawn(|| sizer.admit_all(counted));
+            let mut batch = Vec::with_capacity(BATCH);
+            let scan = dataset.scan(|place, conversation| {
+                // Whoever counts has gone: what it says of that counts more than this.
+                let gone = |_| DatasetError::Stopped;
+                if stopped() {
+                    return Err(DatasetError::Stopped);
+                }
+                match policy {
+                    Policy::ShuffleThenFilter => sampler.rows.push(Row { place, prompt_tokens: 0, output_tokens: 0 }),
+                    Policy::FilterThenSample => {
+                        batch.push((place, conversation.prompt, conversation.answer));
+                        if batch.len() == BATCH {
+                            batches.send(std::mem::take(&mut batch)).map_err(gone)?;
+                        }
                     }
                 }
-            }
-            Ok(())
-        })?;
-        sampler.admit(&mut batch, counter)?;
-        sampler.conversations = scan.conversations;
+                Ok(())
+            });
+            // Where it fails now, so does the scan's end.
+            _ = batches.send(batch);
+            drop(batches);
+            (scan, counting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        sampler.rows.extend(rows?);
+        sampler.conversations = scan?.conversations;
         Ok(sampler)
     }
 
@@ -120,32 +178,6 @@ impl Sampler {
         Ok(sampler)
     }
 
-    fn admit(&mut self, batch: &mut Vec<(Place, String, String)>, counter: &Counter) -> Result<(), DatasetError> {
-        // What has been counted is worth nothing, and the scan begins anew.
-        if counter.is_refuted() {
-            batch.clear();
-        }
-        let sized: Result<Vec<Option<Row>>, DatasetError> =
-            batch.par_iter().map(|(place, prompt, answer)| self.size(counter, *place, prompt, answer)).collect();
-        self.rows.extend(sized?.into_iter().flatten());
-        batch.clear();
-        Ok(())
-    }
-
-    /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
-    fn size(&self, counter: &Counter, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
-        let Limits { min_tokens, max_prompt, max_total } = self.limits;
-        let count = |text, most| {
-            let tokens = counter.count_up_to(place.index as usize, text, self.policy.counts_specials(), most);
-            let tokens = tokens.map(|n| n.filter(|&n| n >= min_tokens));
-            tokens.map_err(|why| DatasetError::Tokenize { path: self.dataset.name(), index: place.index as usize, why })
-        };
-        let Some(prompt_tokens) = count(prompt, max_prompt)? else { return Ok(None) };
-        let Some(output_tokens) = count(answer, max_total.saturating_sub(prompt_tokens))? else { return Ok(None) };
-        // Both are within the limits.
-        Ok(Some(Row { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
-    }
-
     /// The prompts that this seed chooses, in the order in which they are sent.
     ///
     /// # Errors
@@ -168,6 +200,7 @@ impl Sampler {
 
     fn draw_from_shuffled(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
         let counter = Counter::plain(&self.tokenizer);
+        let sizer = Sizer { dataset: &self.dataset, policy: self.policy, limits: self.limits, counter: &counter };
         let mut order = self.rows.clone();
         PythonRandom::new(seed).shuffle(&mut order);
         let mut chosen = Vec::with_capacity(num_prompts.min(order.len()));
@@ -182,7 +215,7 @@ impl Sampler {
                 let sized: Result<Vec<Option<Row>>, DatasetError> = places
                     .par_iter()
                     .zip(&texts)
-                    .map(|(place, text)| self.size(&counter, *place, &text.prompt, &text.answer))
+                    .map(|(place, text)| sizer.size(*place, &text.prompt, &text.answer))
                     .collect();
                 let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some(prompt(&row?, text.prompt)));
                 let room = num_prompts - chosen.len();

@@ -15,9 +15,19 @@ pub struct Tokenizer {
 }
 
 enum Kind {
-    HuggingFace(Box<tokenizers::Tokenizer>),
+    HuggingFace(Box<HuggingFace>),
     #[cfg(feature = "sentencepiece")]
     SentencePiece(Box<SentencePiece>),
+}
+
+struct HuggingFace {
+    model: tokenizers::Tokenizer,
+    /// Its file, until kitoken has been tried.
+    #[cfg(feature = "fast-count")]
+    file: std::sync::Mutex<String>,
+    /// The same as kitoken has it, where that counts alike.
+    #[cfg(feature = "fast-count")]
+    fast: std::sync::OnceLock<Option<std::sync::Arc<kitoken::Kitoken>>>,
 }
 
 #[cfg(feature = "sentencepiece")]
@@ -82,7 +92,9 @@ impl Tokenizer {
     /// What the parser said.
     pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
         let error = |e: tokenizers::Error| format!("not a tokenizer.json: {e}");
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(error)?;
+        // Not `from_bytes`, which would be compiled into this crate once more.
+        let file = std::str::from_utf8(bytes).map_err(|e| format!("not a tokenizer.json: {e}"))?;
+        let mut tokenizer: tokenizers::Tokenizer = file.parse().map_err(error)?;
         let mut digest = Sha256::new_with_prefix(bytes);
         // As the Python tools do when they count: what is cut or filled up would be counted as it is not sent.
         if tokenizer.get_truncation().is_some() || tokenizer.get_padding().is_some() {
@@ -91,7 +103,14 @@ impl Tokenizer {
             // Counts of an index made before are others.
             digest.update("whole");
         }
-        Ok(Self { kind: Kind::HuggingFace(Box::new(tokenizer)), digest: digest.finalize().into() })
+        let kind = HuggingFace {
+            model: tokenizer,
+            #[cfg(feature = "fast-count")]
+            file: file.to_owned().into(),
+            #[cfg(feature = "fast-count")]
+            fast: std::sync::OnceLock::new(),
+        };
+        Ok(Self { kind: Kind::HuggingFace(Box::new(kind)), digest: digest.finalize().into() })
     }
 
     #[cfg(feature = "sentencepiece")]
@@ -103,7 +122,9 @@ impl Tokenizer {
 
     #[cfg(not(feature = "sentencepiece"))]
     fn from_sentencepiece(_: &[u8], _: bool) -> Result<Self, String> {
-        Err("this build of tachometer lacks the feature `sentencepiece`".to_owned())
+        Err("SentencePiece's tokenizer.model is read with the feature `sentencepiece`, which this build lacks: write \
+             features = [\"sentencepiece\"] in Cargo.toml, or give --features sentencepiece to cargo install"
+            .to_owned())
     }
 
     /// The package that counts.
@@ -115,20 +136,37 @@ impl Tokenizer {
         }
     }
 
-    /// The tokenizer of a `tokenizer.json`.
+    /// As kitoken has it, where `passes` finds that it counts alike; it is asked once.
     #[cfg(feature = "fast-count")]
-    pub(super) fn hugging_face(&self) -> Option<&tokenizers::Tokenizer> {
-        match &self.kind {
-            Kind::HuggingFace(tokenizer) => Some(tokenizer),
+    pub(super) fn fast(
+        &self,
+        passes: impl FnOnce(&tokenizers::Tokenizer, &kitoken::Kitoken) -> bool,
+    ) -> Option<std::sync::Arc<kitoken::Kitoken>> {
+        let HuggingFace { model, file, fast } = match &self.kind {
+            Kind::HuggingFace(tokenizer) => &**tokenizer,
             #[cfg(feature = "sentencepiece")]
-            Kind::SentencePiece(_) => None,
-        }
+            Kind::SentencePiece(_) => return None,
+        };
+        let convert = || {
+            let file = std::mem::take(&mut *file.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            let mut definition = kitoken::Definition::from_tokenizers_slice(file.as_bytes()).ok()?;
+            // What `from_json` has switched off.
+            let cuts = |step: &kitoken::Processing| {
+                matches!(step, kitoken::Processing::Truncate { .. } | kitoken::Processing::Pad { .. })
+            };
+            definition.config.processing.retain(|step| !cuts(step));
+            let fast = kitoken::Kitoken::try_from(definition).ok()?;
+            passes(model, &fast).then(|| fast.into())
+        };
+        fast.get_or_init(convert).clone()
     }
 
     /// How many tokens are added around a text with `specials`.
     pub(super) fn specials(&self, specials: bool) -> usize {
         match &self.kind {
-            Kind::HuggingFace(t) => t.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false)),
+            Kind::HuggingFace(t) => {
+                t.model.get_post_processor().filter(|_| specials).map_or(0, |p| p.added_tokens(false))
+            }
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(model) => usize::from(specials && model.adds_bos),
         }
@@ -162,7 +200,7 @@ impl Tokenizer {
     /// What the tokenizer said.
     pub fn count(&self, text: &str, specials: bool) -> Result<usize, String> {
         match &self.kind {
-            Kind::HuggingFace(t) => t.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
+            Kind::HuggingFace(t) => t.model.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(model) => Ok(model.count(text)? + self.specials(specials)),
         }
@@ -175,7 +213,8 @@ impl Tokenizer {
     pub fn count_up_to(&self, text: &str, specials: bool, most: usize) -> Result<Option<usize>, String> {
         let tokens = match &self.kind {
             Kind::HuggingFace(t) => {
-                count_until(t, text, most.saturating_add(1)).map_err(|e| e.to_string())? + self.specials(specials)
+                count_until(&t.model, text, most.saturating_add(1)).map_err(|e| e.to_string())?
+                    + self.specials(specials)
             }
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(_) => self.count(text, specials)?,

@@ -414,8 +414,7 @@ pub fn package() -> Option<String> {
 
 /// RFC 3339, to the millisecond.
 fn timestamp() -> String {
-    let now = jiff::Timestamp::now();
-    format!("{now:.3}")
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
 /// What all request ids of a pass begin with: unlike any other run's, so that a server's log can be joined.
