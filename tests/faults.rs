@@ -34,6 +34,7 @@ use Does::{GoesOnWith, Nothing, Pauses, Repeats, Resets, Sends, Trickles};
 
 struct Fault {
     name: &'static str,
+    api: &'static str,
     streaming: bool,
     does: &'static [Does],
     /// The class, or `completed`.
@@ -44,12 +45,17 @@ struct Fault {
 
 /// A streamed response's fault.
 const fn stream(name: &'static str, outcome: &'static str, message: &'static str, does: &'static [Does]) -> Fault {
-    Fault { name, streaming: true, does, outcome, message }
+    Fault { name, api: "chat", streaming: true, does, outcome, message }
+}
+
+/// A fault of another API's streams.
+const fn of(api: &'static str, fault: Fault) -> Fault {
+    Fault { api, ..fault }
 }
 
 /// The fault of a response in one piece.
 const fn whole(name: &'static str, outcome: &'static str, message: &'static str, does: &'static [Does]) -> Fault {
-    Fault { name, streaming: false, does, outcome, message }
+    Fault { name, api: "chat", streaming: false, does, outcome, message }
 }
 
 const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
@@ -65,6 +71,17 @@ const FAILED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_rea
 const ABORTED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n";
 const ABORTED_WHY: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":{\"type\":\"abort\",\"message\":\"out of memory\"}}]}\n\n";
 const FILTERED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\n";
+const LINES: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n";
+const LINE: &str = "{\"message\":{\"role\":\"assistant\",\"content\":\" the\"},\"done\":false}\n";
+const LAST_LINE: &str =
+    "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":1,\"eval_count\":1}";
+const BLOCK: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\" the\"}}\n\n";
+const MESSAGE_END: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":1}}\n\n";
+const OVERLOADED: &str =
+    "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+const DELTA: &str =
+    "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\" the\"}\n\n";
+const RESPONSE_FAILED: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"status\":\"failed\",\"error\":{\"code\":\"server_error\",\"message\":\"out of memory\"}}}\n\n";
 const DOTS: &str = concat!(
     "................................................................................................................................",
     "................................................................................................................................",
@@ -398,6 +415,63 @@ const FAULTS: &[Fault] = &[
         "",
         &[Sends(SSE), Repeats(TOKEN, 3), Sends(STOP), Sends(USAGE), Sends(DONE)],
     ),
+    of("ollama", stream("lines-cut", "truncated", "neither", &[Sends(LINES), Sends(LINE), Sends("{\"mess")])),
+    of("ollama", stream("lines-without-an-end", "truncated", "neither", &[Sends(LINES), Sends(LINE)])),
+    of(
+        "ollama",
+        stream("last-line-without-its-newline", "completed", "", &[Sends(LINES), Sends(LINE), Sends(LAST_LINE)]),
+    ),
+    of(
+        "ollama",
+        stream("lines-stall", "timeout", "after 1 token events", &[Sends(LINES), Sends(LINE), Trickles("\n")]),
+    ),
+    of(
+        "ollama",
+        stream(
+            "error-in-a-line",
+            "stream_error",
+            "out of memory",
+            &[Sends(LINES), Sends(LINE), Sends("{\"error\":\"out of memory\"}\n")],
+        ),
+    ),
+    of(
+        "ollama",
+        stream(
+            "events-where-lines-were-due",
+            "malformed",
+            "not a completion's",
+            &[Sends(SSE), Sends(ROLE), Sends(DONE)],
+        ),
+    ),
+    stream(
+        "lines-where-events-were-due",
+        "malformed",
+        "not a completion",
+        &[Sends(LINES), Sends(LINE), Sends(LAST_LINE)],
+    ),
+    of("messages", stream("blocks-cut", "truncated", "neither", &[Sends(SSE), Sends(BLOCK), Sends("event: cont")])),
+    of("messages", stream("blocks-without-an-end", "truncated", "neither", &[Sends(SSE), Sends(BLOCK)])),
+    of(
+        "messages",
+        stream("blocks-stall", "timeout", "after 1 token events", &[Sends(SSE), Sends(BLOCK), Trickles(": ping\n\n")]),
+    ),
+    of(
+        "messages",
+        stream("error-after-a-block", "stream_error", "Overloaded", &[Sends(SSE), Sends(BLOCK), Sends(OVERLOADED)]),
+    ),
+    of(
+        "messages",
+        stream("message-without-its-last-event", "completed", "", &[Sends(SSE), Sends(BLOCK), Sends(MESSAGE_END)]),
+    ),
+    of(
+        "responses",
+        stream("response-failed", "stream_error", "out of memory", &[Sends(SSE), Sends(DELTA), Sends(RESPONSE_FAILED)]),
+    ),
+    of("responses", stream("response-without-an-end", "truncated", "neither", &[Sends(SSE), Sends(DELTA)])),
+    of(
+        "messages",
+        stream("chat-where-messages-were-due", "malformed", "nothing in", &[Sends(SSE), Sends(TOKEN), Sends(DONE)]),
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -429,7 +503,7 @@ fn check(fault: &'static Fault) -> Result<(), Failed> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = listener.local_addr()?.to_string();
         tokio::select! {
-            sent = send(&url, fault.streaming, timeouts) => sent,
+            sent = send(&url, fault, timeouts) => sent,
             served = serve(listener, fault.does) => Err(format!("the server failed: {served:?}").into()),
         }
     })?;
@@ -467,9 +541,9 @@ fn expect(record: Record, fault: &Fault) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn send(url: &str, streaming: bool, timeouts: Timeouts) -> Result<(Record, ConnectionStats), Failed> {
+async fn send(url: &str, fault: &Fault, timeouts: Timeouts) -> Result<(Record, ConnectionStats), Failed> {
     let target = Target::new(ServerUrl::parse(url)?, timeouts, &Trust::default())?;
-    let sampling = Sampling { stream: streaming, ..Sampling::default() };
+    let sampling = Sampling { api: fault.api.parse()?, stream: fault.streaming, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
     let mut client = Client::new(Arc::new(target), Arc::new(writer), 0, PerThread::default());
     let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 4 };
@@ -521,8 +595,8 @@ async fn answer(stream: &mut TcpStream, does: &[Does]) -> io::Result<()> {
 fn refused() -> Result<(), Failed> {
     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (record, _) = runtime.block_on(send(&free, true, PATIENT))?;
     let fault = stream("refused", "connect", "Connection refused", &[]);
+    let (record, _) = runtime.block_on(send(&free, &fault, PATIENT))?;
     expect(record, &fault)
 }
 

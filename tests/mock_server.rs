@@ -21,8 +21,7 @@ use support::{
 };
 use tachometer::{
     client::{
-        Api, Client, Headers, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target, Timeouts,
-        Trust,
+        Client, Headers, Record, RequestWriter, Sampling, ServerError, ServerInfo, ServerUrl, Target, Timeouts, Trust,
     },
     dataset::{Prompt, Tokenizer},
     fixtures,
@@ -71,11 +70,7 @@ fn run(path: &Path) -> Result<(), Failed> {
 
 /// Sends a prompt to the mock server; gives what came of it in the shape of `expect`.
 fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
-    let sampling = Sampling {
-        api: Api::all().find(|api| api.path() == capture.request.path).unwrap_or_default(),
-        stream: capture.streams(),
-        ..Sampling::default()
-    };
+    let sampling = Sampling { api: capture.api(), stream: capture.streams(), ..Sampling::default() };
     // A capture that ends in silence needs a client that gives up; all others end on their own.
     let patience = Duration::from_millis(if capture.response.end == "timeout" { 300 } else { 60_000 });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

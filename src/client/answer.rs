@@ -21,14 +21,30 @@ pub struct Event {
     pub error: bool,
     /// `[DONE]`.
     pub done: bool,
-    /// Has a `choices` list, be it empty.
-    pub choices: bool,
+    /// Is one of the API's own, whatever it carries.
+    pub known: bool,
 }
 
 impl Event {
     /// Whether it carries generated text.
     pub fn is_token(self) -> bool {
         self.content || self.reasoning || self.tool_call
+    }
+
+    /// What either carries.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            role: self.role || other.role,
+            content: self.content || other.content,
+            reasoning: self.reasoning || other.reasoning,
+            tool_call: self.tool_call || other.tool_call,
+            finish: self.finish || other.finish,
+            usage: self.usage || other.usage,
+            error: self.error || other.error,
+            done: self.done || other.done,
+            known: self.known || other.known,
+        }
     }
 
     /// Whether it belongs to the protocol at all; `null` and unknown objects are pings.
@@ -66,6 +82,24 @@ pub struct Answer {
     finished: u64,
     /// Text has come for a choice that had its finish reason: of this server's answers that is no end.
     goes_on: bool,
+    /// Of each choice, where events repeat what was said before.
+    choices: Vec<Choice>,
+}
+
+/// What the texts of a choice's events are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texts {
+    /// All that the choice has said so far.
+    SoFar,
+    /// What it has added.
+    Added,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    said: String,
+    texts: Option<Texts>,
+    usage: Usage,
 }
 
 impl Answer {
@@ -77,6 +111,10 @@ impl Answer {
         self.error = None;
         self.done = false;
         (self.begun, self.finished, self.goes_on) = (0, 0, false);
+        for choice in &mut self.choices {
+            choice.said.clear();
+            (choice.texts, choice.usage) = (None, Usage::default());
+        }
     }
 
     /// Whether every choice that has begun has its finish reason: what may still follow are counts, and the end.
@@ -88,6 +126,60 @@ impl Answer {
     pub(super) fn append(&mut self, text: &str) -> bool {
         self.text.push_str(text);
         !text.is_empty()
+    }
+
+    /// Adds an event's text, which may be all that the choice has said so far; without `texts` it is, for as long as each text
+    /// begins with the one before. Gives whether there was something new.
+    pub(super) fn append_either(&mut self, choice: u32, text: &str, texts: Option<Texts>) -> bool {
+        let choice = choice_of(&mut self.choices, choice);
+        // A character that was not whole yet is another one afterwards.
+        let whole = choice.said.trim_end_matches('\u{fffd}').len();
+        let goes_on = text.as_bytes().starts_with(&choice.said.as_bytes()[..whole]);
+        let texts = match (texts, choice.texts) {
+            // The first event's text is both.
+            _ if choice.said.is_empty() => None,
+            (Some(texts), _) => Some(texts),
+            (None, Some(Texts::Added)) => Some(Texts::Added),
+            (None, _) => Some(if goes_on { Texts::SoFar } else { Texts::Added }),
+        };
+        choice.texts = texts;
+        let new = match texts {
+            Some(Texts::SoFar) if goes_on => {
+                let undone = choice.said.len() - whole;
+                if text.as_bytes().starts_with(choice.said.as_bytes()) {
+                    &text[choice.said.len()..]
+                } else {
+                    if self.text.ends_with(&choice.said[whole..]) {
+                        self.text.truncate(self.text.len() - undone);
+                    }
+                    choice.said.truncate(whole);
+                    &text[whole..]
+                }
+            }
+            // All so far, and yet not what was said: it begins anew.
+            Some(Texts::SoFar) => {
+                choice.said.clear();
+                text
+            }
+            Some(Texts::Added) | None => text,
+        };
+        choice.said.push_str(new);
+        self.text.push_str(new);
+        !new.is_empty()
+    }
+
+    /// Takes counts of one choice alone: those of all choices add up.
+    pub(super) fn add_usage_of(&mut self, choice: u32, new: Usage) -> bool {
+        choice_of(&mut self.choices, choice).usage = new;
+        let sum = |of: fn(&Usage) -> Option<u32>| {
+            self.choices.iter().filter_map(|choice| of(&choice.usage)).reduce(|a, b| a + b)
+        };
+        let total = Usage {
+            prompt_tokens: sum(|usage| usage.prompt_tokens),
+            completion_tokens: sum(|usage| usage.completion_tokens),
+            cached_tokens: sum(|usage| usage.cached_tokens),
+        };
+        self.add_usage(total)
     }
 
     /// Notes that a choice has begun, and whether it has just said something.
@@ -132,9 +224,20 @@ impl Answer {
     }
 }
 
+/// More choices than these share the last one's state.
+const MOST_CHOICES: u32 = 63;
+
+fn choice_of(choices: &mut Vec<Choice>, index: u32) -> &mut Choice {
+    let index = index.min(MOST_CHOICES) as usize;
+    if choices.len() <= index {
+        choices.resize_with(index + 1, Choice::default);
+    }
+    &mut choices[index]
+}
+
 /// Of a choice, the last for all beyond.
 fn bit(choice: u32) -> u64 {
-    1 << choice.min(63)
+    1 << choice.min(MOST_CHOICES)
 }
 
 /// The message in an error body: `{"error": {"message": …}}`, `{"error": …}`, `{"detail": …}`, `{"message": …}`, or the

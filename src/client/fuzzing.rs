@@ -77,15 +77,18 @@ mod tests {
         let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams"));
         let mut read = 0;
         // What one has read before is of no account for the next.
-        let (mut streamed, mut whole) =
-            (ResponseReader::new(Api::default(), true), ResponseReader::new(Api::default(), false));
+        let mut readers = std::collections::HashMap::new();
         let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
         for path in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())) {
             let capture: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             let Some(bytes) = on_the_wire(&capture) else { continue };
             let (streaming, expect) = (capture["request"]["json"]["stream"] == true, &capture["expect"]);
+            let of_path =
+                |api: &Api| [false, true].iter().any(|stream| capture["request"]["path"] == api.path(*stream));
+            let api = Api::all().find(of_path).unwrap_or_default();
             for piece in [bytes.len(), 61] {
-                let reader = if streaming { &mut streamed } else { &mut whole };
+                let reader =
+                    readers.entry((api.name(), streaming)).or_insert_with(|| ResponseReader::new(api, streaming));
                 let (outcome, text, token_events) = read_with(reader, &bytes, piece);
                 assert_eq!(expect["outcome"], outcome, "{}", path.display());
                 if let Some(expected) = expect["text"].as_str() {

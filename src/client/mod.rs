@@ -17,6 +17,7 @@ pub(crate) mod fuzzing;
 mod habits;
 mod http1;
 mod lateness;
+mod lines;
 pub(crate) mod per_thread;
 mod proxy;
 mod record;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, io::Write};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::api::{Api, Asked};
 use crate::dataset::Prompt;
@@ -156,11 +156,14 @@ impl RequestWriter {
         let mut head = format!(
             "POST {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: tachometer/{}\r\ncontent-type: application/json\r\naccept: {}\r\n",
             url.prefix,
-            dialect.path(),
+            dialect.path(sampling.stream),
             url.authority(),
             env!("CARGO_PKG_VERSION"),
-            if sampling.stream { dialect.stream_type() } else { "application/json" },
+            if sampling.stream { dialect.framing().media_type() } else { "application/json" },
         );
+        for (name, value) in dialect.headers() {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
         for (name, value) in headers.of(sampling.api) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -192,8 +195,9 @@ impl RequestWriter {
     /// Replaces what `into` holds by the whole request. `client` is the number of the sending client, from 0.
     pub fn write(&self, prompt: &Prompt, client: usize, request_id: &str, into: &mut Vec<u8>) {
         let mut body = self.body.clone();
-        self.sampling.api.dialect().set_prompt(&mut body, prompt, client);
-        body.insert(self.sampling.max_tokens_field.clone(), json!(self.sampling.requested_tokens(prompt)));
+        let Sampling { api, ref max_tokens_field, .. } = self.sampling;
+        api.dialect().set_prompt(&mut body, prompt, client);
+        api.dialect().set_length(&mut body, max_tokens_field, self.sampling.requested_tokens(prompt));
         for (key, value) in &self.sampling.extra_body {
             merge(body.entry(key).or_insert(Value::Null), value);
         }
@@ -219,6 +223,8 @@ fn merge(into: &mut Value, from: &Value) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn sent(sampling: &Sampling) -> (String, Value) {

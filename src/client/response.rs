@@ -4,11 +4,12 @@ use std::{io, time::Duration};
 
 use super::{
     answer::{Answer, Event, error_message},
-    api::Api,
+    api::{Api, Framing},
     failure::{Failure, FailureClass, one_line},
     http1::Head,
+    lines::LineDecoder,
     record::{Gap, Record},
-    sse::{SseDecoder, SseItem},
+    sse::{EventTooLarge, SseDecoder, SseItem},
 };
 
 /// Most bytes of one server-sent event.
@@ -73,6 +74,43 @@ pub struct Arrived<'a> {
 /// Hears of each event.
 pub(super) type Hear<'a> = &'a mut (dyn FnMut(Arrived<'_>) + Send);
 
+/// Takes a stream apart.
+enum Decoder {
+    Events(SseDecoder),
+    Lines(LineDecoder),
+}
+
+impl Decoder {
+    fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::ServerSentEvents => Self::Events(SseDecoder::new(MAX_EVENT)),
+            Framing::JsonLines => Self::Lines(LineDecoder::new(MAX_EVENT)),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Events(events) => events.reset(),
+            Self::Lines(lines) => lines.reset(),
+        }
+    }
+
+    fn feed(&mut self, piece: &[u8], each: impl FnMut(SseItem)) -> Result<(), EventTooLarge> {
+        match self {
+            Self::Events(events) => events.feed(piece, each),
+            Self::Lines(lines) => lines.feed(piece, each),
+        }
+    }
+
+    /// What is too large at the end is none.
+    fn finish(&mut self, each: impl FnMut(SseItem)) {
+        match self {
+            Self::Events(events) => _ = events.finish(each),
+            Self::Lines(lines) => lines.finish(each),
+        }
+    }
+}
+
 /// How the body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -83,7 +121,7 @@ enum Mode {
 
 /// Reads one response after another; its buffers are kept.
 pub struct ResponseReader {
-    sse: SseDecoder,
+    decoder: Decoder,
     body: Vec<u8>,
     /// Bytes of the body so far.
     received: usize,
@@ -97,7 +135,7 @@ pub struct ResponseReader {
 /// What events change; apart from the decoder, so that both can be borrowed at once.
 struct State {
     answer: Answer,
-    /// Events with a `choices` list, a usage or an error: the protocol was spoken.
+    /// Events of the API's own, with a usage or an error: the protocol was spoken.
     recognised: u32,
     unrecognised: u32,
     tokens_in_read: u32,
@@ -110,7 +148,7 @@ impl ResponseReader {
     pub fn new(api: Api, streaming: bool) -> Self {
         Self {
             api,
-            sse: SseDecoder::new(MAX_EVENT),
+            decoder: Decoder::new(api.dialect().framing()),
             body: Vec::new(),
             received: 0,
             streaming,
@@ -129,7 +167,7 @@ impl ResponseReader {
 
     /// Makes ready for the next response.
     pub fn reset(&mut self) {
-        self.sse.reset();
+        self.decoder.reset();
         self.body.clear();
         self.received = 0;
         self.head = None;
@@ -145,8 +183,8 @@ impl ResponseReader {
     /// [`FailureClass::Malformed`] for a body that can't be what was asked for.
     pub fn take_head(&mut self, head: Head) -> Result<(), Failure> {
         let success = (200..300).contains(&head.status);
-        let events = head.content_type.starts_with(self.api.dialect().stream_type());
-        let json = head.content_type.contains("json");
+        let events = head.content_type.starts_with(self.api.dialect().framing().media_type());
+        let json = head.content_type.contains("json") && !events;
         self.mode = match (success, self.streaming) {
             (false, _) => Mode::ErrorBody,
             (true, true) if !json => Mode::Events,
@@ -160,7 +198,7 @@ impl ResponseReader {
             );
             return Err(Failure::new(FailureClass::Malformed, message));
         }
-        if events && self.mode == Mode::Json {
+        if events && !self.streaming && success {
             return Err(Failure::new(FailureClass::Malformed, "the server streams, though no stream was asked for"));
         }
         Ok(())
@@ -186,7 +224,7 @@ impl ResponseReader {
             }
             Mode::Events => {
                 let state = &mut self.state;
-                if self.sse.feed(bytes, |item| state.take_item(api, item, at_ns, record, hear)).is_err() {
+                if self.decoder.feed(bytes, |item| state.take_item(api, item, at_ns, record, hear)).is_err() {
                     state.fail(format!("an event is larger than {} MiB", MAX_EVENT >> 20));
                 }
             }
@@ -282,7 +320,7 @@ impl ResponseReader {
                 let state = &mut self.state;
                 // A cut event is no sign of a broken protocol where the stream itself was cut.
                 let before = state.failure.clone();
-                _ = self.sse.finish(|item| state.take_item(api, item, at_ns, record, hear));
+                self.decoder.finish(|item| state.take_item(api, item, at_ns, record, hear));
                 if !complete {
                     state.failure = before;
                 }
@@ -325,8 +363,8 @@ impl ResponseReader {
             End::Malformed(failure) | End::Refused(failure) => return Some(failure),
             end => end,
         };
-        let is_other =
-            self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(self.api.dialect().stream_type()));
+        let media_type = self.api.dialect().framing().media_type();
+        let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(media_type));
         if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other) {
             return Some(Failure::new(FailureClass::Malformed, "nothing in the response is a completion's"));
         }
@@ -411,7 +449,7 @@ impl State {
     }
 
     fn note(&mut self, event: Event) {
-        if event.choices || event.usage || event.error {
+        if event.known || event.usage || event.error {
             self.recognised += 1;
         } else if !event.done {
             self.unrecognised += 1;

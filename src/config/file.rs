@@ -180,7 +180,7 @@ mod tests {
             ("[workload.\"a/b\"]\n", "a name is made of"),
             ("seed = \"x\"", "line 1: invalid type"),
             ("seed = ", "line 1: "),
-            ("api = \"grpc\"", "line 1: `grpc` is not an API: use chat, completions or lmdeploy"),
+            ("api = \"grpc\"", "line 1: `grpc` is not an API: use chat, completions, responses,"),
         ];
         for (text, expected) in table {
             let message = ConfigFile::parse(text, Path::new("t")).unwrap_err().to_string();

@@ -409,7 +409,7 @@ mod tests {
             (live(&["--header", "no colon"]), "", "--header: a header is written as"),
             (live(&["--api-key-env", "NO_SUCH_VARIABLE_HERE"]), "", "the variable NO_SUCH_VARIABLE_HERE is not set"),
             (vec!["--concurency", "3"], "", "--concurrency"),
-            (vec!["--api", "grpc"], "", "use chat, completions or lmdeploy"),
+            (vec!["--api", "grpc"], "", "use chat, completions, responses,"),
             (vec!["--extra-body", "[1]"], "", "not a JSON object"),
             (vec!["--engine", "instance_num=0"], "", "0 is not in 1.."),
             (vec![], "confidence_level = 2", "--confidence-level: 2 is not between 0 and 1"),

@@ -139,8 +139,8 @@ macro_rules! values {
 rows!(settings);
 
 fn api_help() -> String {
-    let names: Vec<&str> = Api::all().map(Api::name).collect();
-    format!("API that the server is spoken to by: {}; lmdeploy is that of LMDeploy's servers of 2023", names.join(", "))
+    let names: Vec<String> = Api::all().map(|api| format!("{api} ({})", api.help())).collect();
+    format!("API that the server is spoken to by: {}", names.join(", "))
 }
 
 fn load_help() -> String {

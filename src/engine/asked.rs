@@ -21,16 +21,16 @@ impl Asked {
     pub fn parse(path: &str, body: &[u8], model: &str) -> Result<Self, (u16, String)> {
         let bad = |message: String| (400, message);
         let body: Value = serde_json::from_slice(body).map_err(|e| bad(format!("the body is not JSON: {e}")))?;
-        match body["model"].as_str() {
-            Some(asked) if asked != model => return Err((404, format!("The model `{asked}` does not exist."))),
-            None => return Err(bad("`model` is missing".to_owned())),
-            Some(_) => {}
+        if let Some(asked) = body["model"].as_str().filter(|asked| *asked != model) {
+            return Err((404, format!("The model `{asked}` does not exist.")));
         }
         let (dialect, prompt) = dialect::reads(path, &body).map_err(bad)?;
-        let max_tokens = ["max_tokens", "max_completion_tokens"].iter().map(|key| &body[*key]).find(|v| !v.is_null());
-        let max_tokens = match max_tokens {
-            None => DEFAULT_MAX_TOKENS,
-            Some(value) => value.as_u64().ok_or_else(|| bad("`max_tokens` must be a whole number".to_owned()))?,
+        if dialect.names_model() && !body["model"].is_string() {
+            return Err(bad("`model` is missing".to_owned()));
+        }
+        let max_tokens = match dialect.length(&body) {
+            Value::Null => DEFAULT_MAX_TOKENS,
+            value => value.as_u64().ok_or_else(|| bad("`max_tokens` must be a whole number".to_owned()))?,
         };
         match u32::try_from(max_tokens) {
             Ok(0) | Err(_) => Err(bad(format!("`max_tokens` must be at least 1, got {max_tokens}"))),
@@ -38,9 +38,9 @@ impl Asked {
                 dialect,
                 prompt,
                 max_tokens,
-                stream: body["stream"].as_bool().unwrap_or(false),
+                stream: dialect.streams(path, &body),
                 include_usage: body["stream_options"]["include_usage"].as_bool().unwrap_or(false),
-                ignore_eos: body["ignore_eos"].as_bool().unwrap_or(false),
+                ignore_eos: dialect.ignores_eos(&body),
             }),
         }
     }

@@ -85,19 +85,28 @@ pub(super) async fn commit(stream: &mut TcpStream, fault: Fault, wording: &mut d
             bytes.extend_from_slice(&token);
         }
     }
-    const DONE: &[u8] = b"data: [DONE]\n\n";
-    let (last, ends): (&[u8], &[u8]) = match fault {
-        Fault::ErrorEvent => (b"data: {\"error\":{\"message\":\"out of memory\"}}\n\n", DONE),
-        Fault::BadJson => (b"data: {\"choices\":[\n\n", DONE),
-        Fault::Empty => (b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", DONE),
-        Fault::Reset => (b"data: {\"choi", b""),
-        _ => (b"", b""),
+    let last = match fault {
+        Fault::ErrorEvent => Some(r#"{"error":{"message":"out of memory"}}"#),
+        Fault::BadJson => Some(r#"{"choices":["#),
+        _ => None,
     };
-    for payload in [last, ends].into_iter().filter(|payload| !payload.is_empty()) {
-        http::chunk(&mut bytes, payload);
-    }
-    if !ends.is_empty() {
+    if let Some(last) = last {
+        http::chunk(&mut bytes, &wording.item(last));
+        http::chunk(&mut bytes, &wording.item("[DONE]"));
         bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+    match fault {
+        Fault::Empty => {
+            let mut ending = Vec::new();
+            let usage = serde_json::json!({"prompt_tokens": 1, "completion_tokens": 0});
+            wording.ending("stop", &usage, &mut ending);
+            bytes.extend_from_slice(&ending);
+        }
+        Fault::Reset => {
+            let item = wording.item(r#"{"choices":[]}"#);
+            http::chunk(&mut bytes, &item[..item.len() / 2]);
+        }
+        _ => {}
     }
     stream.write_all(&bytes).await?;
     match fault {

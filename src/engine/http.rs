@@ -97,8 +97,10 @@ pub fn response(status: u16, content_type: &str, body: &str) -> Vec<u8> {
 }
 
 /// The head of a streamed response.
-pub const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nserver: tachometer-engine\r\ncontent-type: text/event-stream\r\n\
-    cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
+pub fn stream_head(content_type: &str) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nserver: tachometer-engine\r\ncache-control: no-cache\r\ntransfer-encoding: chunked";
+    format!("{head}\r\ncontent-type: {content_type}\r\n\r\n").into_bytes()
+}
 
 /// Appends one chunk of a chunked body.
 pub fn chunk(into: &mut Vec<u8>, payload: &[u8]) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
+use tachometer::client::Api;
 
 #[derive(Deserialize)]
 pub struct Capture {
@@ -73,6 +74,12 @@ impl Capture {
     pub fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// The API of its path.
+    pub fn api(&self) -> Api {
+        let of_path = |api: &Api| [false, true].iter().any(|stream| api.path(*stream) == self.request.path);
+        Api::all().find(of_path).unwrap_or_default()
     }
 
     /// Whether the request asked for a stream.

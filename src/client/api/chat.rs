@@ -11,7 +11,11 @@ impl Dialect for Chat {
         "chat"
     }
 
-    fn path(&self) -> &'static str {
+    fn help(&self) -> &'static str {
+        "OpenAI's chat completions"
+    }
+
+    fn path(&self, _: bool) -> &'static str {
         "/v1/chat/completions"
     }
 

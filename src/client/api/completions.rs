@@ -11,7 +11,11 @@ impl Dialect for Completions {
         "completions"
     }
 
-    fn path(&self) -> &'static str {
+    fn help(&self) -> &'static str {
+        "OpenAI's completions"
+    }
+
+    fn path(&self, _: bool) -> &'static str {
         "/v1/completions"
     }
 

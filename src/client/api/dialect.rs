@@ -8,22 +8,49 @@ use crate::{
     dataset::Prompt,
 };
 
+/// How the items of a stream are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Server-sent events.
+    ServerSentEvents,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl Framing {
+    /// The media type of such a stream.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::ServerSentEvents => "text/event-stream",
+            Self::JsonLines => "application/x-ndjson",
+        }
+    }
+}
+
 /// How one API is spoken. What is not said is as OpenAI has it.
 pub(crate) trait Dialect: Send + Sync {
     /// As `--api` and report.json name it.
     fn name(&self) -> &'static str;
 
-    /// Where requests are posted to.
-    fn path(&self) -> &'static str;
+    /// Whose it is, in a few words for help.
+    fn help(&self) -> &'static str;
+
+    /// Where requests are posted to, for a stream or a whole answer.
+    fn path(&self, stream: bool) -> &'static str;
 
     /// The header that carries a key.
     fn credentials(&self, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
     }
 
-    /// The media type of a stream.
-    fn stream_type(&self) -> &'static str {
-        "text/event-stream"
+    /// Headers that every request has, beside those that all APIs share.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// How the items of a stream are told apart.
+    fn framing(&self) -> Framing {
+        Framing::ServerSentEvents
     }
 
     /// The fields of every request, in the order in which they are sent; those that are one prompt's are null, and hold their
@@ -33,7 +60,12 @@ pub(crate) trait Dialect: Send + Sync {
     /// Fills in a prompt, sent by the client of that number.
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, client: usize);
 
-    /// Whether a stream with this body is to end with token counts.
+    /// Says how many tokens are wanted; `field` is the name that the setting gives it, where there is a choice.
+    fn set_length(&self, body: &mut Map<String, Value>, field: &str, tokens: u32) {
+        body.insert(field.to_owned(), tokens.into());
+    }
+
+    /// Whether a stream with this body is to end with token counts that are worth waiting for after the last finish reason.
     fn asks_usage(&self, body: &Map<String, Value>) -> bool {
         openai::asks_usage(body)
     }

@@ -11,7 +11,11 @@ impl Dialect for Lmdeploy {
         "lmdeploy"
     }
 
-    fn path(&self) -> &'static str {
+    fn help(&self) -> &'static str {
+        "LMDeploy's servers of 2023"
+    }
+
+    fn path(&self, _: bool) -> &'static str {
         "/v1/chat/completions"
     }
 

@@ -4,8 +4,17 @@ mod asked;
 mod chat;
 mod completions;
 mod dialect;
+mod items;
+mod json;
+mod lenient;
+mod llamacpp;
 mod lmdeploy;
+mod messages;
+mod ollama;
 mod openai;
+mod responses;
+mod sglang;
+mod tgi;
 
 use std::{fmt, str::FromStr};
 
@@ -13,9 +22,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(super) use self::asked::Asked;
 use self::dialect::Dialect;
+pub(super) use self::dialect::Framing;
 use super::answer::{Answer, Event};
 
-static DIALECTS: &[&dyn Dialect] = &[&chat::Chat, &completions::Completions, &lmdeploy::Lmdeploy];
+static DIALECTS: &[&dyn Dialect] = &[
+    &chat::Chat,
+    &completions::Completions,
+    &responses::Responses,
+    &messages::Messages,
+    &ollama::Ollama,
+    &sglang::SgLang,
+    &tgi::Tgi,
+    &llamacpp::LlamaCpp,
+    &lmdeploy::Lmdeploy,
+];
 
 /// The API that a server is spoken to by: `"chat".parse()`, and so on. The default is `chat`, as OpenAI defines it.
 #[derive(Clone, Copy)]
@@ -32,9 +52,14 @@ impl Api {
         self.0.name()
     }
 
-    /// The path that requests are posted to.
-    pub fn path(self) -> &'static str {
-        self.0.path()
+    /// Whose it is, in a few words.
+    pub fn help(self) -> &'static str {
+        self.0.help()
+    }
+
+    /// The path that requests are posted to, for a stream or a whole answer.
+    pub fn path(self, stream: bool) -> &'static str {
+        self.0.path(stream)
     }
 
     /// Takes an item of a stream: of a server-sent event its name and data.

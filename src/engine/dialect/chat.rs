@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::{
     openai::{self, Events},
+    pieces::texts_of,
     wording::{Dialect, Terms, Wording},
 };
 
@@ -11,13 +12,12 @@ pub struct Chat;
 struct Words(Events);
 
 impl Dialect for Chat {
-    fn path(&self) -> &'static str {
-        "/v1/chat/completions"
+    fn paths(&self) -> &'static [&'static str] {
+        &["/v1/chat/completions"]
     }
 
     fn prompt(&self, body: &Value) -> Option<String> {
-        let texts: Option<Vec<&str>> = body["messages"].as_array()?.iter().map(|m| m["content"].as_str()).collect();
-        texts.map(|texts| texts.join("\n"))
+        texts_of(&body["messages"])
     }
 
     fn asks_for(&self) -> &'static str {

@@ -11,8 +11,8 @@ pub struct Completions;
 struct Words(Events);
 
 impl Dialect for Completions {
-    fn path(&self) -> &'static str {
-        "/v1/completions"
+    fn paths(&self) -> &'static [&'static str] {
+        &["/v1/completions"]
     }
 
     fn prompt(&self, body: &Value) -> Option<String> {

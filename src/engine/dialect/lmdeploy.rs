@@ -12,8 +12,8 @@ pub struct Lmdeploy;
 struct Words(Events);
 
 impl Dialect for Lmdeploy {
-    fn path(&self) -> &'static str {
-        "/v1/chat/completions"
+    fn paths(&self) -> &'static [&'static str] {
+        &["/v1/chat/completions"]
     }
 
     fn prompt(&self, body: &Value) -> Option<String> {
@@ -33,7 +33,7 @@ impl Dialect for Lmdeploy {
 
 impl Wording for Words {
     fn greeting(&self) -> Vec<u8> {
-        let mut bytes = http::STREAM_HEAD.to_vec();
+        let mut bytes = http::stream_head("text/event-stream");
         self.0.choice(json!({"delta": {"role": "assistant"}, "finish_reason": null}), &mut bytes);
         bytes
     }

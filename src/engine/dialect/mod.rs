@@ -2,24 +2,41 @@
 
 mod chat;
 mod completions;
+mod llamacpp;
 mod lmdeploy;
+mod messages;
+mod ollama;
 mod openai;
+mod pieces;
+mod responses;
+mod sglang;
+mod tgi;
 mod wording;
 
 use serde_json::Value;
 
 pub use self::wording::{Dialect, Terms, Wording};
 
-static DIALECTS: &[&dyn Dialect] = &[&chat::Chat, &completions::Completions, &lmdeploy::Lmdeploy];
+static DIALECTS: &[&dyn Dialect] = &[
+    &chat::Chat,
+    &completions::Completions,
+    &responses::Responses,
+    &messages::Messages,
+    &ollama::Ollama,
+    &sglang::SgLang,
+    &tgi::Tgi,
+    &llamacpp::LlamaCpp,
+    &lmdeploy::Lmdeploy,
+];
 
 /// Whether a path is some dialect's.
 pub fn has(path: &str) -> bool {
-    DIALECTS.iter().any(|dialect| dialect.path() == path)
+    DIALECTS.iter().any(|dialect| dialect.paths().contains(&path))
 }
 
 /// Whose request this is, and its prompt; the error is what is wrong with the body.
 pub fn reads(path: &str, body: &Value) -> Result<(&'static dyn Dialect, String), String> {
-    let mut of_path = DIALECTS.iter().filter(|dialect| dialect.path() == path);
+    let mut of_path = DIALECTS.iter().filter(|dialect| dialect.paths().contains(&path));
     // Where several have a path, the first one knows what is missing.
     let first = of_path.clone().next().map_or("the path is no API's", |dialect| dialect.asks_for());
     let read = of_path.find_map(|dialect| Some((*dialect, dialect.prompt(body)?)));

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::wording::Terms;
+use super::{
+    pieces::{TokenItem, end, event},
+    wording::Terms,
+};
 use crate::engine::http;
 
 /// One answer's events.
@@ -10,10 +13,7 @@ pub struct Events {
     id: String,
     model: String,
     include_usage: bool,
-    /// What stands before and after a token's text in its event.
-    before: String,
-    after: &'static str,
-    event: Vec<u8>,
+    token: TokenItem,
 }
 
 impl Events {
@@ -24,28 +24,23 @@ impl Events {
             Value::String(terms.model.to_owned())
         );
         let (model, include_usage) = (terms.model.to_owned(), terms.include_usage);
-        Self { id, model, include_usage, before, after, event: Vec::new() }
+        Self { id, model, include_usage, token: TokenItem::new(before, after) }
     }
 
     /// Appends a token's event.
     pub fn token(&mut self, word: &str, into: &mut Vec<u8>) {
-        self.event.clear();
-        self.event.extend_from_slice(self.before.as_bytes());
-        self.event.push(b' ');
-        self.event.extend_from_slice(word.as_bytes());
-        self.event.extend_from_slice(self.after.as_bytes());
-        http::chunk(into, &self.event);
+        self.token.write(word, into);
     }
 
     /// Appends an event with one choice.
     pub fn choice(&self, choice: Value, into: &mut Vec<u8>) {
-        data(into, &self.with_choice(choice));
+        event(into, &self.with_choice(choice));
     }
 
     /// Appends the usage, where it was asked for.
     pub fn usage(&self, usage: &Value, into: &mut Vec<u8>) {
         if self.include_usage {
-            data(into, &json!({"id": self.id, "model": self.model, "choices": [], "usage": usage}));
+            event(into, &json!({"id": self.id, "model": self.model, "choices": [], "usage": usage}));
         }
     }
 
@@ -65,9 +60,5 @@ impl Events {
 /// Appends `[DONE]` and the end of the body.
 pub fn done(into: &mut Vec<u8>) {
     http::chunk(into, b"data: [DONE]\n\n");
-    into.extend_from_slice(b"0\r\n\r\n");
-}
-
-fn data(into: &mut Vec<u8>, event: &Value) {
-    http::chunk(into, format!("data: {event}\n\n").as_bytes());
+    end(into);
 }

@@ -6,10 +6,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::client::api::lenient::value;
+
 /// The event with everything made readable that common clients read or pass over; `None` where it is not JSON, or not an object.
 pub(super) fn mend(json: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(json);
-    let value: Value = serde_json::from_str(&without_lone_surrogates(&text)).ok()?;
+    let value = value(json)?;
     let Value::Object(mut event) = value else { return value.is_null().then(|| "null".to_owned()) };
     if let Some(usage) = drop_unless_object(&mut event, "usage") {
         drop_unless_object(usage, "prompt_tokens_details");
@@ -47,40 +48,6 @@ fn drop_unless_object<'a>(of: &'a mut Map<String, Value>, key: &str) -> Option<&
         of.remove(key);
     }
     of.get_mut(key)?.as_object_mut()
-}
-
-/// The text with U+FFFD in place of each escaped half of a surrogate pair that has no other half.
-fn without_lone_surrogates(text: &str) -> String {
-    let mut mended = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        mended.push_str(before);
-        let taken = match (escaped_unit(escape), escape.get(6..).and_then(escaped_unit)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => {
-                mended.push_str(&escape[..12]);
-                12
-            }
-            (Some(0xD800..=0xDFFF), _) => {
-                mended.push_str("\\ufffd");
-                6
-            }
-            // An escaped backslash must not be taken for the beginning of the next escape.
-            _ => {
-                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
-                mended.push_str(&escape[..length]);
-                length
-            }
-        };
-        rest = &escape[taken..];
-    }
-    mended + rest
-}
-
-/// The UTF-16 code unit of an escape `\uXXXX` at the start of a text.
-fn escaped_unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
 #[cfg(test)]

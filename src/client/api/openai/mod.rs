@@ -11,11 +11,15 @@ mod mend;
 use serde_json::{Map, Value, json};
 
 use self::{
-    chunk::{Choice, Chunk, Content, RawUsage, Text, is_something},
+    chunk::{Choice, Chunk, Content, RawUsage},
     mend::mend,
 };
-use super::asked::Asked;
-use crate::client::answer::{Answer, Event, Usage, error_message};
+use super::{
+    asked::Asked,
+    items::{beside_json, finish},
+    json::{Text, fails, read},
+};
+use crate::client::answer::{Answer, Event, Usage};
 
 /// The fields that are the same for every prompt; `prompt` and the number of tokens hold their places.
 pub(super) fn body(asked: &Asked, prompt: &str) -> Map<String, Value> {
@@ -62,18 +66,10 @@ pub(super) fn hint(message: &str) -> &'static str {
 /// # Errors
 /// Where it is neither `[DONE]` nor JSON.
 pub(super) fn take_event(answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-    if names_an_error(name) {
-        return Ok(answer.take_error(data));
+    match beside_json(answer, name, data) {
+        Some(event) => Ok(event),
+        None => take_json(answer, data),
     }
-    if data.trim_ascii() == b"[DONE]" {
-        answer.done = true;
-        return Ok(Event { done: true, ..Event::default() });
-    }
-    // A field without value: nothing to read.
-    if data.trim_ascii().is_empty() {
-        return Ok(Event::default());
-    }
-    take_json(answer, data)
 }
 
 /// Takes a whole response body.
@@ -87,35 +83,24 @@ pub(super) fn take_body(answer: &mut Answer, body: &[u8]) -> Result<Event, serde
 }
 
 fn take_json(answer: &mut Answer, json: &[u8]) -> Result<Event, serde_json::Error> {
-    match serde_json::from_slice::<Option<Chunk>>(json) {
+    read(json, mend, |json| {
+        let chunk: Option<Chunk> = serde_json::from_slice(json)?;
         // `data: null` is a ping of some servers.
-        Ok(None) => Ok(Event::default()),
-        Ok(Some(chunk)) => Ok(take_chunk(answer, chunk, json)),
-        Err(e) => {
-            let Some(mended) = mend(json) else { return Err(e) };
-            // It may still have no choices where a list of them should be.
-            let chunk: Option<Chunk> = serde_json::from_str(&mended)?;
-            Ok(chunk.map_or_else(Event::default, |chunk| take_chunk(answer, chunk, mended.as_bytes())))
-        }
-    }
+        Ok(chunk.map_or_else(Event::default, |chunk| take_chunk(answer, chunk, json)))
+    })
 }
 
 fn take_chunk(answer: &mut Answer, chunk: Chunk, json: &[u8]) -> Event {
     let mut event = Event::default();
     if let Some(choices) = &chunk.choices {
-        event.choices = true;
+        event.known = true;
         for choice in choices.first.iter().chain(&choices.rest) {
             take_choice(answer, choice, &mut event);
         }
     }
-    let error = chunk.error.filter(|raw| is_something(raw.get()));
     let says_so = chunk.object.is("error") || chunk.kind.is("error");
     let is_bare = chunk.choices.is_none() && chunk.code.is_some() && chunk.message.is_some();
-    if error.is_some() || says_so || is_bare {
-        event.error = true;
-        let said = error.map_or(json, |raw| raw.get().as_bytes());
-        answer.fail(|| error_message(said));
-    }
+    event.error = event.error || fails(answer, chunk.error, says_so || is_bare, json);
     event.usage = chunk.usage.is_some_and(|usage| answer.add_usage(usage_of(usage)));
     event
 }
@@ -123,34 +108,30 @@ fn take_chunk(answer: &mut Answer, chunk: Chunk, json: &[u8]) -> Event {
 fn take_choice(answer: &mut Answer, choice: &Choice, event: &mut Event) {
     let index = choice.index.0.unwrap_or(0);
     let had = answer.text.len();
-    event.content |= append(answer, &choice.text);
+    event.content |= choice.text.append_to(answer);
     for delta in [&choice.delta, &choice.message].into_iter().flatten() {
         event.role |= delta.role.0.is_some();
         // Some servers send the reasoning under both names.
         let reasoning = if delta.reasoning.is_empty() { &delta.reasoning_content } else { &delta.reasoning };
-        event.reasoning |= append(answer, reasoning);
+        event.reasoning |= reasoning.append_to(answer);
         append_content(answer, &delta.content, false, event);
-        event.content |= append(answer, &delta.refusal);
+        event.content |= delta.refusal.append_to(answer);
         for call in delta.tool_calls.iter().flatten() {
-            event.tool_call |= call.function.as_ref().is_some_and(|function| append(answer, &function.arguments));
+            event.tool_call |= call.function.as_ref().is_some_and(|function| function.arguments.append_to(answer));
         }
         if let Some(function) = &delta.function_call {
-            event.tool_call |= append(answer, &function.arguments);
+            event.tool_call |= function.arguments.append_to(answer);
         }
     }
     answer.hear(index, answer.text.len() > had);
-    if let Some(reason) = choice.finish_reason.as_ref().filter(|reason| reason.is_some()) {
-        event.finish = true;
-        if reason.is_failure() {
-            event.error = true;
-            answer.fail(|| reason.said());
-        }
-        answer.finish(index, reason.name.0.clone().unwrap_or_default().into_owned());
+    if let Some(reason) = &choice.finish_reason {
+        let text = |text: &Text| text.0.as_deref().unwrap_or_default().to_owned();
+        finish(answer, index, &text(&reason.name), &text(&reason.message), event);
     }
 }
 
 fn append_content(answer: &mut Answer, content: &Content, thinking: bool, event: &mut Event) {
-    let is_new = append(answer, &content.text);
+    let is_new = content.text.append_to(answer);
     event.reasoning |= is_new && thinking;
     event.content |= is_new && !thinking;
     for part in &content.parts {
@@ -161,21 +142,12 @@ fn append_content(answer: &mut Answer, content: &Content, thinking: bool, event:
     }
 }
 
-fn append(answer: &mut Answer, text: &Text) -> bool {
-    answer.append(text.0.as_deref().unwrap_or_default())
-}
-
 fn usage_of(usage: RawUsage) -> Usage {
     Usage {
         prompt_tokens: usage.prompt_tokens.0,
         completion_tokens: usage.completion_tokens.0,
         cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens.0),
     }
-}
-
-/// `error`, and what ends so: `response.error`, `internal_error`.
-fn names_an_error(name: &[u8]) -> bool {
-    name.len() >= 5 && name[name.len() - 5..].eq_ignore_ascii_case(b"error")
 }
 
 #[cfg(test)]
@@ -185,7 +157,7 @@ mod tests {
     #[test]
     fn events_are_typed_by_what_they_carry() {
         let none = Event::default();
-        let chat = Event { choices: true, ..none };
+        let chat = Event { known: true, ..none };
         let table: &[(&str, Event, &str)] = &[
             ("[DONE]", Event { done: true, ..none }, ""),
             ("null", none, ""),
