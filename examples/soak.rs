@@ -14,7 +14,7 @@ use tachometer::{
     engine::{Engine, EngineConfig},
     fixtures,
     internals::WordList,
-    load::{FailureLimit, Pass, Schedule, Stop, run_pass},
+    load::{FailureLimit, Pass, Schedule, Share, Stop, run_pass},
 };
 
 /// Sends requests to an engine that answers a share of them with each kind of fault, and compares every outcome
@@ -79,6 +79,8 @@ fn soak(args: &Args) -> Result<(), Error> {
             retries: 0,
             failures: FailureLimit::default(),
             stop: Stop::default(),
+            share: Share::default(),
+            start: Arc::new(()),
             observer: Arc::new(()),
         };
         let run = run_pass(&pass).map_err(|failure| failure.message)?;

@@ -127,6 +127,15 @@ pub struct WorkloadReport {
     pub top_p: f64,
     /// A fixed number of tokens that was asked for, in place of the dataset's answer lengths.
     pub max_tokens: Option<u32>,
+    /// The field that asked for them, where there is a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens_field: Option<String>,
+    /// Whether streams were asked to end with token counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_usage: Option<bool>,
+    /// The fields that were merged into every body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_body: Option<Map<String, Value>>,
     /// Requests before the first pass.
     pub warmup: usize,
     /// Whether its load point has prompts of its own.

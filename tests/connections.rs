@@ -104,7 +104,7 @@ fn run(script: &[Step], pause: Duration) -> Outcome {
         let target = Arc::new(Target::new(url, timeouts, &Trust::default()).unwrap());
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &Sampling::default(), &Headers::default()));
         let mut client = Client::new(target.clone(), writer, 0, PerThread::default());
-        let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
+        let prompt = Prompt::new("Hi", 1);
         let mut records = Vec::new();
         for index in 0..4 {
             records.push(client.complete(index, &prompt, 1, "r").await);
@@ -239,7 +239,7 @@ fn stream(events: &[&str], ends: bool) -> (Vec<Record>, ConnectionStats) {
         let sampling = Sampling { stream: true, ..Sampling::default() };
         let writer = Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default()));
         let mut client = Client::new(target.clone(), writer, 0, PerThread::default());
-        let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
+        let prompt = Prompt::new("Hi", 1);
         let mut records = Vec::new();
         for index in 0..40 {
             records.push(client.complete(index, &prompt, 1, "r").await);

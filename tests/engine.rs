@@ -10,7 +10,7 @@ use tachometer::{
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
     internals::{WordList, arrivals_ns},
-    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Stop, run_pass},
+    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Share, Stop, run_pass},
     metrics::count_output_tokens,
 };
 
@@ -52,6 +52,8 @@ fn run_load(
         writer: Arc::new(RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default())),
         target: Arc::new(target),
         sampling: Arc::new(sampling),
+        share: Share::default(),
+        start: Arc::new(()),
         observer: Arc::new(()),
         prompts: prompts.into(),
         schedule,

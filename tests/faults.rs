@@ -546,7 +546,7 @@ async fn send(url: &str, fault: &Fault, timeouts: Timeouts) -> Result<(Record, C
     let sampling = Sampling { api: fault.api.parse()?, stream: fault.streaming, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
     let mut client = Client::new(Arc::new(target), Arc::new(writer), 0, PerThread::default());
-    let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 4 };
+    let prompt = Prompt::new("Hi", 4);
     let record = client.complete(0, &prompt, 4, "test").await;
     Ok((record, client.connection_stats()))
 }

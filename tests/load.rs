@@ -18,7 +18,10 @@ use tachometer::{
     client::{Failure, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
     dataset::Prompt,
     internals::arrivals_ns,
-    load::{Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Stop, StopReason, run_pass},
+    load::{
+        Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Share, Start, Stop, StopReason,
+        run_pass,
+    },
 };
 
 const BODY: &str =
@@ -68,6 +71,8 @@ fn pass(url: &str, texts: &[&str], schedule: Schedule) -> Pass {
         writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
         target: Arc::new(target),
         sampling: Arc::new(sampling),
+        share: Share::default(),
+        start: Arc::new(()),
         observer: Arc::new(()),
         prompts: texts.iter().map(|text| Prompt::new(*text, 1)).collect(),
         schedule,
@@ -93,6 +98,43 @@ impl<F: Fn() + Send + Sync> Observer for At<F> {
         if self.0.fetch_add(1, Ordering::SeqCst) + 1 == self.1 {
             (self.2)();
         }
+    }
+}
+
+/// Shares send each prompt once, at its time in the whole and under its id there.
+#[test]
+fn shares_of_a_pass_are_the_whole() {
+    let (url, requests) = serve(&[]);
+    let texts: Vec<String> = (0..23).map(|i| format!("prompt {i}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for schedule in [closed(5), open(23)] {
+        let before = requests.load(Ordering::SeqCst);
+        let start = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
+        let start_ns = start.tv_sec() as u64 * 1_000_000_000 + start.tv_nsec() as u64 + 50_000_000;
+        let mut sent = Vec::new();
+        for rank in 0..3 {
+            let share = Share { rank, of: 3 };
+            let start = Arc::new(Together(start_ns));
+            let result = run_pass(&Pass { share, start, ..pass(&url, &texts, schedule.clone()) }).unwrap();
+            assert_eq!((result.records.len(), result.stopped), (share.count(23), None));
+            sent.extend(result.records);
+        }
+        sent.sort_by_key(|record| record.index);
+        assert!(sent.iter().map(|record| record.index).eq(0..23) && sent.iter().all(Record::is_completed));
+        assert_eq!(requests.load(Ordering::SeqCst) - before, 23);
+        if let Schedule::Open { arrivals_ns, .. } = schedule {
+            let due = sent.iter().map(|record| record.intended_ns.unwrap() - start_ns);
+            assert!(due.eq(arrivals_ns.iter().copied()));
+        }
+    }
+}
+
+/// All shares begin at one moment.
+struct Together(u64);
+
+impl Start for Together {
+    fn begin_ns(&self) -> u64 {
+        self.0
     }
 }
 

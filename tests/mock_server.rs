@@ -80,7 +80,7 @@ fn exchange(capture: &Capture, cut: Cut) -> Result<Value, Failed> {
         let target = Arc::new(target(&listener, patience)?);
         let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
         let mut client = Client::new(target, Arc::new(writer), 0, PerThread::default());
-        let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 16 };
+        let prompt = Prompt::new("Hi", 16);
         let answered = async {
             let record = client.complete(0, &prompt, 16, "test").await;
             let text = client.last_text().to_owned();

@@ -57,7 +57,7 @@ fn a_busy_client_stamps_as_the_kernel_did() {
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "m", &sampling, &Headers::default());
     let mut client = Client::new(Arc::new(target), Arc::new(writer), 0, thread.clone());
-    let prompt = Prompt { conversation: 0, text: "Hi".to_owned(), prompt_tokens: 1, output_tokens: 1 };
+    let prompt = Prompt::new("Hi", 1);
     let busy = async {
         while !received.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;

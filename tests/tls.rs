@@ -13,7 +13,7 @@ use tachometer::{
     engine::{Engine, EngineConfig},
     fixtures,
     internals::PerThread,
-    load::{FailureLimit, Pass, Schedule, Stop, StopReason, run_pass},
+    load::{FailureLimit, Pass, Schedule, Share, Stop, StopReason, run_pass},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -55,7 +55,7 @@ async fn measure(url: &str, trust: &Trust) -> Result<(Option<Vec<String>>, [Reco
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let writer = RequestWriter::new(&target.url, "tachometer-engine", &sampling, &Headers::default());
     let mut client = Client::new(target, Arc::new(writer), 0, PerThread::default());
-    let prompt = Prompt { conversation: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
+    let prompt = Prompt::new("the server", 5);
     let records = [client.complete(0, &prompt, 5, "a").await, client.complete(1, &prompt, 5, "b").await];
     Ok((models, records, client.connection_stats().opened))
 }
@@ -107,7 +107,7 @@ fn a_pass_can_be_stopped_while_it_connects() {
     let target = Target::new(url, timeouts, &Trust::Anyone).unwrap();
     let sampling = Sampling { stream: true, ..Sampling::default() };
     let stop = Stop::default();
-    let prompt = Prompt { conversation: 0, text: "the server".to_owned(), prompt_tokens: 2, output_tokens: 5 };
+    let prompt = Prompt::new("the server", 5);
     let pass = Pass {
         retries: 0,
         failures: FailureLimit::default(),
@@ -115,6 +115,8 @@ fn a_pass_can_be_stopped_while_it_connects() {
         writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
         target: Arc::new(target),
         sampling: Arc::new(sampling),
+        share: Share::default(),
+        start: Arc::new(()),
         observer: Arc::new(()),
         prompts: vec![prompt.clone(), prompt].into(),
         schedule: Schedule::Closed { concurrency: 2 },

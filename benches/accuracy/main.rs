@@ -20,7 +20,7 @@ use tachometer::{
     dataset::Prompt,
     fixtures,
     internals::WordList,
-    load::{FailureLimit, Pass, PassRecords, Schedule, Stop, run_pass},
+    load::{FailureLimit, Pass, PassRecords, Schedule, Share, Stop, run_pass},
     metrics::{Distribution, PassMetrics, count_output_tokens},
 };
 
@@ -186,6 +186,8 @@ fn measure(
         target: Arc::new(target),
         writer: Arc::new(writer),
         sampling: Arc::new(sampling),
+        share: Share::default(),
+        start: Arc::new(()),
         observer: Arc::new(()),
         prompts: prompts.into(),
         schedule: Schedule::Closed { concurrency: streams },

@@ -149,15 +149,20 @@ pub struct Lock {
 
 /// cargo marks its target directory with CACHEDIR.TAG; the bench's executable lies somewhere below.
 fn target_directory() -> PathBuf {
-    if let Some(named) = std::env::var_os("CARGO_TARGET_DIR") {
-        return named.into();
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    // A relative one is meant from where cargo was called, which is not told.
+    if let Some(named) = named.as_ref().filter(|named| named.is_absolute()) {
+        return named.clone();
     }
     let executable = std::env::current_exe().unwrap_or_default();
     // With --target there is a marked folder for the triple inside the marked target directory.
     let marked = executable.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").is_file()).last();
     match marked {
         Some(folder) => folder.to_owned(),
-        None => std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("target"),
+        None => {
+            let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+            root.join(named.unwrap_or_else(|| "target".into()))
+        }
     }
 }
 

@@ -91,6 +91,11 @@ impl Headers {
         Ok(())
     }
 
+    /// Whether one of that name was added.
+    fn has(&self, name: &str) -> bool {
+        self.others.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+    }
+
     /// Names and values as an API wants them, the key first.
     pub fn of(&self, api: Api) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let key = self.key.as_deref().map(|key| api.dialect().credentials(key));
@@ -154,14 +159,15 @@ impl RequestWriter {
     pub fn new(url: &super::ServerUrl, model: &str, sampling: &Sampling, headers: &Headers) -> Self {
         let dialect = sampling.api.dialect();
         let mut head = format!(
-            "POST {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: tachometer/{}\r\ncontent-type: application/json\r\naccept: {}\r\n",
+            "POST {}{} HTTP/1.1\r\ncontent-type: application/json\r\naccept: {}\r\n",
             url.prefix,
             dialect.path(sampling.stream),
-            url.authority(),
-            env!("CARGO_PKG_VERSION"),
             if sampling.stream { dialect.framing().media_type() } else { "application/json" },
         );
-        for (name, value) in dialect.headers() {
+        // Those that were given win.
+        let authority = url.authority();
+        let usual = [("host", authority.as_str()), ("user-agent", concat!("tachometer/", env!("CARGO_PKG_VERSION")))];
+        for (name, value) in usual.iter().chain(dialect.headers()).filter(|(name, _)| !headers.has(name)) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         for (name, value) in headers.of(sampling.api) {
@@ -232,7 +238,7 @@ mod tests {
         let mut headers = Headers::default();
         headers.set_key("k").unwrap();
         headers.push("X-Team", "t").unwrap();
-        let prompt = Prompt { conversation: 4, text: "Say \"hi\"".to_owned(), prompt_tokens: 3, output_tokens: 16 };
+        let prompt = Prompt::new("Say \"hi\"", 16);
         let mut bytes = b"rest of the last one".to_vec();
         RequestWriter::new(&url, "m", sampling, &headers).write(&prompt, 3, "id-4", &mut bytes);
         let text = String::from_utf8(bytes).unwrap();
@@ -303,12 +309,7 @@ mod tests {
         let original = &capture["request"]["json"];
         let url = crate::client::ServerUrl::parse("h:1").unwrap();
         let sampling = Sampling { api: "lmdeploy".parse().unwrap(), stream: true, ..Sampling::default() };
-        let prompt = Prompt {
-            conversation: 0,
-            text: original["messages"].as_str().unwrap().to_owned(),
-            prompt_tokens: 9,
-            output_tokens: 16,
-        };
+        let prompt = Prompt::new(original["messages"].as_str().unwrap(), 16);
         let mut bytes = Vec::new();
         RequestWriter::new(&url, "qwen-7b", &sampling, &Headers::default()).write(&prompt, 1, "id", &mut bytes);
         let text = String::from_utf8(bytes).unwrap();

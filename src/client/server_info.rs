@@ -43,16 +43,6 @@ pub enum ServerError {
         /// The server.
         url: String,
     },
-    /// The model that was named is not among those it lists.
-    #[error("the server {url} does not serve the model `{model}`; it serves: {served}")]
-    WrongModel {
-        /// The server.
-        url: String,
-        /// The model that was asked for.
-        model: String,
-        /// Those it lists.
-        served: String,
-    },
     /// It was waited for in vain.
     #[error("the server {url} was not ready within {seconds} s (--wait-ready); at last: {last}")]
     NotReady {
@@ -146,23 +136,18 @@ impl ServerInfo {
     /// The model to measure: the one that was named, or the first of the list.
     ///
     /// # Errors
-    /// Where that is none, or one that the server does not list.
+    /// Where that is none.
     pub fn choose_model(&self, target: &Target, named: Option<&str>) -> Result<String, ServerError> {
-        let url = || target.url.to_string();
-        match (named, &self.models) {
-            (Some(model), Some(served)) if !served.is_empty() && !served.iter().any(|id| id == model) => {
-                Err(ServerError::WrongModel {
-                    url: url(),
-                    model: model.to_owned(),
-                    served: one_line(&served.join(", ")),
-                })
-            }
-            (Some(model), _) => Ok(model.to_owned()),
-            (None, served) => {
-                let first = served.iter().flatten().next().cloned();
-                first.ok_or_else(|| ServerError::NoModel { url: url() })
-            }
-        }
+        let first = || self.models.iter().flatten().next().map(String::as_str);
+        let model = named.or_else(first).ok_or_else(|| ServerError::NoModel { url: target.url.to_string() })?;
+        Ok(model.to_owned())
+    }
+
+    /// What to say of a model that the server's list lacks: gateways list less than they serve.
+    pub fn doubt(&self, model: &str) -> Option<String> {
+        let served =
+            self.models.as_ref().filter(|served| !served.is_empty() && !served.iter().any(|id| id == model))?;
+        Some(format!("the server does not list the model `{model}`; it lists: {}", one_line(&served.join(", "))))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     client::TokenSource,
     metrics::{Distribution, PassMetrics},
-    run::{Cache, Report},
+    run::{Cache, Report, WorkloadReport},
 };
 
 /// The share of failed requests above which a run's numbers are those of another load.
@@ -38,6 +38,7 @@ impl WhyNot {
 /// Why there can be no verdict; empty where there can.
 pub fn why_not(new: &Report, base: &Report) -> WhyNot {
     let mut reasons = Vec::new();
+    let mut workload = None;
     let mut differs = |what: &str, new: &str, base: &str| {
         if new != base {
             reasons.push(format!("another {what}: {new}, the baseline has {base}"));
@@ -47,10 +48,11 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
     differs("stream mode", &new.workload.stream.to_string(), &base.workload.stream.to_string());
     // The digest holds both of these too, and would only say the same again with less to read.
     if new.workload.api == base.workload.api && new.workload.stream == base.workload.stream {
-        differs("workload", &new.workload.digest, &base.workload.digest);
+        workload = differs_in_words(&new.workload, &base.workload);
     }
     differs("model", &new.server.model, &base.server.model);
     differs("load", &new.load.to_string(), &base.load.to_string());
+    reasons.extend(workload);
     for (new_pass, base_pass) in pairs(new, base).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty()) {
         if new_pass.digest != base_pass.digest && new.workload.digest == base.workload.digest {
             reasons.push(format!("other prompts in the pass with seed {}", new_pass.seed));
@@ -71,6 +73,38 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
         }
     }
     WhyNot { another_question, no_answer: reasons }
+}
+
+/// What of two workloads is another thing: the settings, or where those are alike, the texts themselves.
+fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<String> {
+    if new.digest == base.digest {
+        return None;
+    }
+    // What an older report does not say is taken to be the same.
+    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 13] = [
+        ("dataset", |w| Some(w.dataset.as_str().into())),
+        ("sampler", |w| Some(w.sampler.to_string().into())),
+        ("seed", |w| Some(w.seed.into())),
+        ("num_prompts", |w| Some(w.num_prompts.into())),
+        ("ignore_eos", |w| Some(w.ignore_eos.into())),
+        ("temperature", |w| Some(w.temperature.into())),
+        ("top_p", |w| Some(w.top_p.into())),
+        ("max_tokens", |w| Some(w.max_tokens.into())),
+        ("max_tokens_field", |w| w.max_tokens_field.as_deref().map(Value::from)),
+        ("include_usage", |w| w.include_usage.map(Value::from)),
+        ("extra_body", |w| w.extra_body.clone().map(Value::Object)),
+        ("fresh_prompts", |w| Some(w.fresh_prompts.into())),
+        ("cache_bust", |w| Some(w.nonce_seed.is_some().into())),
+    ];
+    let differences = settings.iter().filter_map(|(name, of)| {
+        let (new, base) = (of(new)?, of(base)?);
+        (new != base).then(|| format!("{name} {}, was {}", plain(&new), plain(&base)))
+    });
+    let differences: Vec<String> = differences.collect();
+    Some(match differences.as_slice() {
+        [] => format!("another workload: other texts (digest {}, the baseline has {})", new.digest, base.digest),
+        some => format!("another workload: {}", some.join("; ")),
+    })
 }
 
 /// What does not forbid a verdict but may explain it.
@@ -213,7 +247,7 @@ mod tests {
                     r["workload"]["digest"] = "sha256:e".into();
                     set(r, "digest", json!("sha256:f"));
                 },
-                &["another workload: sha256:e, the baseline has sha256:d"],
+                &["another workload: other texts (digest sha256:e, the baseline has sha256:d)"],
                 &[],
             ),
             (|r| r["server"]["model"] = "n".into(), &["another model: n, the baseline has m"], &[]),

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
+use clap::{
+    CommandFactory, FromArgMatches, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
 
 use super::{ConfigError, Setting, Settings};
 use crate::{baseline::Compare, metrics::Metric};
@@ -146,8 +150,8 @@ pub struct Arguments {
     /// Measure nothing: take the results of the baseline of this name, and compare them with --baseline
     #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, requires = "baseline")]
     pub load_baseline: Option<String>,
-    /// Compare with the last run, and keep no results of this one, not even in the history
-    #[arg(long, help_heading = "Comparison", conflicts_with_all = ["save_baseline", "baseline", "baseline_lenient"])]
+    /// Keep no results of this run, not even in the history; it is compared as any other
+    #[arg(long, help_heading = "Comparison", conflicts_with = "save_baseline")]
     pub discard_baseline: bool,
     /// Run every pass twice to find how far identical runs fall apart here; later verdicts claim no less than that
     #[arg(long, help_heading = "Comparison", conflicts_with_all = ["save_baseline", "baseline", "baseline_lenient", "load_baseline", "discard_baseline"])]
@@ -184,7 +188,7 @@ impl Arguments {
     /// # Errors
     /// What clap says, help and version among it.
     pub fn of_this_process() -> Result<Self, clap::Error> {
-        Self::of_matches(&Self::definition().try_get_matches()?)
+        Self::of(Self::definition())
     }
 
     /// Of the program `tachometer`, which no cargo calls: without `--test` it measures.
@@ -193,19 +197,27 @@ impl Arguments {
     /// As [`Arguments::of_this_process`].
     pub fn of_this_program() -> Result<Self, clap::Error> {
         let command = Self::definition().name("tachometer").bin_name("tachometer");
-        let mut arguments = Self::of_matches(&command.try_get_matches()?)?;
+        let mut arguments = Self::of(command)?;
         arguments.bench = true;
         arguments.settings.out.get_or_insert_with(|| "tachometer".into());
         Ok(arguments)
     }
 
+    fn of(mut command: clap::Command) -> Result<Self, clap::Error> {
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        Self::of_matches(&matches.map_err(|e| in_words(e, &mut command))?)
+    }
+
     /// The command line, with the variable and the default of each setting.
     pub fn definition() -> clap::Command {
-        Self::command().mut_args(|argument| match Setting::named(argument.get_id().as_str()) {
-            None => argument,
-            Some(setting) => {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                argument.env(setting.variable()).help(format!("{help} [default: {}]", setting.default()))
+        let called = format!("cargo bench --bench {} --", target_name());
+        Self::command().name(called.clone()).bin_name(called).mut_args(|argument| {
+            match Setting::named(argument.get_id().as_str()) {
+                None => argument,
+                Some(setting) => {
+                    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                    argument.env(setting.variable()).help(format!("{help} [default: {}]", setting.default()))
+                }
             }
         })
     }
@@ -259,6 +271,72 @@ impl Arguments {
     pub fn selects(&self, name: &str) -> bool {
         let matches = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
         !self.ignored && (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skip.iter().any(matches)
+    }
+}
+
+/// What others call a flag, and what it is here.
+const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["passes", "samples", "runs", "repeat", "iterations"], "--sample-size N makes N passes"),
+    (&["duration", "max-seconds", "time"], "a pass ends when its prompts do: --num-prompts N makes it longer"),
+    (&["requests", "num-requests", "n", "max-requests"], "--num-prompts N sends N prompts a pass"),
+    (&["clients", "max-concurrency", "parallel", "users", "streams"], "--concurrency N sends from N clients"),
+    (&["rate", "qps", "rps"], "--request-rate RATE sends RATE requests a second"),
+    (&["url", "base-url", "host", "port", "target"], "--server URL names the server"),
+    (&["backend", "endpoint", "endpoint-type", "protocol"], "--api NAME says how the server is spoken to"),
+    (
+        &["api-key", "key", "token"],
+        "--api-key-env NAME or --api-key-file PATH, so that it stands in no list of processes",
+    ),
+    (&["dataset-path", "dataset-name", "input-file", "data"], "--dataset PATH names the prompts"),
+    (&["streaming"], "--stream true streams"),
+    (&["output", "output-dir", "artifact-dir", "result-dir"], "--out DIR is the folder for all files"),
+    (&["max-output-tokens", "output-len", "output-tokens-mean"], "--max-tokens N asks for N tokens with every prompt"),
+    (&["goodput", "slo"], "there are no objectives yet; --gate names the metrics that decide"),
+    (&["threads", "workers"], "--client-threads N is the number of the clients' threads"),
+];
+
+/// What clap says, in the words of people: of numbers, and of flags that others have.
+fn in_words(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let text = error.to_string();
+    let said = text.strip_prefix("error: ").unwrap_or(&text);
+    let said = match said.split_once("\n\n") {
+        Some((said, _)) => said,
+        None => said.trim_end(),
+    };
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let words = [
+                ("invalid digit found in string", "it is not a whole number"),
+                ("number would be negative", "it is not a whole number"),
+                ("invalid float literal", "it is not a number"),
+                ("cannot parse integer from empty string", "it is empty"),
+                ("cannot parse float from empty string", "it is empty"),
+            ];
+            let found = words.iter().find(|(clap, _)| said.contains(clap));
+            found.map_or(error, |(clap, ours)| command.error(ErrorKind::ValueValidation, said.replace(clap, ours)))
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(flag)) => flag.trim_start_matches('-').to_owned(),
+                _ => return error,
+            };
+            let found = KNOWN_ELSEWHERE.iter().find(|(names, _)| names.contains(&flag.as_str()));
+            found.map_or(error, |(_, ours)| {
+                command.error(ErrorKind::UnknownArgument, format!("there is no --{flag} here: {ours}"))
+            })
+        }
+        _ => error,
+    }
+}
+
+/// The name of the bench target that runs, which cargo puts before a hash.
+fn target_name() -> String {
+    let executable = std::env::current_exe().unwrap_or_default();
+    let stem = executable.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    match stem.rsplit_once('-') {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name.to_owned(),
+        _ if stem.is_empty() => "serving".to_owned(),
+        _ => stem,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     client::Api,
-    dataset::Policy,
+    dataset::{Dataset, OwnPrompts, Policy, Prompt},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, RequestRate},
     metrics::Metric,
@@ -24,6 +24,11 @@ pub struct Code {
 }
 
 impl Code {
+    /// Whether it says anything of a setting.
+    pub(super) fn has(&self, setting: &str) -> bool {
+        self.settings.has(setting) || self.workloads.iter().any(|workload| workload.settings.has(setting))
+    }
+
     /// Measures this server.
     pub fn set_server(&mut self, server: Server) {
         self.settings = server.settings.over(&self.settings);
@@ -65,12 +70,31 @@ impl Server {
 pub struct Workload {
     pub(super) name: String,
     pub(super) settings: Settings,
+    /// In place of a dataset that a text names.
+    pub(super) prompts: Option<Dataset>,
 }
 
 impl Workload {
     /// Of that name: letters, digits, `-`, `_` and `.`. What is not said of it is as in `tachometer.toml`, or else the default.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), settings: Settings::default() }
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Of prompts of one's own: texts, texts with the number of tokens to ask for, or whole [`Prompt`](crate::dataset::Prompt)s. Which
+    /// of them a pass sends, and in what order, its seed draws; all of them are sent where `num_prompts` is not set.
+    ///
+    /// ```no_run
+    /// use tachometer::{Harness, Workload};
+    ///
+    /// let questions = ["Name three rivers.", "What is a tachometer?"];
+    /// Harness::from_env().workload(Workload::from_prompts("questions", questions).max_tokens(64)).main();
+    /// ```
+    pub fn from_prompts(name: impl Into<String>, prompts: impl IntoIterator<Item = impl Into<Prompt>>) -> Self {
+        let name = name.into();
+        let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
+        let number = prompts.len();
+        let own = Dataset::new(OwnPrompts::new(name.clone(), prompts));
+        Self { prompts: Some(own), ..Self::new(name) }.num_prompts(number)
     }
 }
 

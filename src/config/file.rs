@@ -18,8 +18,10 @@ pub const FILE_NAME: &str = "tachometer.toml";
 pub struct ConfigFile {
     /// The top level.
     pub settings: Settings,
-    /// `[workload.NAME]`, in the order of their names.
-    pub workloads: BTreeMap<String, Settings>,
+    /// `[workload.NAME]`, in the order of the file.
+    pub workloads: Vec<(String, Settings)>,
+    /// Where it is, and its text, for messages.
+    pub(super) origin: Option<(PathBuf, String)>,
 }
 
 impl ConfigFile {
@@ -32,7 +34,9 @@ impl ConfigFile {
             .map_err(|e| ConfigError::Read { path: path.to_owned(), why: e.to_string() })?;
         let mut file = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for settings in std::iter::once(&mut file.settings).chain(file.workloads.values_mut()) {
+        for settings in
+            std::iter::once(&mut file.settings).chain(file.workloads.iter_mut().map(|(_, settings)| settings))
+        {
             settings.paths().for_each(|path| *path = folder.join(&*path));
             if let Some(text) = &mut settings.dataset
                 && let Some(within) = text.parse().ok().and_then(|dataset: Dataset| dataset.within(folder))
@@ -96,8 +100,18 @@ impl ConfigFile {
             #[serde(default)]
             workload: BTreeMap<String, Settings>,
         }
-        let whole: Whole = toml::from_str(text).map_err(error)?;
-        Ok(Self { settings: whole.settings, workloads: whole.workload })
+        let mut whole: Whole = toml::from_str(text).map_err(error)?;
+        let in_order = workloads.keys().filter_map(|name| whole.workload.remove_entry(name)).collect();
+        let origin = Some((path.to_owned(), text.to_owned()));
+        Ok(Self { settings: whole.settings, workloads: in_order, origin })
+    }
+
+    /// Where the file says what a setting is, as messages name it; `None` where it does not.
+    pub(super) fn place_of(&self, setting: &Setting) -> Option<String> {
+        let all = std::iter::once(&self.settings).chain(self.workloads.iter().map(|(_, settings)| settings));
+        let (path, text) =
+            self.origin.as_ref().filter(|_| all.into_iter().any(|settings| settings.has(setting.name)))?;
+        Some(format!("{}: {}", place(path, text, setting.name), setting.name))
     }
 
     /// The file at the package root, or nothing where there is none.
@@ -164,7 +178,7 @@ mod tests {
         assert_eq!(file.settings.concurrency, Some(vec![8]));
         assert_eq!(file.settings.engine.unwrap().instance_num, 3);
         assert_eq!(file.settings.extra_body.unwrap()["top_k"], 1);
-        let long = &file.workloads["long"];
+        let long = &file.workloads[0].1;
         assert_eq!((long.concurrency.clone(), long.dataset.as_deref()), (Some(vec![1, 2]), Some("random:1000:10")));
         assert_eq!(long.extra_body.as_ref().unwrap()["seed"], 7);
     }

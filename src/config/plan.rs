@@ -7,7 +7,7 @@ use super::{
     error::nearest,
     file::check_name,
     load::load_points,
-    server::{ServerSpec, seconds, server, timeouts},
+    server::{ServerSpec, is_live, seconds, server, timeouts},
     settings::{SETTINGS, Setting, Values},
 };
 use crate::{
@@ -114,30 +114,44 @@ impl WorkloadPlan {
 /// # Errors
 /// Where a value makes no sense, or a live server lacks a dataset or tokenizer.
 pub fn plan(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
+    put_together(arguments, code, file, tiny).map_err(|error| match error {
+        ConfigError::Value { setting, why } => {
+            // What the file says is named by its place there.
+            let known = setting.strip_prefix("--").and_then(|flag| Setting::named(&flag.replace('-', "_")));
+            let of_file = known.filter(|known| !arguments.settings.has(known.name) && !code.has(known.name));
+            let place = of_file.and_then(|known| file.place_of(known));
+            ConfigError::Value { setting: place.unwrap_or(setting), why }
+        }
+        error => error,
+    })
+}
+
+fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
     let top = arguments.settings.clone().over(&code.settings).over(&file.settings);
-    let live = top.server.is_some();
+    let live = top.server.as_deref().is_some_and(is_live);
 
     // A dataset given by flag or variable stands for one workload, in place of those that code and the file name.
-    let mut named: Vec<(String, Settings)> = Vec::new();
+    let mut named: Vec<(String, Settings, Option<Dataset>)> = Vec::new();
     if arguments.settings.dataset.is_none() {
         let layers = |settings: &Settings| arguments.settings.clone().over(settings);
-        for Workload { name, settings } in &code.workloads {
+        for Workload { name, settings, prompts } in &code.workloads {
             check_name(name).map_err(|why| ConfigError::value("Workload::new", why))?;
-            let of_file = file.workloads.get(name).cloned().unwrap_or_default();
+            let of_file = file.workloads.iter().find(|(other, _)| other == name);
+            let of_file = of_file.map(|(_, settings)| settings.clone()).unwrap_or_default();
             let layered = layers(settings).over(&of_file).over(&code.settings).over(&file.settings);
-            named.push((name.clone(), layered));
+            named.push((name.clone(), layered, prompts.clone()));
         }
-        let of_file = file.workloads.iter().filter(|(name, _)| code.workloads.iter().all(|other| other.name != **name));
+        let of_file = file.workloads.iter().filter(|(name, _)| code.workloads.iter().all(|other| other.name != *name));
         let layered = |settings| layers(settings).over(&code.settings).over(&file.settings);
-        named.extend(of_file.map(|(name, settings)| (name.clone(), layered(settings))));
+        named.extend(of_file.map(|(name, settings)| (name.clone(), layered(settings), None)));
     }
     if named.is_empty() {
-        named.push((String::new(), top.clone()));
+        named.push((String::new(), top.clone(), None));
     }
     let mut benchmarks = Vec::new();
-    for (name, settings) in named {
+    for (name, settings, prompts) in named {
         let values = settings.values(live);
-        let workload = workload(name, &values, live, tiny)?;
+        let workload = workload(name, prompts, &values, live, tiny)?;
         for load in load_points(&values, live)? {
             let benchmark = Benchmark {
                 name: format!("{}/{}", workload.name, load.shape().name()),
@@ -177,13 +191,19 @@ pub fn plan(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
-fn workload(name: String, values: &Values, live: bool, tiny: bool) -> Result<WorkloadPlan, ConfigError> {
+fn workload(
+    name: String,
+    prompts: Option<Dataset>,
+    values: &Values,
+    live: bool,
+    tiny: bool,
+) -> Result<WorkloadPlan, ConfigError> {
     let at_least_1 = |flag: &str, value: usize| match value {
         0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
         n => Ok(n),
     };
     let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--dataset", why));
-    let named: Option<Dataset> = values.dataset.as_ref().map(parse).transpose()?;
+    let named: Option<Dataset> = values.dataset.as_ref().map(parse).transpose()?.or(prompts);
     let name = match (name.is_empty(), &named) {
         (false, _) => name,
         (true, Some(dataset)) => dataset.workload_name(),
@@ -192,7 +212,11 @@ fn workload(name: String, values: &Values, live: bool, tiny: bool) -> Result<Wor
     let dataset = match named {
         Some(dataset) if !tiny => dataset,
         None if live && !tiny => {
-            let why = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
+            let prompts = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
+            // All that is missing at once.
+            let tokenizer =
+                "; and --tokenizer its tokenizer.json, tokenizer.model or folder, by which they are counted";
+            let why = format!("{prompts}{}", if values.tokenizer.is_none() { tokenizer } else { "" });
             return Err(ConfigError::value("--dataset", why));
         }
         _ => fixtures::dataset(),
@@ -220,6 +244,10 @@ fn workload(name: String, values: &Values, live: bool, tiny: bool) -> Result<Wor
         include_usage: values.include_usage,
         extra_body: values.extra_body.clone().filter(|_| !tiny).unwrap_or_default(),
     };
+    if let Some(field) = PROMPT_FIELDS.iter().find(|field| sampling.extra_body.contains_key(**field)) {
+        let why = format!("`{field}` is the prompt's place, and prompts come from --dataset");
+        return Err(ConfigError::value("--extra-body", why));
+    }
     let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
     let sample_size = at_least_1("--sample-size", values.sample_size)?;
     if values.seed.checked_add(sample_size as u64).is_none() {
@@ -246,6 +274,9 @@ fn workload(name: String, values: &Values, live: bool, tiny: bool) -> Result<Wor
     })
 }
 
+/// Where bodies have the prompt, whatever the API.
+const PROMPT_FIELDS: [&str; 5] = ["messages", "prompt", "input", "inputs", "text"];
+
 fn terms(values: &Values) -> Result<Terms, ConfigError> {
     let noise_threshold = values.noise_threshold;
     if !(0.0..1.0).contains(&noise_threshold) {
@@ -258,6 +289,11 @@ fn terms(values: &Values) -> Result<Terms, ConfigError> {
         false => &["output_tokens_per_s"],
     };
     let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
+    let of_tokens = |metric: &&Metric| ["ttft", "ttfo", "tpot", "itl"].contains(&metric.quantity().name);
+    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !values.stream) {
+        let why = format!("{metric} is measured with --stream true alone");
+        return Err(ConfigError::value("--gate", why));
+    }
     Ok(Terms {
         noise_threshold,
         significance_level: level("--significance-level", values.significance_level)?,
@@ -385,6 +421,8 @@ mod tests {
         let live = |more: &[&'static str]| [&LIVE[..], more].concat();
         let table: &[(Vec<&str>, &str, &str)] = &[
             (vec!["--concurrency", "0"], "", "--concurrency: 0 clients"),
+            (vec!["--server", "h:1"], "", "--dataset: a live server needs prompts"),
+            (vec!["--server", "h:1"], "", "; and --tokenizer its tokenizer.json"),
             (vec!["--concurrency", "4,4"], "", "sharegpt/c4 is given twice"),
             (vec!["--num-prompts", "0"], "", "--num-prompts: 0 would measure nothing"),
             (vec!["--top-p", "2"], "", "--top-p: 2 is not between 0 and 1"),
@@ -412,7 +450,7 @@ mod tests {
             (vec!["--api", "grpc"], "", "use chat, completions, responses,"),
             (vec!["--extra-body", "[1]"], "", "not a JSON object"),
             (vec!["--engine", "instance_num=0"], "", "0 is not in 1.."),
-            (vec![], "confidence_level = 2", "--confidence-level: 2 is not between 0 and 1"),
+            (vec![], "confidence_level = 2", "line 1: confidence_level: 2 is not between 0 and 1"),
         ];
         for (flags, file, expected) in table {
             let message = planned(flags, file, false).err().unwrap_or_default();
@@ -459,6 +497,24 @@ mod tests {
         code = Code::default();
         code.set_server(crate::config::Server::url("http://h:1").timeout(5.0));
         assert!(planned_with(&[], &code, "", false).unwrap_err().starts_with("--dataset: a live server"));
+    }
+
+    #[test]
+    fn prompts_of_ones_own_are_all_sent() {
+        let mut code = Code::default();
+        code.add_workload(Workload::from_prompts("mine", ["a", "b", "c"]).max_tokens(5).concurrency([1]));
+        let plan = planned_with(&[], &code, "", false).unwrap();
+        assert_eq!(names(&plan), ["mine/c1"]);
+        let WorkloadPlan { num_prompts, dataset, .. } = &plan.benchmarks[0].workload;
+        assert_eq!((*num_prompts, dataset.to_string()), (3, "mine".to_owned()));
+    }
+
+    #[test]
+    fn the_engine_can_be_named_and_workloads_keep_their_order() {
+        let file = "server = \"h:1\"\n[workload.b]\nconcurrency = 1\n[workload.a]\nconcurrency = 1\n";
+        let plan = planned(&["--server", "embedded"], file, false).unwrap();
+        assert!(matches!(plan.server, ServerSpec::Embedded(_)));
+        assert_eq!(names(&plan), ["b/c1", "a/c1"]);
     }
 
     #[test]

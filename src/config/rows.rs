@@ -9,7 +9,7 @@
 macro_rules! rows {
     ($expand:ident) => {
         $expand! {
-            /// Server to measure: http://127.0.0.1:23333, https://…, or unix:/path/of/a/socket; without a scheme http is meant
+            /// Server to measure: http://127.0.0.1:23333, https://…, or unix:/path/of/a/socket; without a scheme http is meant; embedded for the simulated engine
             @server server: String = Server "URL" text("the embedded engine");
             /// Model to ask for
             @each model: String = Server "NAME" text("the first of /v1/models");
@@ -43,7 +43,7 @@ macro_rules! rows {
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");
 
-            /// ShareGPT JSON file, or random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length
+            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; or random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length
             dataset: String = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// tokenizer.json, SentencePiece's tokenizer.model (cargo feature sentencepiece), or a folder with one of them
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");

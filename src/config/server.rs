@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ConfigError, settings::Values};
 use crate::{
-    client::{Headers, ServerUrl, Timeouts, Trust},
+    client::{Api, Headers, ServerUrl, Timeouts, Trust},
     engine::EngineConfig,
 };
 
@@ -26,12 +26,16 @@ pub enum ServerSpec {
 
 /// The embedded engine, or the server that was named.
 pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
-    let Some(text) = top.server.as_ref().filter(|_| !tiny) else {
+    let Some(text) = top.server.as_ref().filter(|text| !tiny && is_live(text)) else {
         return Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() }));
     };
     let url = ServerUrl::parse(text).map_err(|why| {
         ConfigError::value("--server", format!("`{}` is not a server URL: {why}", without_credentials(text)))
     })?;
+    if let Some(path) = api_path(url.prefix.trim_end_matches('/')) {
+        let why = format!("leave `{path}` out of the URL: the path of an API is added to it, and --api says which");
+        return Err(ConfigError::value("--server", why));
+    }
     let mut headers = Headers::default();
     // Listing must work without the key.
     if let Some((flag, key)) = if list { None } else { api_key(top)? } {
@@ -41,6 +45,10 @@ pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec,
         let (name, value) = line
             .split_once(':')
             .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
+        if OWN_HEADERS.contains(&name.trim().to_ascii_lowercase().as_str()) {
+            let why = format!("`{}` follows from what is sent, and can't be another one", name.trim());
+            return Err(ConfigError::value("--header", why));
+        }
         headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
     }
     let trust = match (&top.ca_file, top.insecure) {
@@ -54,11 +62,32 @@ pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec,
     Ok(ServerSpec::Live { url, headers, trust })
 }
 
+/// What `--server` says for the engine in this process.
+const EMBEDDED: &str = "embedded";
+
+/// Whether that is a running server, and not the embedded engine.
+pub(super) fn is_live(server: &str) -> bool {
+    server != EMBEDDED
+}
+
+/// What frames a request and its answer.
+const OWN_HEADERS: [&str; 6] =
+    ["accept", "connection", "content-length", "content-type", "transfer-encoding", "x-request-id"];
+
+/// The part at the end of a URL that is an API's path.
+fn api_path(prefix: &str) -> Option<&'static str> {
+    let paths = Api::all().flat_map(|api| [api.path(true), api.path(false)]);
+    paths.chain(["/v1/models"]).filter(|path| prefix.ends_with(path)).max_by_key(|path| path.len())
+}
+
 /// The key, and the flag that named its place.
 fn api_key(top: &Values) -> Result<Option<(&'static str, String)>, ConfigError> {
     match (&top.api_key_env, &top.api_key_file) {
         (Some(_), Some(_)) => Err(ConfigError::value("--api-key-file", "--api-key-env names another key: use one")),
         (Some(name), None) => match std::env::var(name) {
+            Ok(key) if key.trim().is_empty() => {
+                Err(ConfigError::value("--api-key-env", format!("the variable {name} is empty")))
+            }
             Ok(key) => Ok(Some(("--api-key-env", key))),
             Err(_) => Err(ConfigError::value("--api-key-env", format!("the variable {name} is not set"))),
         },

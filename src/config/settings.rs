@@ -93,6 +93,14 @@ macro_rules! settings {
                 Self { $($name: self.$name.or_else(|| below.$name.clone()),)* }
             }
 
+            /// Whether it says anything of a setting.
+            pub(super) fn has(&self, setting: &str) -> bool {
+                match setting {
+                    $(stringify!($name) => self.$name.is_some(),)*
+                    _ => false,
+                }
+            }
+
             /// With the defaults, for a live server or the embedded engine.
             pub(super) fn values(&self, live: bool) -> Values {
                 Values { $($name: values!(@value $kind, self.$name.clone(), live, $($default)*),)* }
@@ -167,7 +175,10 @@ fn json_object(text: &str) -> Result<JsonObject, String> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "neither a value of this setting nor a list of such: write them as in concurrency = [1, 8], gate = [\"rpm\"]"
+)]
 enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
@@ -193,7 +204,7 @@ fn from_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "neither a number nor a text")]
 enum NumberOrText {
     Number(u64),
     Text(String),
@@ -210,7 +221,7 @@ fn number_or_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "neither a table nor a text that holds a JSON object")]
 enum ObjectOrText {
     Object(JsonObject),
     Text(String),

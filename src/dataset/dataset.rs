@@ -16,6 +16,7 @@ use super::{
 /// In the order in which they are asked whether a text is theirs.
 static KINDS: &[Parse] = &[
     super::synthetic::parse,
+    super::jsonl::parse,
     // Any text is a path: this comes last.
     super::sharegpt::parse,
 ];

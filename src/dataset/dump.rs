@@ -8,7 +8,7 @@ use std::{
 
 use super::{DatasetError, Digest, Prompts};
 
-/// Writes a line `{"index": …, "prompt_tokens": …, "output_tokens": …}` for each prompt in sending order, then
+/// Writes a line `{"conversation": …, "prompt_tokens": …, "output_tokens": …, "prompt": …}` for each prompt in sending order, then
 /// `{"digest": …}`.
 ///
 /// # Errors
@@ -20,8 +20,11 @@ pub fn dump_workload(path: &Path, prompts: &Prompts, digest: &Digest) -> Result<
             // The spacing is that of Python's json.dumps, so that the lines compare as text.
             writeln!(
                 file,
-                "{{\"index\": {}, \"prompt_tokens\": {}, \"output_tokens\": {}}}",
-                p.conversation, p.prompt_tokens, p.output_tokens
+                "{{\"conversation\": {}, \"prompt_tokens\": {}, \"output_tokens\": {}, \"prompt\": {}}}",
+                p.conversation,
+                p.prompt_tokens,
+                p.output_tokens,
+                serde_json::Value::from(p.text.as_str())
             )?;
         }
         writeln!(file, "{{\"digest\": \"{digest}\"}}")?;

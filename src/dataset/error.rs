@@ -57,6 +57,40 @@ pub enum DatasetError {
         /// How many conversations the file holds.
         conversations: usize,
     },
+    /// A line of a file of prompts is not one.
+    #[error("the dataset {path}, line {line}: {why}")]
+    Line {
+        /// The file.
+        path: String,
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of prompts holds none.
+    #[error("the dataset {path} holds no prompt: expected a line {{\"prompt\": …}} or {{\"messages\": […]}} each")]
+    NoPrompts {
+        /// The file.
+        path: String,
+    },
+    /// A prompt does not say how many tokens to ask for, and nothing else does.
+    #[error("prompt {number} of {path} has neither `output_tokens` nor `max_tokens`: add one, or give --max-tokens")]
+    NoLength {
+        /// The file, or the list's name.
+        path: String,
+        /// Its line, or its position from 1.
+        number: usize,
+    },
+    /// More prompts were asked for than there are.
+    #[error("{wanted} prompts asked for, but {path} holds {there}: lower --num-prompts to {there} or less")]
+    TooFewPrompts {
+        /// The file, or the list's name.
+        path: String,
+        /// How many prompts were asked for.
+        wanted: usize,
+        /// How many there are.
+        there: usize,
+    },
     /// The tokenizer file is not there, or is not a tokenizer.
     #[error("cannot load the tokenizer {path}: {why}")]
     Tokenizer {

@@ -43,10 +43,10 @@ fn with_nonce(
     let mut length = NONCE_TOKENS as usize - 1;
     for _ in 0..TRIES {
         let drawn: Vec<&str> = (0..length).map(|_| words.words()[rng.random_range(0..words.words().len())]).collect();
-        let text = format!("{}\n{}", drawn.join(" "), prompt.text);
-        let counted = tokenizer.count(&text, policy.counts_specials()).map_err(error)? as u32;
+        let nonced = prompt.with_first(&drawn.join(" "));
+        let counted = tokenizer.count(&nonced.whole_text(), policy.counts_specials()).map_err(error)? as u32;
         if counted == tokens {
-            return Ok(Prompt { text, prompt_tokens: tokens, ..prompt.clone() });
+            return Ok(Prompt { prompt_tokens: tokens, ..nonced });
         }
         // At least a few words, so that no other prompt has the same.
         length = (length + tokens as usize).saturating_sub(counted as usize).clamp(4, 2 * NONCE_TOKENS as usize);
@@ -65,7 +65,8 @@ mod tests {
     fn prompts_are_exactly_so_much_longer_and_begin_like_no_other() {
         let tokenizer = std::sync::Arc::new(fixtures::tokenizer().unwrap());
         for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
-            let with = Opening { tokenizer: tokenizer.clone(), policy, index: None, stopped: &|| false };
+            let with =
+                Opening { tokenizer: tokenizer.clone(), policy, index: None, max_tokens: None, stopped: &|| false };
             let prompts = fixtures::dataset().open(&with).unwrap().draw(0, 300).unwrap();
             let mut beginnings = HashSet::new();
             for seed in [1, 2] {

@@ -1,16 +1,27 @@
 //! What one pass sends, and its identity.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+/// A message that goes before a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user` or `assistant`, mostly.
+    pub role: String,
+    /// Its text.
+    pub content: String,
+}
 
 /// One prompt to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// Position of the conversation in the dataset, from 0.
     pub conversation: usize,
-    /// What is sent.
+    /// Messages that go before it, the system's among them; mostly none.
+    pub before: Vec<Message>,
+    /// What is sent: the user's last message.
     pub text: String,
     /// Tokens of the prompt, by the client's tokenizer and the sampler's way of counting.
     pub prompt_tokens: u32,
@@ -21,7 +32,42 @@ pub struct Prompt {
 impl Prompt {
     /// A prompt of one's own, and how many tokens are asked for. Its own tokens are not counted.
     pub fn new(text: impl Into<String>, output_tokens: u32) -> Self {
-        Self { conversation: 0, text: text.into(), prompt_tokens: 0, output_tokens }
+        Self { conversation: 0, before: Vec::new(), text: text.into(), prompt_tokens: 0, output_tokens }
+    }
+
+    /// The texts of all messages, for APIs that know no messages and for counting: a line break between two.
+    pub fn whole_text(&self) -> Cow<'_, str> {
+        if self.before.is_empty() {
+            return Cow::from(&self.text);
+        }
+        let texts = self.before.iter().map(|message| message.content.as_str()).chain([self.text.as_str()]);
+        Cow::from(texts.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The same with words before all else.
+    pub(super) fn with_first(&self, words: &str) -> Self {
+        let mut prompt = self.clone();
+        let first = prompt.before.first_mut().map_or(&mut prompt.text, |message| &mut message.content);
+        *first = format!("{words}\n{first}");
+        prompt
+    }
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Self::new(text, 0)
+    }
+}
+
+impl From<String> for Prompt {
+    fn from(text: String) -> Self {
+        Self::new(text, 0)
+    }
+}
+
+impl<T: Into<String>> From<(T, u32)> for Prompt {
+    fn from((text, output_tokens): (T, u32)) -> Self {
+        Self::new(text, output_tokens)
     }
 }
 
@@ -59,6 +105,12 @@ impl Prompts {
             hash.update(prompt.output_tokens.to_le_bytes());
             hash.update((prompt.text.len() as u64).to_le_bytes());
             hash.update(&prompt.text);
+            for Message { role, content } in &prompt.before {
+                for text in [role, content] {
+                    hash.update((text.len() as u64).to_le_bytes());
+                    hash.update(text);
+                }
+            }
         }
         let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Digest(format!("sha256:{hex}"))

@@ -242,12 +242,8 @@ impl Sampler {
 }
 
 fn prompt(row: &Row, text: String) -> Prompt {
-    Prompt {
-        conversation: row.place.index as usize,
-        text,
-        prompt_tokens: row.prompt_tokens,
-        output_tokens: row.output_tokens,
-    }
+    let Row { place, prompt_tokens, output_tokens } = *row;
+    Prompt { conversation: place.index as usize, prompt_tokens, ..Prompt::new(text, output_tokens) }
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct Opening<'a> {
     pub tokenizer: Arc<Tokenizer>,
     /// How prompts are drawn, where there is something to choose from.
     pub policy: Policy,
+    /// Tokens to ask for where a prompt does not say.
+    pub max_tokens: Option<u32>,
     /// A folder for what a scan of the dataset finds, which spares the next one.
     pub index: Option<&'a Path>,
     /// Asked now and then whether to give up.

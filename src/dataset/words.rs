@@ -84,7 +84,7 @@ impl WordList {
         (0..num_prompts)
             .map(|conversation| {
                 let text = self.text(prompt_tokens as usize, tokenizer, &mut rng)?;
-                Ok(Prompt { conversation, text, prompt_tokens, output_tokens })
+                Ok(Prompt { conversation, prompt_tokens, ..Prompt::new(text, output_tokens) })
             })
             .collect()
     }

@@ -110,7 +110,8 @@ impl RunError {
     pub(super) fn stop_reason(&self) -> StopReason {
         match self {
             Self::Interrupted => StopReason::Interrupted,
-            _ => StopReason::Failures,
+            Self::TooManyFailures { .. } | Self::AllFailed { .. } => StopReason::Failures,
+            _ => StopReason::Error,
         }
     }
 }

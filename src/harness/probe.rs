@@ -45,7 +45,7 @@ pub fn probe(
         let mut prompts = Vec::new();
         for conversation in 0..=ROUNDS {
             let Ok(text) = words.text(tokens as usize, &tokenizer, &mut rng) else { return Ok(unknown) };
-            let prompt = Prompt { conversation, text, prompt_tokens: tokens, output_tokens: 1 };
+            let prompt = Prompt { conversation, prompt_tokens: tokens, ..Prompt::new(text, 1) };
             prompts.extend([prompt.clone(), prompt]);
         }
         let records = send(session, server, spec, &prompts)?;

@@ -24,7 +24,7 @@ use crate::{
     client::{Record, RequestWriter},
     config::{self, Benchmark},
     dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
-    load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, StopReason, run_pass},
+    load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
     metrics::{PassMetrics, Steady, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
@@ -247,8 +247,8 @@ impl<'a> Ready<'a> {
     fn why_stopped(&self, number: usize, pass: &PassMetrics, why: StopReason) -> RunError {
         match why {
             StopReason::Interrupted => RunError::Interrupted,
-            StopReason::Failures if pass.completed == 0 => all_failed(number, pass),
-            StopReason::Failures => RunError::TooManyFailures {
+            _ if pass.completed == 0 => all_failed(number, pass),
+            StopReason::Failures | StopReason::Error => RunError::TooManyFailures {
                 pass: number,
                 failed: pass.failed,
                 sent: pass.completed + pass.failed,
@@ -296,6 +296,9 @@ impl<'a> Ready<'a> {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
+                max_tokens_field: Some(sampling.max_tokens_field.clone()),
+                include_usage: Some(sampling.include_usage),
+                extra_body: Some(sampling.extra_body.clone()),
                 warmup: spec.warmup_at(load),
                 fresh_prompts: spec.fresh_prompts,
                 nonce_seed: spec.cache_bust.then_some(self.session.nonce_seed),
@@ -388,6 +391,8 @@ fn send(
         retries: benchmark.workload.retries,
         failures: FailureLimit::new(benchmark.workload.max_failures.of(workload.prompts.len())),
         stop: session.stop.clone(),
+        share: Share::default(),
+        start: Arc::new(()),
         observer: progress.clone(),
     };
     let run = run_pass(&pass);

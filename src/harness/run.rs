@@ -59,7 +59,12 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
     let selected: Vec<&Benchmark> = plan.benchmarks.iter().filter(|b| arguments.selects(&b.name)).collect();
     if selected.is_empty() && !arguments.filters.is_empty() && matches!(mode, Mode::Measure | Mode::Calibrate) {
         let names: Vec<&str> = plan.benchmarks.iter().map(|b| b.name.as_str()).collect();
-        _ = writeln!(stderr(), "no benchmark matches; there are: {}", names.join(", "));
+        let why = format!("no benchmark matches; there are: {}", names.join(", "));
+        // A gate that lets everything pass because it looks at nothing is none.
+        if !plan.fail_on.is_empty() {
+            return Err(RunError::from(ConfigError::Value { setting: "FILTER".to_owned(), why })).into();
+        }
+        _ = writeln!(stderr(), "{why}");
     }
     let nothing = |()| Vec::new();
     match mode {

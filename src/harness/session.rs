@@ -24,9 +24,10 @@ use crate::{
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
+    report::warn,
 };
 
-type Key = (Dataset, Option<PathBuf>, Policy);
+type Key = (Dataset, Option<PathBuf>, Policy, Option<u32>);
 
 /// The lazily made parts of one run.
 pub struct Session<'a> {
@@ -142,6 +143,9 @@ impl<'a> Session<'a> {
         };
         let info = self.info.get_or_try_init(ask)?;
         let model = info.choose_model(&target, workload.model.as_deref())?;
+        if let Some(doubt) = info.doubt(&model) {
+            warn(doubt);
+        }
         Ok(Server { target, headers, model, embedded })
     }
 
@@ -173,6 +177,7 @@ impl<'a> Session<'a> {
                 let with = Opening {
                     tokenizer: self.tokenizer(spec.tokenizer.as_ref())?,
                     policy: spec.sampler,
+                    max_tokens: spec.sampling.max_tokens,
                     index: Some(&folder),
                     stopped: &|| self.check_stopped().is_err(),
                 };
@@ -206,7 +211,7 @@ impl<'a> Session<'a> {
 }
 
 fn key(spec: &config::WorkloadPlan) -> Key {
-    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler)
+    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler, spec.sampling.max_tokens)
 }
 
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.

@@ -114,7 +114,7 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
 async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Arc<AtomicUsize>, kept: Rc<Kept>) {
     let mut request_id = String::new();
     while pass.stop.reason().is_none() {
-        let index = queue.fetch_add(1, Ordering::Relaxed);
+        let index = pass.share.position(queue.fetch_add(1, Ordering::Relaxed));
         if index >= pass.prompts.len() {
             break;
         }

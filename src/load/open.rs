@@ -125,11 +125,13 @@ pub(super) fn channels(threads: usize) -> (Vec<mpsc::UnboundedSender<usize>>, Ve
 /// How often the one who waits for an arrival looks whether the pass is stopped.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// Tells each thread of its requests when they are due: request i goes to thread i mod threads. None is left out, however
+/// Tells each thread of its requests when they are due: its request i goes to thread i mod threads. None is left out, however
 /// late this runs.
 pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, start_ns: u64) {
     let Schedule::Open { arrivals_ns, .. } = &pass.schedule else { return };
-    for (index, arrival_ns) in arrivals_ns.iter().enumerate() {
+    let own = (0..pass.share.count(arrivals_ns.len())).map(|i| pass.share.position(i));
+    for (number, index) in own.enumerate() {
+        let arrival_ns = arrivals_ns[index];
         let due_ns = start_ns + arrival_ns;
         loop {
             if pass.stop.reason().is_some() {
@@ -142,7 +144,7 @@ pub(super) fn dispatch(pass: &Pass, threads: Vec<mpsc::UnboundedSender<usize>>, 
             thread::sleep(Duration::from_nanos(due_ns - now).min(LONGEST_SLEEP));
         }
         // A thread that is gone has panicked, and its panic ends the pass.
-        _ = threads[index % threads.len()].send(index);
+        _ = threads[number % threads.len()].send(index);
     }
 }
 

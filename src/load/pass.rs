@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{FailureLimit, Observer, Schedule, Stop, StopReason};
+use super::{FailureLimit, Observer, Schedule, Share, Start, Stop, StopReason};
 use crate::{
     client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
     dataset::Prompt,
@@ -18,8 +18,12 @@ pub struct Pass {
     pub writer: Arc<RequestWriter>,
     /// What is asked beside the prompts.
     pub sampling: Arc<Sampling>,
-    /// In sending order.
+    /// In sending order, those of other shares among them.
     pub prompts: Arc<[Prompt]>,
+    /// Which of them are sent.
+    pub share: Share,
+    /// Says when it begins.
+    pub start: Arc<dyn Start>,
     /// When they are sent.
     pub schedule: Schedule,
     /// On how many threads the clients run.
@@ -38,7 +42,7 @@ pub struct Pass {
 
 /// What a pass gave.
 pub struct PassRecords {
-    /// One for each prompt, in sending order; where the pass was stopped, for each that was begun.
+    /// One for each prompt of its share, in sending order; where the pass was stopped, for each that was begun.
     pub records: Vec<Record>,
     /// Why it ended early, if so.
     pub stopped: Option<StopReason>,

@@ -20,11 +20,12 @@ use crate::{
 /// Where the connections can't be opened, or the system gives no thread: nothing has been sent then.
 pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     // More clients than prompts would only hold idle connections.
-    let most = pass.prompts.len().max(1);
-    let connections = match pass.schedule {
-        Schedule::Closed { concurrency } => concurrency.clamp(1, most),
-        Schedule::Open { connections, .. } => connections.clamp(1, most),
+    let own = pass.share.count(pass.prompts.len());
+    let whole = match pass.schedule {
+        Schedule::Closed { concurrency } => concurrency,
+        Schedule::Open { connections, .. } => connections,
     };
+    let connections = pass.share.part(whole).clamp(1, own.max(1));
     let threads = pass.threads.clamp(1, connections);
     let is_open = matches!(pass.schedule, Schedule::Open { .. });
     let shared = Shared::new(pass, threads);
@@ -54,7 +55,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
         total.merge(result?);
     }
     // An interruption that finds all of them ended cuts nothing short.
-    let is_whole = total.records.len() == pass.prompts.len();
+    let is_whole = total.records.len() == own;
     let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
     if stopped.is_some() {
         add_cancelled(pass, &total.begun, &mut total.records);

@@ -8,6 +8,8 @@ pub enum StopReason {
     Failures,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// Something else went wrong: a connection, a dataset.
+    Error,
 }
 
 /// Ends passes before their prompts do: nothing new is sent, and what is in flight is given up. Clones are one and the same.

@@ -81,6 +81,7 @@ fn remarks(report: &Report) -> Vec<String> {
         let why = match why {
             StopReason::Failures => "too many requests failed",
             StopReason::Interrupted => "it was interrupted",
+            StopReason::Error => "it ended with an error",
         };
         let cut = if last_pass_cut { "the last pass is cut short, and " } else { "" };
         let wanted = count(passes_wanted, "pass", "passes");
@@ -91,7 +92,9 @@ fn remarks(report: &Report) -> Vec<String> {
         remarks.push(what.to_owned());
     }
     let (output, asked) = (sum(|p| p.output_tokens), sum(|p| p.requested_tokens));
-    let source = match passes.iter().find_map(|p| p.token_source) {
+    let mut sources: Vec<TokenSource> = passes.iter().filter_map(|p| p.token_source).collect();
+    sources.dedup();
+    let source = match (sources.len() > 1).then_some(TokenSource::Mixed).or(sources.first().copied()) {
         Some(TokenSource::Usage) => "server's count",
         Some(TokenSource::Client) => "client's count",
         Some(TokenSource::Mixed) => "server's and client's counts mixed",

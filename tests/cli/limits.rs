@@ -261,9 +261,15 @@ fn earlier_passes() -> Result<(), Failed> {
     drop(engine);
     let outcome = run.wait();
     outcome.expect(101)?;
-    assert!(outcome.stdout.contains("PARTIAL, of 3 passes: too many requests failed"), "{}", outcome.stdout);
     let report = partial(&package, "random-8-8/c2");
-    assert_eq!((&report["partial"]["why"], &report["passes"][0]["completed"]), (&"failures".into(), &1000.into()));
+    // It dies in the second pass, or before its connections are open.
+    let words = match report["partial"]["why"].as_str() {
+        Some("failures") => "too many requests failed",
+        Some("error") => "it ended with an error",
+        other => panic!("{other:?}"),
+    };
+    assert!(outcome.stdout.contains(&format!("PARTIAL, of 3 passes: {words}")), "{}", outcome.stdout);
+    assert_eq!(report["passes"][0]["completed"], 1000);
     // The estimates are those of the whole pass.
     assert_eq!(report["estimates"]["rpm"]["point"], report["passes"][0]["rpm"]);
     Ok(())

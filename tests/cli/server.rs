@@ -186,6 +186,6 @@ fn insecure() -> Result<(), Failed> {
     }
     let outcome = package.run(&[quick("https://127.0.0.1:1", &tokenizer), vec!["--ca-file", "x.pem"]].concat(), &[]);
     outcome.expect(2)?;
-    assert!(outcome.stderr.contains("--insecure: with it no certificate is checked"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("line 1: insecure: with it no certificate is checked"), "{}", outcome.stderr);
     Ok(())
 }

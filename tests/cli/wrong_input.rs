@@ -9,7 +9,7 @@ pub struct Wrong {
     pub name: &'static str,
     flags: &'static [&'static str],
     config: &'static str,
-    /// A file `input` beside tachometer.toml.
+    /// A file `input`, and one `input.jsonl`, beside tachometer.toml.
     input: &'static str,
     code: i32,
     message: &'static str,
@@ -131,12 +131,134 @@ pub const WRONG: &[Wrong] = &[
         code: 2,
         message: "--server: `ftp://h` is not a server URL: the scheme `ftp` is not http or https",
     },
+    Wrong {
+        name: "header-of-our-own",
+        flags: &["x", "--header", "content-length: 3"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--header: `content-length` follows from what is sent",
+    },
+    Wrong {
+        name: "gate-without-streaming",
+        flags: &["x", "--gate", "ttft_p50", "--stream", "false"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--gate: ttft_p50 is measured with --stream true alone",
+    },
+    Wrong {
+        name: "prompt-in-extra-body",
+        flags: &["x", "--extra-body", "{\"messages\": []}"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--extra-body: `messages` is the prompt's place",
+    },
+    Wrong {
+        name: "not-a-number",
+        flags: &["x", "--num-prompts", "x"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "invalid value 'x' for '--num-prompts <N>': it is not a whole number",
+    },
+    Wrong {
+        name: "passes",
+        flags: &["x", "--passes", "3"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "there is no --passes here: --sample-size N makes N passes",
+    },
+    Wrong {
+        name: "duration",
+        flags: &["x", "--duration", "60s"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "there is no --duration here: a pass ends when its prompts do: --num-prompts N",
+    },
+    Wrong {
+        name: "number-in-quotes",
+        flags: &["x"],
+        config: "concurrency = \"8\"",
+        input: "",
+        code: 2,
+        message: "line 1: neither a value of this setting nor a list of such",
+    },
+    Wrong {
+        name: "value-in-the-file",
+        flags: &["x"],
+        config: "seed = 1\nnoise_threshold = 2.0",
+        input: "",
+        code: 2,
+        message: "tachometer.toml line 2: noise_threshold: 2 is not a share",
+    },
+    Wrong {
+        name: "value-of-a-flag-over-the-file",
+        flags: &["x", "--noise-threshold", "3"],
+        config: "noise_threshold = 0.5",
+        input: "",
+        code: 2,
+        message: "--noise-threshold: 3 is not a share",
+    },
+    Wrong {
+        name: "path-in-the-url",
+        flags: &["x", "--server", "h/v1/chat/completions"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "--server: leave `/v1/chat/completions` out of the URL",
+    },
+    Wrong {
+        name: "nothing-selected-under-a-gate",
+        flags: &["x", "nothing", "--fail-on", "regression"],
+        config: "",
+        input: "",
+        code: 2,
+        message: "FILTER: no benchmark matches; there are: sharegpt/c64",
+    },
+    Wrong {
+        name: "bad-line",
+        flags: &["input.jsonl"],
+        config: "",
+        input: "{\"prompt\": \"a\", \"max_tokens\": 1}\n{",
+        code: 101,
+        message: "the dataset input.jsonl, line 2: it is not JSON",
+    },
+    Wrong {
+        name: "prompt-without-a-length",
+        flags: &["input.jsonl"],
+        config: "",
+        input: "{\"prompt\": \"a\"}",
+        code: 101,
+        message: "prompt 1 of input.jsonl has neither `output_tokens` nor `max_tokens`",
+    },
+    Wrong {
+        name: "too-few-prompts",
+        flags: &["input.jsonl", "--num-prompts", "2"],
+        config: "",
+        input: "{\"prompt\": \"a\", \"max_tokens\": 1}",
+        code: 101,
+        message: "2 prompts asked for, but input.jsonl holds 1",
+    },
+    Wrong {
+        name: "no-prompts",
+        flags: &["input.jsonl"],
+        config: "",
+        input: "\n",
+        code: 101,
+        message: "the dataset input.jsonl holds no prompt",
+    },
 ];
 
 impl Wrong {
     pub fn check(&self) -> Result<(), Failed> {
         let package = Package::new(self.config);
-        std::fs::write(package.path("input"), self.input)?;
+        for name in ["input", "input.jsonl"] {
+            std::fs::write(package.path(name), self.input)?;
+        }
         let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
         // A flag that is given again here replaces the one before.
         let given = |flag: &str| self.flags.contains(&flag);

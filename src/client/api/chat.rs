@@ -1,6 +1,6 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{asked::Asked, dialect::Dialect, openai};
+use super::{asked::Asked, dialect::Dialect, openai, turns::messages};
 use crate::dataset::Prompt;
 
 /// OpenAI's chat completions; today's LMDeploy too.
@@ -24,6 +24,6 @@ impl Dialect for Chat {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("messages".to_owned(), json!([{"role": "user", "content": prompt.text}]));
+        body.insert("messages".to_owned(), messages(prompt).into());
     }
 }

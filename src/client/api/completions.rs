@@ -24,6 +24,6 @@ impl Dialect for Completions {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("prompt".to_owned(), json!(prompt.text));
+        body.insert("prompt".to_owned(), json!(prompt.whole_text()));
     }
 }

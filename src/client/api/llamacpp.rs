@@ -72,7 +72,7 @@ impl Dialect for LlamaCpp {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("prompt".to_owned(), json!(prompt.text));
+        body.insert("prompt".to_owned(), json!(prompt.whole_text()));
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

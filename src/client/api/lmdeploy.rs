@@ -35,6 +35,6 @@ impl Dialect for Lmdeploy {
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, client: usize) {
         body.insert("session_id".to_owned(), json!(client));
-        body.insert("messages".to_owned(), json!(prompt.text));
+        body.insert("messages".to_owned(), json!(prompt.whole_text()));
     }
 }

@@ -10,6 +10,7 @@ use super::{
     items::{beside_json, finish},
     json::{Count, List, Object, Text, fails, read},
     lenient::mend,
+    turns::messages,
 };
 use crate::{
     client::answer::{Answer, Event, Usage},
@@ -131,7 +132,14 @@ impl Dialect for Messages {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("messages".to_owned(), json!([{"role": "user", "content": prompt.text}]));
+        let (system, others): (Vec<Value>, Vec<Value>) =
+            messages(prompt).into_iter().partition(|message| message["role"] == "system");
+        body.insert("messages".to_owned(), others.into());
+        // The system's words stand beside the messages.
+        let system: Vec<&str> = system.iter().filter_map(|message| message["content"].as_str()).collect();
+        if !system.is_empty() {
+            body.insert("system".to_owned(), system.join("\n").into());
+        }
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

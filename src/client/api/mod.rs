@@ -15,6 +15,7 @@ mod openai;
 mod responses;
 mod sglang;
 mod tgi;
+mod turns;
 
 use std::{fmt, str::FromStr};
 

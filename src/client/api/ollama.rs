@@ -9,6 +9,7 @@ use super::{
     items::{beside_json, finish},
     json::{Count, Flag, List, Object, Text, fails, read},
     lenient::mend,
+    turns::messages,
 };
 use crate::{
     client::answer::{Answer, Event, Usage},
@@ -90,7 +91,7 @@ impl Dialect for Ollama {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("messages".to_owned(), json!([{"role": "user", "content": prompt.text}]));
+        body.insert("messages".to_owned(), messages(prompt).into());
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

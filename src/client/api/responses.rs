@@ -10,6 +10,7 @@ use super::{
     items::{beside_json, finish},
     json::{Count, List, Object, Text, fails, read},
     lenient::mend,
+    turns::messages,
 };
 use crate::{
     client::answer::{Answer, Event, Usage},
@@ -120,7 +121,13 @@ impl Dialect for Responses {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("input".to_owned(), json!(prompt.text));
+        let mut input = json!(prompt.text);
+        if !prompt.before.is_empty() {
+            let mut messages = messages(prompt);
+            messages.iter_mut().for_each(|message| message["type"] = "message".into());
+            input = messages.into();
+        }
+        body.insert("input".to_owned(), input);
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

@@ -73,7 +73,7 @@ impl Dialect for SgLang {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("text".to_owned(), json!(prompt.text));
+        body.insert("text".to_owned(), json!(prompt.whole_text()));
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

@@ -74,7 +74,7 @@ impl Dialect for Tgi {
     }
 
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
-        body.insert("inputs".to_owned(), json!(prompt.text));
+        body.insert("inputs".to_owned(), json!(prompt.whole_text()));
     }
 
     fn set_length(&self, body: &mut Map<String, Value>, _: &str, tokens: u32) {

@@ -1,0 +1,11 @@
+//! A prompt as the messages that chat APIs take.
+
+use serde_json::{Value, json};
+
+use crate::dataset::Prompt;
+
+/// Those before it, and its own.
+pub(super) fn messages(prompt: &Prompt) -> Vec<Value> {
+    let before = prompt.before.iter().map(|message| json!({"role": message.role, "content": message.content}));
+    before.chain([json!({"role": "user", "content": prompt.text})]).collect()
+}
