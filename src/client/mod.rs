@@ -28,6 +28,7 @@ mod server_info;
 mod server_url;
 pub(crate) mod sse;
 mod stamp;
+pub(crate) mod stream_reader;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;

@@ -75,27 +75,27 @@ pub struct Arrived<'a> {
 pub(super) type Hear<'a> = &'a mut (dyn FnMut(Arrived<'_>) + Send);
 
 /// Takes a stream apart.
-enum Decoder {
+pub(super) enum Decoder {
     Events(SseDecoder),
     Lines(LineDecoder),
 }
 
 impl Decoder {
-    fn new(framing: Framing) -> Self {
+    pub fn new(framing: Framing) -> Self {
         match framing {
             Framing::ServerSentEvents => Self::Events(SseDecoder::new(MAX_EVENT)),
             Framing::JsonLines => Self::Lines(LineDecoder::new(MAX_EVENT)),
         }
     }
 
-    fn reset(&mut self) {
+    pub fn reset(&mut self) {
         match self {
             Self::Events(events) => events.reset(),
             Self::Lines(lines) => lines.reset(),
         }
     }
 
-    fn feed(&mut self, piece: &[u8], each: impl FnMut(SseItem)) -> Result<(), EventTooLarge> {
+    pub fn feed(&mut self, piece: &[u8], each: impl FnMut(SseItem)) -> Result<(), EventTooLarge> {
         match self {
             Self::Events(events) => events.feed(piece, each),
             Self::Lines(lines) => lines.feed(piece, each),

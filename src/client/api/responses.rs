@@ -152,9 +152,8 @@ impl Dialect for Responses {
         let event = read(body, mend, |json| {
             let item: Item = serde_json::from_slice(json)?;
             let response: Response = serde_json::from_slice(json)?;
-            let mut event = Event::default();
+            let mut event = Event { known: response.object.is("response"), ..Event::default() };
             event.error = fails(answer, item.error, item.kind.is("error") || item.object.is("error"), json);
-            event.known = response.object.is("response");
             for output in &response.output.0 {
                 let reasoning = output.kind.is("reasoning");
                 for part in output.summary.0.iter().chain(&output.content.0) {
