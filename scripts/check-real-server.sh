@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job on a real llama.cpp server: streaming, not streaming and completions, counts checked against the sample.
+# The main job on a real llama.cpp server by each API that it speaks, streaming and not, counts checked against the sample.
 # usage: check-real-server.sh DIR      (DIR: where scripts/real-server/install.sh installs, or has installed)
 set -euo pipefail
 source "$(dirname "$0")/real-server/common.sh" "${1:?usage: check-real-server.sh DIR}"
@@ -17,7 +17,9 @@ measure() {
     --dataset fixtures/sharegpt.json --concurrency 1,8,16 --num-prompts 40 --sample-size 1 "$@"
 }
 measure --stream true --dump-workload "$dir/workload.jsonl"
-for how in "--stream true" "--stream false" "--stream true --api completions"; do
+for how in "--stream true" "--stream false" "--stream true --api completions" "--stream false --api completions" \
+  "--stream true --api responses" "--stream false --api responses" "--stream true --api messages" "--stream false --api messages" \
+  "--stream true --api llamacpp" "--stream false --api llamacpp"; do
   # shellcheck disable=SC2086 # the words are flags
   measure $how
   python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16

@@ -127,6 +127,9 @@ pub struct WorkloadReport {
     pub top_p: f64,
     /// A fixed number of tokens that was asked for, in place of the dataset's answer lengths.
     pub max_tokens: Option<u32>,
+    /// Inputs of a request, where there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// The field that asked for them, where there is a choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens_field: Option<String>,

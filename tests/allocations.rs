@@ -71,7 +71,7 @@ fn item(api: &str, i: usize, said: &mut String) -> String {
 
 #[test]
 fn no_token_of_any_api_allocates() {
-    for api in Api::all() {
+    for api in Api::all().filter(|api| api.generates()) {
         let mut said = String::new();
         let items: Vec<String> = (0..200).map(|i| item(api.name(), i, &mut said)).collect();
         let mut reader = StreamReader::new(api);

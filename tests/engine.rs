@@ -11,7 +11,7 @@ use tachometer::{
     fixtures,
     internals::{WordList, arrivals_ns},
     load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Share, Stop, run_pass},
-    metrics::count_output_tokens,
+    metrics::{PassMetrics, count_output_tokens},
 };
 
 fn tokenizer() -> Arc<Tokenizer> {
@@ -74,7 +74,7 @@ fn streaming() -> Sampling {
 #[test]
 fn every_dialect_gives_the_tokens_that_were_asked_for() {
     let engine = engine("decode_step_ms=0.2");
-    for api in Api::all() {
+    for api in Api::all().filter(|api| api.generates()) {
         for stream in [true, false] {
             for include_usage in [true, false] {
                 let sampling = Sampling { api, stream, include_usage, ..Sampling::default() };
@@ -91,6 +91,30 @@ fn every_dialect_gives_the_tokens_that_were_asked_for() {
                     assert_eq!(truths[&format!("r-{}", record.index)].prompt_tokens, 30);
                 }
                 assert_eq!(result.connections.opened, 3);
+            }
+        }
+    }
+}
+
+/// What gives no tokens has the whole latency, the input's tokens and nothing else, however it was asked.
+#[test]
+fn embeddings_and_rankings_have_no_tokens() {
+    let engine = engine("decode_step_ms=0.2");
+    for api in Api::all().filter(|api| !api.generates()) {
+        for stream in [true, false] {
+            let sampling = Sampling { api, stream, ..Sampling::default() };
+            let (result, truths) = run(&engine, sampling, prompts(6, 30, 17), 3);
+            let pass = PassMetrics::of(0, String::new(), &result.records, result.connections, result.client);
+            assert_eq!((pass.completed, pass.failed, pass.output_tokens, pass.requested_tokens), (6, 0, 0, 0), "{api}");
+            assert_eq!(
+                (pass.ttft_s, pass.tpot_s, pass.itl_s, pass.token_source, pass.output_length),
+                Default::default()
+            );
+            assert!(pass.e2e_s.is_some_and(|e2e| e2e.count == 6) && pass.total_tokens_per_s > 0.0);
+            for record in &result.records {
+                let truth = &truths[&format!("r-{}", record.index)];
+                assert!(record.end_ns >= truth.token_ns[0], "{api}");
+                assert_eq!(record.usage.unwrap().prompt_tokens, Some(truth.prompt_tokens));
             }
         }
     }

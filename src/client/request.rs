@@ -50,7 +50,7 @@ impl Default for Sampling {
 impl Sampling {
     /// How many tokens this prompt's request asks for.
     pub fn requested_tokens(&self, prompt: &Prompt) -> u32 {
-        self.max_tokens.unwrap_or(prompt.output_tokens)
+        if self.api.generates() { self.max_tokens.unwrap_or(prompt.output_tokens) } else { 0 }
     }
 }
 
@@ -162,7 +162,7 @@ impl RequestWriter {
             "POST {}{} HTTP/1.1\r\ncontent-type: application/json\r\naccept: {}\r\n",
             url.prefix,
             dialect.path(sampling.stream),
-            if sampling.stream { dialect.framing().media_type() } else { "application/json" },
+            if sampling.stream && dialect.generates() { dialect.framing().media_type() } else { "application/json" },
         );
         // Those that were given win.
         let authority = url.authority();

@@ -151,7 +151,8 @@ impl ResponseReader {
             decoder: Decoder::new(api.dialect().framing()),
             body: Vec::new(),
             received: 0,
-            streaming,
+            // What gives no tokens is not streamed, whatever was asked for.
+            streaming: streaming && api.generates(),
             mode: Mode::Json,
             head: None,
             state: State {
@@ -306,7 +307,10 @@ impl ResponseReader {
             record.usage = answer.usage;
             record.finish_reason = answer.finish_reason.take().map(|reason| one_line(&reason));
         }
-        if record.is_completed() && answer.usage.and_then(|usage| usage.completion_tokens).is_none() {
+        if record.is_completed()
+            && self.api.generates()
+            && answer.usage.and_then(|usage| usage.completion_tokens).is_none()
+        {
             record.text = Some(answer.text.clone());
         }
     }
@@ -369,7 +373,7 @@ impl ResponseReader {
             return Some(Failure::new(FailureClass::Malformed, "nothing in the response is a completion's"));
         }
         let counted = answer.usage.and_then(|usage| usage.completion_tokens).unwrap_or_default();
-        let has_token = record.token_events > 0 || !answer.text.is_empty() || counted > 0;
+        let has_token = record.token_events > 0 || !answer.text.is_empty() || counted > 0 || !self.api.generates();
         if answer.done || answer.finish_reason.is_some() {
             if self.streaming && self.mode == Mode::Json {
                 let message = "a stream was asked for, and one JSON body came";

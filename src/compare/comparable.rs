@@ -81,7 +81,7 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
         return None;
     }
     // What an older report does not say is taken to be the same.
-    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 13] = [
+    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 14] = [
         ("dataset", |w| Some(w.dataset.as_str().into())),
         ("sampler", |w| Some(w.sampler.to_string().into())),
         ("seed", |w| Some(w.seed.into())),
@@ -93,6 +93,7 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
         ("max_tokens_field", |w| w.max_tokens_field.as_deref().map(Value::from)),
         ("include_usage", |w| w.include_usage.map(Value::from)),
         ("extra_body", |w| w.extra_body.clone().map(Value::Object)),
+        ("batch", |w| Some(w.batch.unwrap_or(1).into())),
         ("fresh_prompts", |w| Some(w.fresh_prompts.into())),
         ("cache_bust", |w| Some(w.nonce_seed.is_some().into())),
     ];

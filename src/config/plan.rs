@@ -79,6 +79,8 @@ pub struct WorkloadPlan {
     pub seed: u64,
     /// Of a pass.
     pub num_prompts: usize,
+    /// Inputs of a request, where the API takes several.
+    pub batch: usize,
     /// Whether each load point, and each half of a calibration, draws prompts of its own.
     pub fresh_prompts: bool,
     /// Whether words that are others in every run stand before each prompt.
@@ -102,6 +104,11 @@ pub struct WorkloadPlan {
 }
 
 impl WorkloadPlan {
+    /// Texts of a request.
+    pub(crate) fn inputs(&self) -> usize {
+        self.sampling.api.texts(self.batch)
+    }
+
     /// Requests before the first pass at a load: enough to open every path once, no more.
     pub fn warmup_at(&self, load: &LoadPoint) -> usize {
         self.warmup.unwrap_or(load.shape().connections(self.num_prompts).min(16))
@@ -235,7 +242,7 @@ fn workload(
     }
     let sampling = Sampling {
         api: values.api,
-        stream: values.stream,
+        stream: values.stream && values.api.generates(),
         ignore_eos: values.ignore_eos,
         temperature: in_range("--temperature", values.temperature, 0.0, 100.0)?,
         top_p: in_range("--top-p", values.top_p, 0.0, 1.0)?,
@@ -247,6 +254,10 @@ fn workload(
     if let Some(field) = PROMPT_FIELDS.iter().find(|field| sampling.extra_body.contains_key(**field)) {
         let why = format!("`{field}` is the prompt's place, and prompts come from --dataset");
         return Err(ConfigError::value("--extra-body", why));
+    }
+    if at_least_1("--batch", values.batch)? > 1 && sampling.api.generates() {
+        let why = format!("--api {} takes one prompt a request", sampling.api);
+        return Err(ConfigError::value("--batch", why));
     }
     let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
     let sample_size = at_least_1("--sample-size", values.sample_size)?;
@@ -261,6 +272,7 @@ fn workload(
         sampler: values.sampler,
         seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
+        batch: values.batch,
         fresh_prompts: values.fresh_prompts && !tiny,
         cache_bust: values.cache_bust && !tiny,
         sample_size: if tiny { 1 } else { sample_size },
@@ -284,13 +296,15 @@ fn terms(values: &Values) -> Result<Terms, ConfigError> {
         return Err(ConfigError::value("--noise-threshold", why));
     }
     // Without streaming there is no first token to be late.
-    let default: &[&str] = match values.stream {
-        true => &["output_tokens_per_s", "ttft_p50"],
-        false => &["output_tokens_per_s"],
+    let streams = values.stream && values.api.generates();
+    let default: &[&str] = match (values.api.generates(), streams) {
+        (false, _) => &["rpm", "e2e_p50"],
+        (true, true) => &["output_tokens_per_s", "ttft_p50"],
+        (true, false) => &["output_tokens_per_s"],
     };
     let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
     let of_tokens = |metric: &&Metric| ["ttft", "ttfo", "tpot", "itl"].contains(&metric.quantity().name);
-    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !values.stream) {
+    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !streams) {
         let why = format!("{metric} is measured with --stream true alone");
         return Err(ConfigError::value("--gate", why));
     }

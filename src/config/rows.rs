@@ -72,6 +72,8 @@ macro_rules! rows {
             #[arg(value_parser = json_object)]
             #[serde(deserialize_with = "object_or_text")]
             extra_body: JsonObject = Workload "JSON" text("none");
+            /// Inputs of a request, for --api embeddings; documents beside the query, for rerank
+            batch: usize = Workload "N" value(1);
             /// Draw prompts of their own for each load point and each half of a calibration, so that none of them finds another's prompts in the server's cache; a run and its baseline still send the same ones
             #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
             fresh_prompts: bool = Workload "BOOL" value(false);
@@ -113,7 +115,7 @@ macro_rules! rows {
             /// Metrics that decide
             #[arg(value_delimiter = ',', help = gate_help())]
             #[serde(deserialize_with = "metrics")]
-            gate: Vec<Metric> = Comparison "METRIC,…" text("output_tokens_per_s, and ttft_p50 when streaming");
+            gate: Vec<Metric> = Comparison "METRIC,…" text("output_tokens_per_s, and ttft_p50 when streaming; rpm and e2e_p50 without tokens");
             /// What makes the run exit with 3: never, or a list of regression (a gated metric that regressed or could not be compared, or more failed requests), not-comparable and inconclusive
             #[arg(value_delimiter = ',', hide_possible_values = true)]
             #[serde(deserialize_with = "one_or_many")]

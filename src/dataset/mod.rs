@@ -41,3 +41,5 @@ pub use sampler::Sampler;
 pub use source::{Described, Opening, Source};
 pub use tokenizer::Tokenizer;
 pub(crate) use words::WordList;
+#[cfg(feature = "harness")]
+pub(crate) use words::letters;

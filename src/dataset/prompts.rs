@@ -35,6 +35,18 @@ impl Prompt {
         Self { conversation: 0, before: Vec::new(), text: text.into(), prompt_tokens: 0, output_tokens }
     }
 
+    /// Several as the inputs of one request; those before the last stand before it.
+    pub(crate) fn batch(prompts: &[Self]) -> Self {
+        let Some((last, before)) = prompts.split_last() else { return Self::new("", 0) };
+        let input = |prompt: &Self| Message { role: "user".to_owned(), content: prompt.text.clone() };
+        Self {
+            conversation: prompts[0].conversation,
+            before: before.iter().map(input).collect(),
+            prompt_tokens: prompts.iter().map(|prompt| prompt.prompt_tokens).sum(),
+            ..last.clone()
+        }
+    }
+
     /// The texts of all messages, for APIs that know no messages and for counting: a line break between two.
     pub fn whole_text(&self) -> Cow<'_, str> {
         if self.before.is_empty() {

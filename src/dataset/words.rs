@@ -90,9 +90,47 @@ impl WordList {
     }
 }
 
+/// Prompts of so many letters and spaces, for a tokenizer that has too few of these words.
+///
+/// # Errors
+/// What the tokenizer said.
+#[cfg(feature = "harness")]
+pub fn letters(
+    tokenizer: &Tokenizer,
+    seed: u64,
+    n: usize,
+    characters: usize,
+    output_tokens: u32,
+) -> Result<Vec<Prompt>, String> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut prompt = |conversation: usize| {
+        let letter = |i: usize| if i % 6 == 5 { ' ' } else { char::from(rng.random_range(b'a'..=b'z')) };
+        let text: String = (0..characters.max(1)).map(letter).collect();
+        let prompt_tokens = tokenizer.count(&text, false)? as u32;
+        Ok(Prompt { conversation, prompt_tokens, ..Prompt::new(text, output_tokens) })
+    };
+    (0..n).map(&mut prompt).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "harness")]
+    #[test]
+    fn letters_serve_where_words_are_none() {
+        let mut file: serde_json::Value = serde_json::from_str(include_str!("../../fixtures/tokenizer.json")).unwrap();
+        // A tokenizer of bytes.
+        file["model"]["merges"] = serde_json::json!([]);
+        let bytes = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        assert!(WordList::new(&bytes).is_err());
+        let prompts = letters(&bytes, 1, 3, 20, 5).unwrap();
+        assert_eq!(
+            prompts.iter().map(|p| (p.text.len(), p.prompt_tokens, p.output_tokens)).collect::<Vec<_>>(),
+            [(20, 20, 5); 3]
+        );
+        assert!(prompts[0].text != prompts[1].text);
+    }
 
     #[test]
     fn texts_have_exactly_the_tokens_asked_for() {

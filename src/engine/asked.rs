@@ -11,6 +11,7 @@ pub struct Asked {
     pub max_tokens: u32,
     pub stream: bool,
     pub include_usage: bool,
+    results: usize,
     pub ignore_eos: bool,
 }
 
@@ -39,6 +40,7 @@ impl Asked {
                 prompt,
                 max_tokens,
                 stream: dialect.streams(path, &body),
+                results: dialect.results(&body),
                 include_usage: body["stream_options"]["include_usage"].as_bool().unwrap_or(false),
                 ignore_eos: dialect.ignores_eos(&body),
             }),
@@ -47,6 +49,6 @@ impl Asked {
 
     /// How its answer is worded.
     pub fn wording(&self, id: u64, model: &str) -> Box<dyn Wording> {
-        self.dialect.wording(&Terms { id, model, include_usage: self.include_usage })
+        self.dialect.wording(&Terms { id, model, include_usage: self.include_usage, results: self.results })
     }
 }

@@ -94,7 +94,7 @@ impl<'a> Ready<'a> {
         let server = session.server(spec, |line| output.status(line))?;
         let mut ready =
             Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
-        if !ready.server.embedded && !spec.cache_bust {
+        if !ready.server.embedded && !spec.cache_bust && spec.sampling.api.generates() {
             ready.cache = Some(ready.find_cache(sent_before)?);
         }
         Ok(ready)
@@ -124,7 +124,7 @@ impl<'a> Ready<'a> {
     /// so: what it says shows in the passes.
     pub fn caches_halves(&self) -> Result<bool, RunError> {
         let spec = &self.benchmark.workload;
-        if self.server.embedded || spec.cache_bust || spec.fresh_prompts {
+        if self.server.embedded || spec.cache_bust || spec.fresh_prompts || !spec.sampling.api.generates() {
             return Ok(false);
         }
         let probed = probe(self.session, &self.server, spec, self.output)?;
@@ -296,6 +296,7 @@ impl<'a> Ready<'a> {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
+                batch: (spec.batch > 1).then_some(spec.batch),
                 max_tokens_field: Some(sampling.max_tokens_field.clone()),
                 include_usage: Some(sampling.include_usage),
                 extra_body: Some(sampling.extra_body.clone()),

@@ -20,7 +20,7 @@ use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
     config::{self, Plan, ServerSpec},
-    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, Tokenizer, WordList},
+    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, Tokenizer, WordList, letters},
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
@@ -186,7 +186,12 @@ impl<'a> Session<'a> {
                 source
             }
         };
-        Ok(Prompts { seed, prompts: source.draw(seed, spec.num_prompts)? })
+        let inputs = spec.inputs();
+        let drawn = source.draw(seed, spec.num_prompts * inputs)?;
+        Ok(Prompts {
+            seed,
+            prompts: if inputs == 1 { drawn } else { drawn.chunks(inputs).map(Prompt::batch).collect() },
+        })
     }
 
     /// The package that counted the tokens of a workload's prompts, once they are drawn.
@@ -206,7 +211,18 @@ impl<'a> Session<'a> {
         };
         let (prompt_tokens, output_tokens) = (median(|p| p.prompt_tokens), median(|p| p.output_tokens));
         let output_tokens = output_tokens.min(MAX_WARMUP_TOKENS);
-        Ok(WordList::new(&tokenizer)?.prompts(&tokenizer, !spec.seed, n, prompt_tokens, output_tokens)?)
+        let inputs = spec.inputs();
+        let (seed, n, tokens) = (!spec.seed, n * inputs, prompt_tokens.div_ceil(inputs as u32));
+        let prompts = match WordList::new(&tokenizer) {
+            Ok(words) => words.prompts(&tokenizer, seed, n, tokens, output_tokens)?,
+            // A tokenizer of other words: the lengths are about the same.
+            Err(_) => {
+                let characters = measured.prompts.iter().map(|prompt| prompt.text.chars().count());
+                let characters = characters.sum::<usize>() / measured.prompts.len().max(1);
+                letters(&tokenizer, seed, n, characters, output_tokens).map_err(RunError::Count)?
+            }
+        };
+        Ok(prompts.chunks(inputs).map(Prompt::batch).collect())
     }
 }
 

@@ -323,10 +323,11 @@ pub fn count_output_tokens(records: &mut [Record], tokenizer: &Tokenizer) -> Res
     records.par_iter_mut().filter(|record| record.is_completed()).try_for_each(|record| {
         record.output = match record.usage.and_then(|usage| usage.completion_tokens) {
             Some(tokens) => Some((tokens, TokenSource::Usage)),
-            None => {
-                let text = record.text.take().unwrap_or_default();
-                Some((tokenizer.count(&text, false)? as u32, TokenSource::Client))
-            }
+            // An API that gives no tokens has no text either.
+            None => match record.text.take() {
+                Some(text) => Some((tokenizer.count(&text, false)? as u32, TokenSource::Client)),
+                None => None,
+            },
         };
         Ok(())
     })

@@ -100,7 +100,12 @@ fn remarks(report: &Report) -> Vec<String> {
         Some(TokenSource::Mixed) => "server's and client's counts mixed",
         None => "no count",
     };
+    let generates = report.workload.api.generates();
+    let inputs = count(report.workload.batch.unwrap_or(1), "input", "inputs");
     remarks.push(match output == asked {
+        _ if !generates => {
+            format!("{} input tokens, {inputs} a request; no tokens come", grouped(sum(|p| p.prompt_tokens)))
+        }
         true => format!("{} output tokens, as asked for ({source})", grouped(output)),
         false => format!("{} output tokens of {} asked for ({source})", grouped(output), grouped(asked)),
     });
@@ -139,7 +144,7 @@ fn remarks(report: &Report) -> Vec<String> {
             false => "one pass has no interval: --sample-size 3 gives one".to_owned(),
         });
     }
-    if !report.workload.stream {
+    if !report.workload.stream && generates {
         remarks.push("token latencies need streaming: --stream true".to_owned());
     }
     let fewest = passes.iter().filter_map(|p| p.e2e_s).map(|l| l.count).min().unwrap_or(0);
@@ -262,10 +267,11 @@ fn steady(passes: &[PassMetrics]) -> Option<String> {
         return Some("no steady state: ramp and drain fill the pass; more --num-prompts give one".to_owned());
     }
     let outside: usize = windows.iter().map(|window| window.outside).sum();
+    let tokens_per_s = mean(|w| w.output_tokens_per_s);
     Some(format!(
-        "steady state, {:.0} % of the pass: {} tokens/s, rpm {}; Little's law {:.2}; {} ended outside of it",
+        "steady state, {:.0} % of the pass: {}rpm {}; Little's law {:.2}; {} ended outside of it",
         mean(|w| w.share) * 100.0,
-        significant(mean(|w| w.output_tokens_per_s)),
+        if tokens_per_s > 0.0 { format!("{} tokens/s, ", significant(tokens_per_s)) } else { String::new() },
         significant(mean(|w| w.rpm)),
         mean(|w| w.littles_law),
         count(outside, "request", "requests"),

@@ -48,6 +48,16 @@ pub(crate) trait Dialect: Send + Sync {
         &[]
     }
 
+    /// Whether it gives tokens. What gives none is never streamed, and has neither token latencies nor a length to ask for.
+    fn generates(&self) -> bool {
+        true
+    }
+
+    /// Texts of a request with so many inputs.
+    fn texts(&self, inputs: usize) -> usize {
+        inputs
+    }
+
     /// How the items of a stream are told apart.
     fn framing(&self) -> Framing {
         Framing::ServerSentEvents

@@ -4,6 +4,7 @@ mod asked;
 mod chat;
 mod completions;
 mod dialect;
+mod embeddings;
 mod items;
 mod json;
 mod lenient;
@@ -12,6 +13,7 @@ mod lmdeploy;
 mod messages;
 mod ollama;
 mod openai;
+mod rerank;
 mod responses;
 mod sglang;
 mod tgi;
@@ -36,6 +38,8 @@ static DIALECTS: &[&dyn Dialect] = &[
     &tgi::Tgi,
     &llamacpp::LlamaCpp,
     &lmdeploy::Lmdeploy,
+    &embeddings::Embeddings,
+    &rerank::Rerank,
 ];
 
 /// The API that a server is spoken to by: `"chat".parse()`, and so on. The default is `chat`, as OpenAI defines it.
@@ -61,6 +65,16 @@ impl Api {
     /// The path that requests are posted to, for a stream or a whole answer.
     pub fn path(self, stream: bool) -> &'static str {
         self.0.path(stream)
+    }
+
+    /// Whether it gives tokens: embeddings and reranking do not, are never streamed, and may take several inputs a request.
+    pub fn generates(self) -> bool {
+        self.0.generates()
+    }
+
+    /// Texts of a request with so many inputs.
+    pub fn texts(self, inputs: usize) -> usize {
+        self.0.texts(inputs)
     }
 
     /// Takes an item of a stream: of a server-sent event its name and data.

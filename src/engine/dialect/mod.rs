@@ -2,12 +2,14 @@
 
 mod chat;
 mod completions;
+mod embeddings;
 mod llamacpp;
 mod lmdeploy;
 mod messages;
 mod ollama;
 mod openai;
 mod pieces;
+mod rerank;
 mod responses;
 mod sglang;
 mod tgi;
@@ -27,6 +29,8 @@ static DIALECTS: &[&dyn Dialect] = &[
     &tgi::Tgi,
     &llamacpp::LlamaCpp,
     &lmdeploy::Lmdeploy,
+    &embeddings::Embeddings,
+    &rerank::Rerank,
 ];
 
 /// Whether a path is some dialect's.

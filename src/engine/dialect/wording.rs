@@ -26,6 +26,11 @@ pub trait Dialect: Send + Sync {
         &body[field]
     }
 
+    /// How many results a body asks for at once.
+    fn results(&self, _body: &Value) -> usize {
+        1
+    }
+
     /// Whether a stream is asked for.
     fn streams(&self, _path: &str, body: &Value) -> bool {
         body["stream"].as_bool().unwrap_or(false)
@@ -47,6 +52,8 @@ pub struct Terms<'a> {
     pub model: &'a str,
     /// Whether a stream is to report token counts.
     pub include_usage: bool,
+    /// How many results are asked for at once.
+    pub results: usize,
 }
 
 /// Words the pieces of one answer, framed as they go onto the wire; what repeats is built once.
