@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     client::Api,
-    dataset::{Dataset, OwnPrompts, Policy, Prompt},
+    dataset::{Dataset, OwnPrompts, Policy, Prompt, SystemTurns},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, RequestRate},
     metrics::Metric,

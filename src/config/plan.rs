@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{Sampling, Timeouts},
     compare::Terms,
-    dataset::{Dataset, Policy},
+    dataset::{Dataset, Policy, SystemTurns},
     fixtures,
     load::{FailureBudget, LoadPoint},
     metrics::Metric,
@@ -75,6 +75,8 @@ pub struct WorkloadPlan {
     pub tokenizer: Option<PathBuf>,
     /// How prompts are drawn.
     pub sampler: Policy,
+    /// What becomes of conversations that the system begins.
+    pub system_turns: SystemTurns,
     /// Of the first pass.
     pub seed: u64,
     /// Of a pass.
@@ -270,6 +272,7 @@ fn workload(
         dataset,
         tokenizer: values.tokenizer.clone().filter(|_| !tiny),
         sampler: values.sampler,
+        system_turns: values.system_turns,
         seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
         batch: values.batch,

@@ -49,6 +49,9 @@ macro_rules! rows {
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// How prompts are drawn: filter-then-sample (LMDeploy 2023) or shuffle-then-filter (SGLang, vLLM)
             sampler: Policy = Workload "POLICY" value(Policy::FilterThenSample);
+            /// What becomes of ShareGPT conversations that the system begins: keep sends its text as the prompt, as the Python tools do; drop leaves it out; send puts it before the prompt as the system's message
+            #[serde(deserialize_with = "from_text")]
+            system_turns: SystemTurns = Workload "WHAT" value(SystemTurns::Keep);
             /// Seed of the first pass; pass i draws its prompts with seed + i
             seed: u64 = Workload "N" value(0);
             /// Prompts of a pass

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::rows::rows;
 use crate::{
     client::Api,
-    dataset::Policy,
+    dataset::{Policy, SystemTurns},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, LoadPoint, RequestRate},
     metrics::{Metric, Point, Quantity},

@@ -4,6 +4,7 @@
 //! the file is the identity: ids repeat in the published file.
 
 use std::{
+    borrow::Cow,
     fmt,
     fs::File,
     io::{BufReader, Cursor, Read, Seek},
@@ -18,13 +19,17 @@ use serde::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    DatasetError,
+    DatasetError, SystemTurns,
     json_array::{ArrayError, JsonArray},
 };
 
-/// The two turns of a conversation that a benchmark uses.
+/// The turns of a conversation that a benchmark uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
+    /// Text of the system's turn before them, where it is sent.
+    pub system: Option<String>,
+    /// Whether the prompt is the system's turn.
+    pub of_system: bool,
     /// Text of the first turn, sent as the prompt.
     pub prompt: String,
     /// Text of the second turn, whose length is asked of the server.
@@ -54,6 +59,32 @@ pub(super) struct Place {
 pub(super) struct Scan {
     /// Elements of the array.
     pub conversations: usize,
+    /// SHA-256 of the bytes that were read.
+    pub digest: [u8; 32],
+}
+
+impl Conversation {
+    /// All that is sent, for counting.
+    pub(super) fn whole_prompt(&self) -> Cow<'_, str> {
+        match &self.system {
+            Some(system) => format!("{system}\n{}", self.prompt).into(),
+            None => Cow::from(&self.prompt),
+        }
+    }
+}
+
+/// Hashes what is read.
+struct Hashed<R> {
+    source: R,
+    digest: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        self.digest.update(&buffer[..length]);
+        Ok(length)
+    }
 }
 
 trait Bytes: Read + Seek + Send {}
@@ -107,9 +138,10 @@ impl ShareGpt {
     /// at all has a `conversations` list is not ShareGPT.
     pub(super) fn scan(
         &self,
+        system_turns: SystemTurns,
         mut each: impl FnMut(Place, Conversation) -> Result<(), DatasetError>,
     ) -> Result<Scan, DatasetError> {
-        let mut array = JsonArray::new(self.open()?);
+        let mut array = JsonArray::new(Hashed { source: self.open()?, digest: Sha256::new() });
         let mut scan = Scan::default();
         let mut shaped = false;
         while let Some(element) = array.next_element::<Row>().map_err(|e| self.array_error(e))? {
@@ -117,12 +149,13 @@ impl ShareGpt {
             scan.conversations += 1;
             let row = element.value.unwrap_or_default();
             shaped |= row.turns.is_some();
-            if let Some(conversation) = row.conversation() {
+            if let Some(conversation) = row.conversation(system_turns) {
                 let index = u32::try_from(index)
                     .map_err(|_| self.not_sharegpt("it holds more than 4,294,967,295 elements".to_owned()))?;
                 each(Place { index, offset: element.offset }, conversation)?;
             }
         }
+        scan.digest = array.into_source().digest.finalize().into();
         if scan.conversations == 0 {
             return Err(self.not_sharegpt("the array is empty".to_owned()));
         }
@@ -136,7 +169,7 @@ impl ShareGpt {
     }
 
     /// Goes back to conversations that a scan found, and reads them in the order given.
-    pub(super) fn load(&self, places: &[Place]) -> Result<Vec<Conversation>, DatasetError> {
+    pub(super) fn load(&self, places: &[Place], system_turns: SystemTurns) -> Result<Vec<Conversation>, DatasetError> {
         let mut order: Vec<usize> = (0..places.len()).collect();
         order.sort_by_key(|&i| places[i].offset);
         let mut reader = BufReader::new(self.open()?);
@@ -148,7 +181,7 @@ impl ShareGpt {
             reader.seek_relative(step).map_err(|source| DatasetError::Read { path: self.name(), source })?;
             let row = Row::deserialize(&mut serde_json::Deserializer::from_reader(&mut reader)).ok();
             at = reader.stream_position().map_err(|source| DatasetError::Read { path: self.name(), source })?;
-            loaded[i] = row.and_then(Row::conversation);
+            loaded[i] = row.and_then(|row| row.conversation(system_turns));
         }
         let changed = || self.not_sharegpt("it changed while it was being read".to_owned());
         loaded.into_iter().map(|c| c.ok_or_else(changed)).collect()
@@ -181,15 +214,21 @@ impl ShareGpt {
 struct Row {
     /// The number of turns, where there is a list of them.
     turns: Option<usize>,
-    first: [Option<String>; 2],
+    /// The third one where the system begins.
+    first: [Option<String>; 3],
+    system_begins: bool,
 }
 
 impl Row {
-    fn conversation(self) -> Option<Conversation> {
-        match self.first {
-            [Some(prompt), Some(answer)] => Some(Conversation { prompt, answer }),
-            _ => None,
-        }
+    fn conversation(self, system_turns: SystemTurns) -> Option<Conversation> {
+        let [first, second, third] = self.first;
+        let (system, prompt, answer) = match (self.system_begins, system_turns) {
+            (false, _) | (true, SystemTurns::Keep) => (None, first?, second?),
+            (true, SystemTurns::Drop) => (None, second?, third?),
+            (true, SystemTurns::Send) => (Some(first?), second?, third?),
+        };
+        let of_system = self.system_begins && system_turns == SystemTurns::Keep;
+        Some(Conversation { system, of_system, prompt, answer })
     }
 }
 
@@ -221,11 +260,11 @@ impl<'de> Deserialize<'de> for Row {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let mut row = Row::default();
-                while let Some(IsKey(is_conversations)) = map.next_key_seed(KeyNamed("conversations"))? {
-                    match is_conversations {
+                while let Some(Key(key)) = map.next_key_seed(Keys(&["conversations"]))? {
+                    match key {
                         // Of a repeated key the last one counts, as in Python.
-                        true => row = map.next_value::<Turns>()?.0,
-                        false => _ = map.next_value::<IgnoredAny>()?,
+                        Some(_) => row = map.next_value::<Turns>()?.0,
+                        None => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }
                 Ok(row)
@@ -253,9 +292,13 @@ impl<'de> Deserialize<'de> for Turns {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Turns, A::Error> {
                 let mut row = Row::default();
                 let mut turns = 0;
-                for slot in &mut row.first {
-                    let Some(Turn(text)) = seq.next_element()? else { break };
-                    *slot = text;
+                for (i, slot) in row.first.iter_mut().enumerate() {
+                    if i == 2 && !row.system_begins {
+                        break;
+                    }
+                    let Some(turn) = seq.next_element::<Turn>()? else { break };
+                    row.system_begins |= i == 0 && turn.of_system;
+                    *slot = turn.text;
                     turns += 1;
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {
@@ -274,7 +317,10 @@ impl<'de> Deserialize<'de> for Turns {
 }
 
 #[derive(Default)]
-struct Turn(Option<String>);
+struct Turn {
+    text: Option<String>,
+    of_system: bool,
+}
 
 impl<'de> Deserialize<'de> for Turn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -286,10 +332,11 @@ impl<'de> Deserialize<'de> for Turn {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Turn, A::Error> {
                 let mut turn = Turn::default();
-                while let Some(IsKey(is_value)) = map.next_key_seed(KeyNamed("value"))? {
-                    match is_value {
-                        true => turn.0 = map.next_value::<Text>()?.0,
-                        false => _ = map.next_value::<IgnoredAny>()?,
+                while let Some(Key(key)) = map.next_key_seed(Keys(&["value", "from"]))? {
+                    match key {
+                        Some(0) => turn.text = map.next_value::<Text>()?.0,
+                        Some(_) => turn.of_system = map.next_value::<Text>()?.0.as_deref() == Some("system"),
+                        None => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }
                 Ok(turn)
@@ -329,23 +376,24 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// Compares an object's key without keeping it.
-struct KeyNamed(&'static str);
-struct IsKey(bool);
+/// Finds an object's key among some, without keeping it.
+struct Keys(&'static [&'static str]);
+/// Which of them it is.
+struct Key(Option<usize>);
 
-impl Visitor<'_> for KeyNamed {
-    type Value = IsKey;
+impl Visitor<'_> for Keys {
+    type Value = Key;
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a key")
     }
-    fn visit_str<E>(self, key: &str) -> Result<IsKey, E> {
-        Ok(IsKey(key == self.0))
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(self.0.iter().position(|known| *known == key)))
     }
 }
 
-impl<'de> serde::de::DeserializeSeed<'de> for KeyNamed {
-    type Value = IsKey;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<IsKey, D::Error> {
+impl<'de> serde::de::DeserializeSeed<'de> for Keys {
+    type Value = Key;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
@@ -359,7 +407,7 @@ mod tests {
         let mut places = Vec::new();
         let mut seen = Vec::new();
         dataset
-            .scan(|place, c| {
+            .scan(SystemTurns::Keep, |place, c| {
                 places.push(place);
                 seen.push((place.index, c.prompt, c.answer));
                 Ok(())
@@ -367,7 +415,8 @@ mod tests {
             .map_err(|e| e.to_string())?;
         // Going back gives the same texts, in whatever order is asked for.
         places.reverse();
-        let again: Vec<_> = dataset.load(&places).unwrap().into_iter().map(|c| (c.prompt, c.answer)).rev().collect();
+        let again: Vec<_> =
+            dataset.load(&places, SystemTurns::Keep).unwrap().into_iter().map(|c| (c.prompt, c.answer)).rev().collect();
         assert_eq!(again, seen.iter().map(|(_, p, a)| (p.clone(), a.clone())).collect::<Vec<_>>());
         Ok(seen)
     }
@@ -398,6 +447,32 @@ mod tests {
         ];
         for (json, expected) in table {
             assert_eq!(scan(json).as_ref(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_turn_of_the_systems_is_kept_dropped_or_sent() {
+        let json = r#"[{"conversations":[{"from":"system","value":"s"},{"from":"human","value":"p"},{"value":"a"},{"value":"x"}]},
+            {"conversations":[{"from":"human","value":"q"},{"value":"b"}]},
+            {"conversations":[{"value":"t","from":"system"},{"value":"r"}]}]"#;
+        let dataset = ShareGpt::Embedded("test", json.as_bytes());
+        for (system_turns, expected) in [
+            (SystemTurns::Keep, vec![(None, true, "s", "p"), (None, false, "q", "b"), (None, true, "t", "r")]),
+            (SystemTurns::Drop, vec![(None, false, "p", "a"), (None, false, "q", "b")]),
+            (SystemTurns::Send, vec![(Some("s"), false, "p", "a"), (None, false, "q", "b")]),
+        ] {
+            let mut seen = Vec::new();
+            dataset
+                .scan(system_turns, |_, conversation| {
+                    seen.push(conversation);
+                    Ok(())
+                })
+                .unwrap();
+            let of = |c: &Conversation| (c.system.clone(), c.of_system, c.prompt.clone(), c.answer.clone());
+            let expected = expected.iter().map(|(system, of_system, prompt, answer)| {
+                (system.map(str::to_owned), *of_system, (*prompt).to_owned(), (*answer).to_owned())
+            });
+            assert!(seen.iter().map(of).eq(expected), "{system_turns}: {seen:?}");
         }
     }
 

@@ -199,7 +199,7 @@ mod probe {
 #[cfg(all(test, feature = "fast-count"))]
 mod tests {
     use super::*;
-    use crate::dataset::ShareGpt;
+    use crate::dataset::{ShareGpt, SystemTurns};
 
     const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json");
 
@@ -225,7 +225,7 @@ mod tests {
         let whole = Counter::fast(&tokenizer);
         assert_eq!(whole.counted_by(), CountedBy::Kitoken);
         ShareGpt::file(FIXTURE)
-            .scan(|place, conversation| {
+            .scan(SystemTurns::Keep, |place, conversation| {
                 for text in [conversation.prompt, conversation.answer] {
                     let expected = tokenizer.count(&text, true).unwrap();
                     let got = whole.count_up_to(place.index as usize, &text, true, usize::MAX - 1).unwrap();
@@ -274,7 +274,7 @@ mod tests {
             };
             for dataset in [FIXTURE].into_iter().map(str::to_owned).chain(std::env::var("TEST_DATASET").ok()) {
                 ShareGpt::file(dataset)
-                    .scan(|place, conversation| {
+                    .scan(SystemTurns::Keep, |place, conversation| {
                         check(place.index as usize, &conversation.prompt);
                         check(place.index as usize, &conversation.answer);
                         Ok(())

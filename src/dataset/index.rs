@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Limits, Policy, conversations::Place, counter::CountedBy};
+use super::{Limits, Policy, SystemTurns, conversations::Place, counter::CountedBy};
 
 /// What a scan found.
 pub(super) struct Index {
@@ -37,13 +37,22 @@ const ITSELF: u8 = 0;
 const KITOKEN: u8 = 1;
 
 impl Key {
-    pub fn of(dataset: [u8; DIGEST], tokenizer: [u8; DIGEST], policy: Policy, limits: Limits) -> Self {
+    pub fn of(
+        dataset: [u8; DIGEST],
+        tokenizer: [u8; DIGEST],
+        policy: Policy,
+        limits: Limits,
+        system_turns: SystemTurns,
+    ) -> Self {
         let mut digest = Sha256::new();
         digest.update(dataset);
         digest.update(tokenizer);
         digest.update(policy.to_string());
         for limit in [limits.min_tokens, limits.max_prompt, limits.max_total] {
             digest.update((limit as u64).to_le_bytes());
+        }
+        if system_turns != SystemTurns::Keep {
+            digest.update(system_turns.to_string());
         }
         Self(digest.finalize().into())
     }
@@ -114,7 +123,8 @@ mod tests {
 
     #[test]
     fn only_a_whole_file_of_the_same_key_is_read() {
-        let key = |seed: u8| Key::of([seed; 32], [2; 32], Policy::FilterThenSample, Limits::default());
+        let key =
+            |seed: u8| Key::of([seed; 32], [2; 32], Policy::FilterThenSample, Limits::default(), SystemTurns::Keep);
         let place = |index| Place { index, offset: 1 << (30 + index) };
         let rows = (0..3).map(|i| Row { place: place(i), prompt_tokens: 10 + i, output_tokens: 20 + i }).collect();
         let bytes = Index { conversations: 7, counted_by: CountedBy::Kitoken, rows }.to_bytes(key(1));

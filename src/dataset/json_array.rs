@@ -72,6 +72,11 @@ impl<R: Read> JsonArray<R> {
         }
     }
 
+    /// What it read from: to its end, once there was no next element.
+    pub fn into_source(self) -> R {
+        self.source
+    }
+
     /// The next element, or `None` after the closing bracket.
     pub fn next_element<T: DeserializeOwned>(&mut self) -> Result<Option<Element<T>>, ArrayError> {
         loop {

@@ -34,7 +34,7 @@ pub use error::DatasetError;
 #[cfg(feature = "harness")]
 pub(crate) use nonce::{NONCE_TOKENS, with_nonces};
 pub use own::OwnPrompts;
-pub use policy::{Limits, Policy};
+pub use policy::{Limits, Policy, SystemTurns};
 pub use prompts::{Digest, Message, Prompt, Prompts};
 pub use python_random::PythonRandom;
 pub use sampler::Sampler;

@@ -59,14 +59,23 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::{dataset::Opening, fixtures};
+    use crate::{
+        dataset::{Opening, SystemTurns},
+        fixtures,
+    };
 
     #[test]
     fn prompts_are_exactly_so_much_longer_and_begin_like_no_other() {
         let tokenizer = std::sync::Arc::new(fixtures::tokenizer().unwrap());
         for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
-            let with =
-                Opening { tokenizer: tokenizer.clone(), policy, index: None, max_tokens: None, stopped: &|| false };
+            let with = Opening {
+                tokenizer: tokenizer.clone(),
+                policy,
+                index: None,
+                system_turns: SystemTurns::Keep,
+                max_tokens: None,
+                stopped: &|| false,
+            };
             let prompts = fixtures::dataset().open(&with).unwrap().draw(0, 300).unwrap();
             let mut beginnings = HashSet::new();
             for seed in [1, 2] {

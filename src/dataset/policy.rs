@@ -41,6 +41,37 @@ impl FromStr for Policy {
     }
 }
 
+/// What becomes of a conversation that the system begins, as some of the published files have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemTurns {
+    /// As the Python tools do: its first turn is the prompt, whoever speaks it, and the second one's length is asked for.
+    #[default]
+    Keep,
+    /// Without that turn.
+    Drop,
+    /// That turn goes before the prompt, as the system's message.
+    Send,
+}
+
+impl SystemTurns {
+    const ALL: [(&'static str, Self); 3] = [("keep", Self::Keep), ("drop", Self::Drop), ("send", Self::Send)];
+}
+
+impl fmt::Display for SystemTurns {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(_, value)| value == self).map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for SystemTurns {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == s);
+        found.map(|(_, value)| *value).ok_or_else(|| format!("`{s}` is not keep, drop or send"))
+    }
+}
+
 /// Which conversations may be drawn, in tokens. The defaults are those of all the Python tools.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -2,14 +2,18 @@
 
 use std::{
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
 
 use rayon::prelude::*;
 
 use super::{
-    DatasetError, Limits, Policy, Prompt, PythonRandom, ShareGpt, Tokenizer,
-    conversations::Place,
+    DatasetError, Limits, Message, Policy, Prompt, PythonRandom, ShareGpt, SystemTurns, Tokenizer,
+    conversations::{Conversation, Place, Scan},
     counter::{CountedBy, Counter},
     index::{Index, Key, Row},
 };
@@ -20,8 +24,13 @@ pub struct Sampler {
     dataset: ShareGpt,
     tokenizer: Arc<Tokenizer>,
     policy: Policy,
+    system_turns: SystemTurns,
     limits: Limits,
+    /// Prompts of the last draw that are the system's turns.
+    of_system: AtomicUsize,
     conversations: usize,
+    /// Of the bytes that were scanned.
+    digest: [u8; 32],
     counted_by: CountedBy,
     /// Every conversation that fits (filter-then-sample), or every one with two turns (shuffle-then-filter).
     rows: Vec<Row>,
@@ -30,8 +39,8 @@ pub struct Sampler {
 /// Conversations that are tokenized together, so that all cores have work and few texts stand in memory.
 const BATCH: usize = 512;
 
-/// A conversation's two texts.
-type Text = (Place, String, String);
+/// A conversation, and where it stands.
+type Text = (Place, Conversation);
 
 /// Finds the conversations that fit.
 struct Sizer<'a> {
@@ -47,7 +56,7 @@ impl Sizer<'_> {
         let mut rows = Vec::new();
         for batch in batches {
             let sized: Result<Vec<Option<Row>>, DatasetError> =
-                batch.par_iter().map(|(place, prompt, answer)| self.size(*place, prompt, answer)).collect();
+                batch.par_iter().map(|(place, text)| self.size(*place, text)).collect();
             rows.extend(sized?.into_iter().flatten());
             // What has been counted is worth nothing, and the scan begins anew.
             if self.counter.is_refuted() {
@@ -58,16 +67,18 @@ impl Sizer<'_> {
     }
 
     /// Counts the tokens of a conversation; `None` where it does not fit. Neither text is tokenized further than that takes.
-    fn size(&self, place: Place, prompt: &str, answer: &str) -> Result<Option<Row>, DatasetError> {
+    fn size(&self, place: Place, conversation: &Conversation) -> Result<Option<Row>, DatasetError> {
         let Limits { min_tokens, max_prompt, max_total } = self.limits;
         let number = place.index as usize;
-        let count = |text, most| {
+        let count = |text: &str, most| {
             let tokens = self.counter.count_up_to(number, text, self.policy.counts_specials(), most);
             let tokens = tokens.map(|n| n.filter(|&n| n >= min_tokens));
             tokens.map_err(|why| DatasetError::Tokenize { path: self.dataset.name(), index: number, why })
         };
-        let Some(prompt_tokens) = count(prompt, max_prompt)? else { return Ok(None) };
-        let Some(output_tokens) = count(answer, max_total.saturating_sub(prompt_tokens))? else { return Ok(None) };
+        let Some(prompt_tokens) = count(&conversation.whole_prompt(), max_prompt)? else { return Ok(None) };
+        let Some(output_tokens) = count(&conversation.answer, max_total.saturating_sub(prompt_tokens))? else {
+            return Ok(None);
+        };
         // Both are within the limits.
         Ok(Some(Row { place, prompt_tokens: prompt_tokens as u32, output_tokens: output_tokens as u32 }))
     }
@@ -79,29 +90,31 @@ impl Sampler {
     /// # Errors
     /// Where the file can't be read, is not JSON or not ShareGPT, or the tokenizer refuses a text.
     pub fn new(dataset: ShareGpt, tokenizer: Arc<Tokenizer>, policy: Policy) -> Result<Self, DatasetError> {
-        Self::scan(dataset, tokenizer, policy, &|| false)
+        Self::scan(dataset, tokenizer, policy, SystemTurns::Keep, &|| false)
     }
 
-    fn scan(
+    pub(super) fn scan(
         dataset: ShareGpt,
         tokenizer: Arc<Tokenizer>,
         policy: Policy,
+        system_turns: SystemTurns,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Self, DatasetError> {
         if policy == Policy::FilterThenSample {
             let counter = Counter::fast(&tokenizer);
-            let sampler = Self::scan_with(&dataset, &tokenizer, policy, &counter, stopped);
+            let sampler = Self::scan_with(&dataset, &tokenizer, policy, system_turns, &counter, stopped);
             if !counter.is_refuted() {
                 return sampler;
             }
         }
-        Self::scan_with(&dataset, &tokenizer, policy, &Counter::plain(&tokenizer), stopped)
+        Self::scan_with(&dataset, &tokenizer, policy, system_turns, &Counter::plain(&tokenizer), stopped)
     }
 
     fn scan_with(
         dataset: &ShareGpt,
         tokenizer: &Arc<Tokenizer>,
         policy: Policy,
+        system_turns: SystemTurns,
         counter: &Counter,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Self, DatasetError> {
@@ -109,8 +122,11 @@ impl Sampler {
             dataset: dataset.clone(),
             tokenizer: tokenizer.clone(),
             policy,
+            system_turns,
             limits: Limits::default(),
+            of_system: AtomicUsize::new(0),
             conversations: 0,
+            digest: [0; 32],
             counted_by: counter.counted_by(),
             rows: vec![],
         };
@@ -120,7 +136,7 @@ impl Sampler {
         let (scan, rows) = std::thread::scope(|scope| {
             let counting = scope.spawn(|| sizer.admit_all(counted));
             let mut batch = Vec::with_capacity(BATCH);
-            let scan = dataset.scan(|place, conversation| {
+            let scan = dataset.scan(system_turns, |place, conversation| {
                 // Whoever counts has gone: what it says of that counts more than this.
                 let gone = |_| DatasetError::Stopped;
                 if stopped() {
@@ -129,7 +145,7 @@ impl Sampler {
                 match policy {
                     Policy::ShuffleThenFilter => sampler.rows.push(Row { place, prompt_tokens: 0, output_tokens: 0 }),
                     Policy::FilterThenSample => {
-                        batch.push((place, conversation.prompt, conversation.answer));
+                        batch.push((place, conversation));
                         if batch.len() == BATCH {
                             batches.send(std::mem::take(&mut batch)).map_err(gone)?;
                         }
@@ -143,7 +159,7 @@ impl Sampler {
             (scan, counting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         sampler.rows.extend(rows?);
-        sampler.conversations = scan?.conversations;
+        Scan { conversations: sampler.conversations, digest: sampler.digest } = scan?;
         Ok(sampler)
     }
 
@@ -157,19 +173,32 @@ impl Sampler {
         dataset: ShareGpt,
         tokenizer: Arc<Tokenizer>,
         policy: Policy,
+        system_turns: SystemTurns,
         folder: &Path,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Self, DatasetError> {
         let limits = Limits::default();
-        let key = |dataset: &ShareGpt| Ok(Key::of(dataset.digest(stopped)?, tokenizer.digest(), policy, limits));
-        let before = key(&dataset)?;
+        let key = |digest| Key::of(digest, tokenizer.digest(), policy, limits, system_turns);
+        let before = key(dataset.digest(stopped)?);
         let path = before.path(folder);
         if let Some(Index { conversations, counted_by, rows }) = Index::read(&path, before) {
-            return Ok(Self { dataset, tokenizer, policy, limits, conversations, counted_by, rows });
+            let (of_system, digest) = (AtomicUsize::new(0), [0; 32]);
+            return Ok(Self {
+                dataset,
+                tokenizer,
+                policy,
+                system_turns,
+                limits,
+                of_system,
+                conversations,
+                digest,
+                counted_by,
+                rows,
+            });
         }
-        let mut sampler = Self::scan(dataset, tokenizer.clone(), policy, stopped)?;
-        // What changed meanwhile has been scanned in part before and in part after.
-        if key(&sampler.dataset)? == before {
+        let mut sampler = Self::scan(dataset, tokenizer.clone(), policy, system_turns, stopped)?;
+        // What has changed meanwhile is another dataset than the one whose index was looked for.
+        if key(sampler.digest) == before {
             let Self { conversations, counted_by, .. } = sampler;
             let index = Index { conversations, counted_by, rows: std::mem::take(&mut sampler.rows) };
             _ = write_whole(&path, &index.to_bytes(before));
@@ -191,8 +220,9 @@ impl Sampler {
                 let chosen = PythonRandom::new(seed).sample(self.rows.len(), num_prompts);
                 let chosen: Vec<Row> = chosen.into_iter().map(|i| self.rows[i]).collect();
                 let places: Vec<Place> = chosen.iter().map(|row| row.place).collect();
-                let texts = self.dataset.load(&places)?;
-                Ok(chosen.iter().zip(texts).map(|(row, text)| prompt(row, text.prompt)).collect())
+                let texts = self.dataset.load(&places, self.system_turns)?;
+                self.note_of_system(texts.iter());
+                Ok(chosen.iter().zip(texts).map(|(row, text)| prompt(row, text)).collect())
             }
             Policy::ShuffleThenFilter => self.draw_from_shuffled(seed, num_prompts),
         }
@@ -203,6 +233,7 @@ impl Sampler {
         let sizer = Sizer { dataset: &self.dataset, policy: self.policy, limits: self.limits, counter: &counter };
         let mut order = self.rows.clone();
         PythonRandom::new(seed).shuffle(&mut order);
+        let mut of_system = 0;
         let mut chosen = Vec::with_capacity(num_prompts.min(order.len()));
         for batch in order.chunks(BATCH) {
             let places: Vec<Place> = batch.iter().map(|row| row.place).collect();
@@ -211,21 +242,30 @@ impl Sampler {
                 if chosen.len() == num_prompts {
                     return Ok(chosen);
                 }
-                let texts = self.dataset.load(places)?;
-                let sized: Result<Vec<Option<Row>>, DatasetError> = places
-                    .par_iter()
-                    .zip(&texts)
-                    .map(|(place, text)| sizer.size(*place, &text.prompt, &text.answer))
-                    .collect();
-                let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some(prompt(&row?, text.prompt)));
+                let texts = self.dataset.load(places, self.system_turns)?;
+                let sized: Result<Vec<Option<Row>>, DatasetError> =
+                    places.par_iter().zip(&texts).map(|(place, text)| sizer.size(*place, text)).collect();
+                let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some((row?, text)));
                 let room = num_prompts - chosen.len();
-                chosen.extend(fitting.take(room));
+                let fitting: Vec<(Row, Conversation)> = fitting.take(room).collect();
+                of_system += fitting.iter().filter(|(_, text)| text.of_system).count();
+                chosen.extend(fitting.into_iter().map(|(row, text)| prompt(&row, text)));
+                self.of_system.store(of_system, Ordering::Relaxed);
             }
         }
         match chosen.len() {
             fit if fit < num_prompts => Err(self.too_few(num_prompts, fit)),
             _ => Ok(chosen),
         }
+    }
+
+    fn note_of_system<'a>(&self, drawn: impl Iterator<Item = &'a Conversation>) {
+        self.of_system.store(drawn.filter(|conversation| conversation.of_system).count(), Ordering::Relaxed);
+    }
+
+    /// How many prompts of the last draw are the system's turns, and not a person's.
+    pub fn of_system(&self) -> usize {
+        self.of_system.load(Ordering::Relaxed)
     }
 
     /// The package that counted the prompts' tokens.
@@ -241,9 +281,16 @@ impl Sampler {
     }
 }
 
-fn prompt(row: &Row, text: String) -> Prompt {
+fn prompt(row: &Row, conversation: Conversation) -> Prompt {
+    let system = conversation.system.map(|content| Message { role: "system".to_owned(), content });
+    let text = conversation.prompt;
     let Row { place, prompt_tokens, output_tokens } = *row;
-    Prompt { conversation: place.index as usize, prompt_tokens, ..Prompt::new(text, output_tokens) }
+    Prompt {
+        conversation: place.index as usize,
+        prompt_tokens,
+        before: system.into_iter().collect(),
+        ..Prompt::new(text, output_tokens)
+    }
 }
 
 #[cfg(test)]
@@ -301,7 +348,9 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json");
         let drawn = || {
             let (dataset, policy) = (ShareGpt::file(path), Policy::FilterThenSample);
-            let sampler = Sampler::with_index(dataset, tokenizer.clone(), policy, folder.path(), &|| false).unwrap();
+            let sampler =
+                Sampler::with_index(dataset, tokenizer.clone(), policy, SystemTurns::Keep, folder.path(), &|| false)
+                    .unwrap();
             sampler.draw(3, 50).unwrap().into_iter().map(|p| (p.text, p.prompt_tokens)).collect::<Vec<_>>()
         };
         let files = || std::fs::read_dir(folder.path()).unwrap().count();

@@ -34,9 +34,9 @@ impl Described for ShareGpt {
         let (tokenizer, policy) = (with.tokenizer.clone(), with.policy);
         let sampler = match (self, with.index) {
             (Self::File(_), Some(folder)) => {
-                Sampler::with_index(self.clone(), tokenizer, policy, folder, with.stopped)?
+                Sampler::with_index(self.clone(), tokenizer, policy, with.system_turns, folder, with.stopped)?
             }
-            _ => Sampler::new(self.clone(), tokenizer, policy)?,
+            _ => Sampler::scan(self.clone(), tokenizer, policy, with.system_turns, with.stopped)?,
         };
         Ok(Box::new(sampler))
     }
@@ -45,6 +45,14 @@ impl Described for ShareGpt {
 impl Source for Sampler {
     fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError> {
         Self::draw(self, seed, num_prompts)
+    }
+
+    fn remark(&self) -> Option<String> {
+        let of_system = Some(self.of_system()).filter(|n| *n > 0)?;
+        Some(format!(
+            "{of_system} of these prompts are the system's turn of a conversation, sent as the Python tools send them; --system-turns drop \
+             or send takes the person's"
+        ))
     }
 
     fn counted_by(&self) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use super::{DatasetError, Policy, Prompt, Tokenizer};
+use super::{DatasetError, Policy, Prompt, SystemTurns, Tokenizer};
 
 /// A dataset that is ready to give prompts.
 pub trait Source {
@@ -11,6 +11,11 @@ pub trait Source {
     /// # Errors
     /// Where there are not so many, or they can't be read.
     fn draw(&self, seed: u64, num_prompts: usize) -> Result<Vec<Prompt>, DatasetError>;
+
+    /// What must be known of the prompts that were drawn last.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 
     /// The package that counted the prompts' tokens, as report.json names it.
     fn counted_by(&self) -> Option<&'static str> {
@@ -41,6 +46,8 @@ pub struct Opening<'a> {
     pub tokenizer: Arc<Tokenizer>,
     /// How prompts are drawn, where there is something to choose from.
     pub policy: Policy,
+    /// What becomes of conversations that the system begins.
+    pub system_turns: SystemTurns,
     /// Tokens to ask for where a prompt does not say.
     pub max_tokens: Option<u32>,
     /// A folder for what a scan of the dataset finds, which spares the next one.

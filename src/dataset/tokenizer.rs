@@ -244,14 +244,14 @@ fn adds_bos(model: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::ShareGpt;
+    use crate::dataset::{ShareGpt, SystemTurns};
 
     /// The texts of the first two turns of the fixture's conversations.
     fn fixture_texts() -> Vec<String> {
         let mut texts = Vec::new();
         let fixture = ShareGpt::file(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sharegpt.json"));
         fixture
-            .scan(|_, c| {
+            .scan(SystemTurns::Keep, |_, c| {
                 texts.extend([c.prompt, c.answer]);
                 Ok(())
             })

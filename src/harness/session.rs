@@ -20,14 +20,14 @@ use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
     config::{self, Plan, ServerSpec},
-    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, Tokenizer, WordList, letters},
+    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, letters},
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
     report::warn,
 };
 
-type Key = (Dataset, Option<PathBuf>, Policy, Option<u32>);
+type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, Option<u32>);
 
 /// The lazily made parts of one run.
 pub struct Session<'a> {
@@ -177,6 +177,7 @@ impl<'a> Session<'a> {
                 let with = Opening {
                     tokenizer: self.tokenizer(spec.tokenizer.as_ref())?,
                     policy: spec.sampler,
+                    system_turns: spec.system_turns,
                     max_tokens: spec.sampling.max_tokens,
                     index: Some(&folder),
                     stopped: &|| self.check_stopped().is_err(),
@@ -188,6 +189,9 @@ impl<'a> Session<'a> {
         };
         let inputs = spec.inputs();
         let drawn = source.draw(seed, spec.num_prompts * inputs)?;
+        if let Some(remark) = source.remark().filter(|_| seed == spec.seed) {
+            warn(remark);
+        }
         Ok(Prompts {
             seed,
             prompts: if inputs == 1 { drawn } else { drawn.chunks(inputs).map(Prompt::batch).collect() },
@@ -227,7 +231,8 @@ impl<'a> Session<'a> {
 }
 
 fn key(spec: &config::WorkloadPlan) -> Key {
-    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler, spec.sampling.max_tokens)
+    let Sampling { max_tokens, .. } = spec.sampling;
+    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler, spec.system_turns, max_tokens)
 }
 
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.
