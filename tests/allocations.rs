@@ -63,6 +63,12 @@ fn item(api: &str, i: usize, said: &mut String) -> String {
             let counts = format!("\"completion_tokens\":{},\"prompt_tokens\":3,\"finish_reason\":null", i + 1);
             format!("data: {{\"text\":\"{said}\",\"meta_info\":{{{counts}}}}}\n\n")
         }
+        "turbomind" => {
+            format!(
+                "data: {{\"text\":\"{word}\",\"output_ids\":[7],\"meta_info\":{{\"completion_tokens\":{}}}}}\n\n",
+                i + 1
+            )
+        }
         "tgi" => format!("data: {{\"token\":{{\"text\":\"{word}\",\"special\":false}},\"generated_text\":null}}\n\n"),
         "llamacpp" => format!("data: {{\"index\":0,\"content\":\"{word}\",\"tokens\":[7],\"stop\":false}}\n\n"),
         other => panic!("{other} has no item here"),

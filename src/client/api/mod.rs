@@ -17,6 +17,7 @@ mod rerank;
 mod responses;
 mod sglang;
 mod tgi;
+mod turbomind;
 mod turns;
 
 use std::{fmt, str::FromStr};
@@ -40,6 +41,7 @@ static DIALECTS: &[&dyn Dialect] = &[
     &lmdeploy::Lmdeploy,
     &embeddings::Embeddings,
     &rerank::Rerank,
+    &turbomind::TurboMind,
 ];
 
 /// The API that a server is spoken to by: `"chat".parse()`, and so on. The default is `chat`, as OpenAI defines it.

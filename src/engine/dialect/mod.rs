@@ -13,6 +13,7 @@ mod rerank;
 mod responses;
 mod sglang;
 mod tgi;
+mod turbomind;
 mod wording;
 
 use serde_json::Value;
@@ -31,6 +32,7 @@ static DIALECTS: &[&dyn Dialect] = &[
     &lmdeploy::Lmdeploy,
     &embeddings::Embeddings,
     &rerank::Rerank,
+    &turbomind::TurboMind,
 ];
 
 /// Whether a path is some dialect's.
