@@ -17,6 +17,7 @@ use super::{
 static KINDS: &[Parse] = &[
     super::synthetic::parse,
     super::jsonl::parse,
+    super::plain::parse,
     // Any text is a path: this comes last.
     super::sharegpt::parse,
 ];

@@ -16,6 +16,7 @@ mod json_array;
 mod jsonl;
 mod nonce;
 mod own;
+mod plain;
 mod policy;
 mod prompts;
 mod python_random;

@@ -9,7 +9,7 @@ pub struct Wrong {
     pub name: &'static str,
     flags: &'static [&'static str],
     config: &'static str,
-    /// A file `input`, and one `input.jsonl`, beside tachometer.toml.
+    /// A file `input`, `input.jsonl` and `input.txt`, beside tachometer.toml.
     input: &'static str,
     code: i32,
     message: &'static str,
@@ -244,6 +244,14 @@ pub const WRONG: &[Wrong] = &[
         message: "2 prompts asked for, but input.jsonl holds 1",
     },
     Wrong {
+        name: "lines-without-a-length",
+        flags: &["input.txt"],
+        config: "",
+        input: "a\n\nb\n",
+        code: 101,
+        message: "prompt 1 of input.txt has neither `output_tokens` nor `max_tokens`: add one, or give --max-tokens",
+    },
+    Wrong {
         name: "no-prompts",
         flags: &["input.jsonl"],
         config: "",
@@ -256,7 +264,7 @@ pub const WRONG: &[Wrong] = &[
 impl Wrong {
     pub fn check(&self) -> Result<(), Failed> {
         let package = Package::new(self.config);
-        for name in ["input", "input.jsonl"] {
+        for name in ["input", "input.jsonl", "input.txt"] {
             std::fs::write(package.path(name), self.input)?;
         }
         let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
