@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     DatasetError, Message, Prompt,
-    own::Drawn,
+    own::{Drawn, name_of},
     source::{Described, Opening, Source},
 };
 
@@ -32,11 +32,8 @@ impl fmt::Display for JsonLines {
 }
 
 impl Described for JsonLines {
-    /// The file's name, as far as a benchmark's may have it.
     fn workload_name(&self) -> String {
-        let stem = self.0.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
-        stem.chars().map(allowed).collect()
+        name_of(&self.0)
     }
 
     fn within(&self, folder: &Path) -> Option<String> {

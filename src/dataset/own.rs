@@ -1,6 +1,6 @@
 //! Prompts of one's own, from code or from a file: a seed draws which are sent, and in what order.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use rayon::prelude::*;
 
@@ -39,6 +39,12 @@ impl Described for OwnPrompts {
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {
         Ok(Box::new(Drawn::new(self.name.clone(), self.prompts.to_vec(), with)?))
     }
+}
+
+/// A file's name, as far as a benchmark's may have it.
+pub(super) fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).collect()
 }
 
 /// Prompts whose tokens are counted, to draw from.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DatasetError, Prompt,
-    own::Drawn,
+    own::{Drawn, name_of},
     source::{Described, Opening, Source},
 };
 
@@ -27,10 +27,8 @@ impl fmt::Display for PlainLines {
 }
 
 impl Described for PlainLines {
-    /// The file's name, as far as a benchmark's may have it.
     fn workload_name(&self) -> String {
-        let stem = self.0.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).collect()
+        name_of(&self.0)
     }
 
     fn within(&self, folder: &Path) -> Option<String> {

@@ -1,41 +1,19 @@
 //! OpenAI's embeddings: a vector for each input, in one body.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{Map, Value, json};
 
 use super::{
     asked::Asked,
     dialect::Dialect,
-    json::{Count, Object, Size, Text, fails, read},
-    lenient::mend,
+    lists::{List, take},
     turns::inputs,
 };
 use crate::{
-    client::answer::{Answer, Event, Usage},
+    client::answer::{Answer, Event},
     dataset::Prompt,
 };
 
 pub(super) struct Embeddings;
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow, default)]
-    object: Text<'a>,
-    #[serde(default)]
-    data: Size,
-    #[serde(default)]
-    usage: Object<RawUsage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct RawUsage {
-    #[serde(default)]
-    prompt_tokens: Count,
-    #[serde(default)]
-    total_tokens: Count,
-}
 
 impl Dialect for Embeddings {
     fn name(&self) -> &'static str {
@@ -70,17 +48,6 @@ impl Dialect for Embeddings {
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
-        let event = read(body, mend, |json| {
-            let body: Body = serde_json::from_slice(json)?;
-            let mut event = Event { known: body.data.0.is_some_and(|size| size > 0), ..Event::default() };
-            event.error = fails(answer, body.error, body.object.is("error"), json);
-            event.usage = body.usage.0.is_some_and(|usage| {
-                let prompt_tokens = usage.prompt_tokens.0.or(usage.total_tokens.0);
-                answer.add_usage(Usage { prompt_tokens, ..Usage::default() })
-            });
-            Ok(event)
-        })?;
-        answer.done = true;
-        Ok(event)
+        take(List::Data, answer, body)
     }
 }

@@ -1,9 +1,34 @@
 //! What items of a stream say in the same way whatever the API: their ends, and what is no JSON.
 
+use super::{json::read, lenient::mend};
 use crate::client::{
     answer::{Answer, Event},
     failure::one_line,
 };
+
+/// Takes an item of a stream, whose JSON `take` reads where there is some.
+pub(super) fn item(
+    answer: &mut Answer,
+    name: &[u8],
+    data: &[u8],
+    mut take: impl FnMut(&mut Answer, &[u8]) -> Result<Event, serde_json::Error>,
+) -> Result<Event, serde_json::Error> {
+    match beside_json(answer, name, data) {
+        Some(event) => Ok(event),
+        None => read(data, mend, |json| take(answer, json)),
+    }
+}
+
+/// Takes a whole body, which is the end.
+pub(super) fn whole(
+    answer: &mut Answer,
+    body: &[u8],
+    mut take: impl FnMut(&mut Answer, &[u8]) -> Result<Event, serde_json::Error>,
+) -> Result<Event, serde_json::Error> {
+    let event = read(body, mend, |json| take(answer, json))?;
+    answer.done = true;
+    Ok(event)
+}
 
 /// Takes an item that need not be read as JSON: one whose name says that it is an error, `[DONE]`, or nothing at all.
 pub(super) fn beside_json(answer: &mut Answer, name: &[u8], data: &[u8]) -> Option<Event> {

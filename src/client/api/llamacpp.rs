@@ -6,9 +6,8 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     asked::Asked,
     dialect::Dialect,
-    items::{beside_json, finish},
-    json::{Count, Flag, Object, Text, fails, read},
-    lenient::mend,
+    items::{finish, item, whole},
+    json::{Count, Flag, Object, Text, fails},
 };
 use crate::{
     client::answer::{Answer, Event, Usage},
@@ -84,27 +83,22 @@ impl Dialect for LlamaCpp {
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-        match beside_json(answer, name, data) {
-            Some(event) => Ok(event),
-            None => read(data, mend, |json| {
-                // With several prompts, `data: null` comes first.
-                let item: Option<Item> = serde_json::from_slice(json)?;
-                Ok(item.map_or_else(Event::default, |item| take(answer, &item, json)))
-            }),
-        }
+        item(answer, name, data, |answer, json| {
+            // With several prompts, `data: null` comes first.
+            let item: Option<Item> = serde_json::from_slice(json)?;
+            Ok(item.map_or_else(Event::default, |item| take(answer, &item, json)))
+        })
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
-        let event = read(body, mend, |json| {
+        whole(answer, body, |answer, json| {
             // A list where several prompts were sent.
             let items: Vec<Item> = match json.trim_ascii_start().first() {
                 Some(b'[') => serde_json::from_slice(json)?,
                 _ => vec![serde_json::from_slice(json)?],
             };
             Ok(items.iter().map(|item| take(answer, item, json)).fold(Event::default(), Event::and))
-        })?;
-        answer.done = true;
-        Ok(event)
+        })
     }
 }
 

@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     asked::Asked,
     dialect::Dialect,
-    items::{beside_json, finish},
-    json::{Count, List, Object, Text, fails, read},
-    lenient::mend,
+    items::{finish, item, whole},
+    json::{Count, List, Object, Text, fails},
     turns::messages,
 };
 use crate::{
@@ -151,17 +150,14 @@ impl Dialect for Messages {
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-        match beside_json(answer, name, data) {
-            Some(event) => Ok(event),
-            None => read(data, mend, |json| {
-                let item: Option<Item> = serde_json::from_slice(json)?;
-                Ok(item.map_or_else(Event::default, |item| take(answer, &item, json)))
-            }),
-        }
+        item(answer, name, data, |answer, json| {
+            let item: Option<Item> = serde_json::from_slice(json)?;
+            Ok(item.map_or_else(Event::default, |item| take(answer, &item, json)))
+        })
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
-        let event = read(body, mend, |json| {
+        whole(answer, body, |answer, json| {
             let message: Message = serde_json::from_slice(json)?;
             let mut event = Event { known: message.kind.is("message"), ..Event::default() };
             event.error = fails(answer, message.error, message.kind.is("error"), json);
@@ -174,9 +170,7 @@ impl Dialect for Messages {
             stop(answer, &message.stop_reason, &mut event);
             event.usage = message.usage.0.as_ref().is_some_and(|usage| answer.add_usage(usage.counts()));
             Ok(event)
-        })?;
-        answer.done = true;
-        Ok(event)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod embeddings;
 mod items;
 mod json;
 mod lenient;
+mod lists;
 mod llamacpp;
 mod lmdeploy;
 mod messages;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     asked::Asked,
     dialect::{Dialect, Framing},
-    items::{beside_json, finish},
+    items::{finish, item},
     json::{Count, Flag, List, Object, Text, fails, read},
     lenient::mend,
     turns::messages,
@@ -103,44 +103,39 @@ impl Dialect for Ollama {
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-        match beside_json(answer, name, data) {
-            Some(event) => Ok(event),
-            None => take(answer, data),
-        }
+        item(answer, name, data, take)
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
-        take(answer, body)
+        read(body, mend, |json| take(answer, json))
     }
 }
 
 fn take(answer: &mut Answer, json: &[u8]) -> Result<Event, serde_json::Error> {
-    read(json, mend, |json| {
-        let line: Line = serde_json::from_slice(json)?;
-        let mut event = Event { known: line.message.0.is_some() || line.done.0, ..Event::default() };
-        event.known |= line.response.0.is_some();
-        event.error = fails(answer, line.error, false, json);
-        let had = answer.text.len();
-        if let Some(message) = &line.message.0 {
-            event.role = !message.role.is_empty();
-            event.reasoning = message.thinking.append_to(answer);
-            event.content = message.content.append_to(answer);
-            for function in message.tool_calls.0.iter().filter_map(|call| call.function.0.as_ref()) {
-                event.tool_call |= function.arguments.is_some_and(|arguments| answer.append(arguments.get()));
-            }
+    let line: Line = serde_json::from_slice(json)?;
+    let mut event = Event { known: line.message.0.is_some() || line.done.0, ..Event::default() };
+    event.known |= line.response.0.is_some();
+    event.error = fails(answer, line.error, false, json);
+    let had = answer.text.len();
+    if let Some(message) = &line.message.0 {
+        event.role = !message.role.is_empty();
+        event.reasoning = message.thinking.append_to(answer);
+        event.content = message.content.append_to(answer);
+        for function in message.tool_calls.0.iter().filter_map(|call| call.function.0.as_ref()) {
+            event.tool_call |= function.arguments.is_some_and(|arguments| answer.append(arguments.get()));
         }
-        event.content |= line.response.append_to(answer);
-        answer.hear(0, answer.text.len() > had);
-        if line.done.0 {
-            let reason = line.done_reason.0.as_deref().filter(|reason| !reason.is_empty());
-            finish(answer, 0, reason.unwrap_or("stop"), "", &mut event);
-            event.usage = answer.add_usage(Usage {
-                prompt_tokens: line.prompt_eval_count.0,
-                completion_tokens: line.eval_count.0,
-                cached_tokens: None,
-            });
-            answer.done = true;
-        }
-        Ok(event)
-    })
+    }
+    event.content |= line.response.append_to(answer);
+    answer.hear(0, answer.text.len() > had);
+    if line.done.0 {
+        let reason = line.done_reason.0.as_deref().filter(|reason| !reason.is_empty());
+        finish(answer, 0, reason.unwrap_or("stop"), "", &mut event);
+        event.usage = answer.add_usage(Usage {
+            prompt_tokens: line.prompt_eval_count.0,
+            completion_tokens: line.eval_count.0,
+            cached_tokens: None,
+        });
+        answer.done = true;
+    }
+    Ok(event)
 }

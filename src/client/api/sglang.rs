@@ -9,9 +9,8 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     asked::Asked,
     dialect::Dialect,
-    items::{beside_json, finish},
-    json::{Count, FinishReason, Object, Size, Text, fails, read},
-    lenient::mend,
+    items::{finish, item, whole},
+    json::{Count, FinishReason, Object, Size, Text, fails},
 };
 use crate::{
     client::answer::{Answer, Event, Texts, Usage},
@@ -85,26 +84,21 @@ impl Dialect for SgLang {
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-        match beside_json(answer, name, data) {
-            Some(event) => Ok(event),
-            None => read(data, mend, |json| {
-                let item: Item = serde_json::from_slice(json)?;
-                Ok(take(answer, &item, json))
-            }),
-        }
+        item(answer, name, data, |answer, json| {
+            let item: Item = serde_json::from_slice(json)?;
+            Ok(take(answer, &item, json))
+        })
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {
-        let event = read(body, mend, |json| {
+        whole(answer, body, |answer, json| {
             // A list where several prompts or samples were asked for.
             let items: Vec<Item> = match json.trim_ascii_start().first() {
                 Some(b'[') => serde_json::from_slice(json)?,
                 _ => vec![serde_json::from_slice(json)?],
             };
             Ok(items.iter().map(|item| take(answer, item, json)).fold(Event::default(), Event::and))
-        })?;
-        answer.done = true;
-        Ok(event)
+        })
     }
 }
 

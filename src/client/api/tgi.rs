@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     asked::Asked,
     dialect::Dialect,
-    items::{beside_json, finish},
+    items::{finish, item},
     json::{Count, Flag, Object, Text, fails, read},
     lenient::mend,
 };
@@ -86,20 +86,17 @@ impl Dialect for Tgi {
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
-        match beside_json(answer, name, data) {
-            Some(event) => Ok(event),
-            None => read(data, mend, |json| {
-                let item: Item = serde_json::from_slice(json)?;
-                let mut event = Event { known: item.token.0.is_some(), ..Event::default() };
-                event.error = fails(answer, item.error, false, json);
-                if let Some(token) = item.token.0.as_ref().filter(|token| !token.special.0) {
-                    event.content = token.text.append_to(answer);
-                    answer.hear(0, event.content);
-                }
-                end(answer, &item, &mut event);
-                Ok(event)
-            }),
-        }
+        item(answer, name, data, |answer, json| {
+            let item: Item = serde_json::from_slice(json)?;
+            let mut event = Event { known: item.token.0.is_some(), ..Event::default() };
+            event.error = fails(answer, item.error, false, json);
+            if let Some(token) = item.token.0.as_ref().filter(|token| !token.special.0) {
+                event.content = token.text.append_to(answer);
+                answer.hear(0, event.content);
+            }
+            end(answer, &item, &mut event);
+            Ok(event)
+        })
     }
 
     fn take_body(&self, answer: &mut Answer, body: &[u8]) -> Result<Event, serde_json::Error> {

@@ -1,18 +1,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    pieces::counts,
+    lists::{Words, one_step},
     wording::{Dialect, Terms, Wording},
 };
-use crate::engine::http;
 
 /// OpenAI's embeddings: as long as a prefill and one step take.
 pub struct Embeddings;
-
-struct Words {
-    model: String,
-    results: usize,
-}
 
 impl Dialect for Embeddings {
     fn paths(&self) -> &'static [&'static str] {
@@ -33,10 +27,8 @@ impl Dialect for Embeddings {
         body["input"].as_array().map_or(1, Vec::len)
     }
 
-    /// One step.
     fn length<'a>(&self, _: &'a Value) -> &'a Value {
-        static ONE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| json!(1));
-        &ONE
+        one_step()
     }
 
     fn streams(&self, _: &str, _: &Value) -> bool {
@@ -44,22 +36,10 @@ impl Dialect for Embeddings {
     }
 
     fn wording(&self, terms: &Terms) -> Box<dyn Wording> {
-        Box::new(Words { model: terms.model.to_owned(), results: terms.results })
-    }
-}
-
-impl Wording for Words {
-    fn token(&mut self, _: &str, _: bool, _: &mut Vec<u8>) {}
-
-    fn ending(&self, _: &str, _: &Value, _: &mut Vec<u8>) {}
-
-    fn whole(&self, _: &str, _: &str, usage: &Value) -> Vec<u8> {
-        let (prompt, ..) = counts(usage);
-        let vector =
-            |index: usize| json!({"object": "embedding", "index": index, "embedding": [0.5, -0.5, 0.25, 0.75]});
-        let results: Vec<Value> = (0..self.results).map(vector).collect();
-        let usage = json!({"prompt_tokens": prompt, "total_tokens": prompt});
-        let body = json!({"object": "list", "model": self.model, "data": results, "usage": usage});
-        http::response(200, "application/json", &body.to_string())
+        Box::new(Words::new(
+            terms,
+            "data",
+            |index| json!({"object": "embedding", "index": index, "embedding": [0.5, -0.5, 0.25, 0.75]}),
+        ))
     }
 }

@@ -3,6 +3,7 @@
 mod chat;
 mod completions;
 mod embeddings;
+mod lists;
 mod llamacpp;
 mod lmdeploy;
 mod messages;
