@@ -30,7 +30,7 @@ done
 # The other APIs, three passes each.
 passes() {
   cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
-    --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 20 --sample-size 3 "$@"
+    --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 10 --sample-size 3 "$@"
 }
 passes --dump-workload "$dir/workload.jsonl"
 for api in responses messages llamacpp; do
@@ -48,10 +48,10 @@ kill $server
 wait $server 2> /dev/null || true
 start "$dir/tiny-qwen3.gguf" embeddings
 cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --api embeddings \
-  --dataset random:100:1 --batch 4 --concurrency 4 --num-prompts 40 --sample-size 3
+  --dataset random:100:1 --batch 4 --concurrency 4 --num-prompts 20 --sample-size 3
 python3 - "${CARGO_TARGET_DIR:-target}/tachometer/random-100-1/c4/new/report.json" << 'END'
 import json, sys
 for p in json.load(open(sys.argv[1]))["passes"]:
-    assert (p["completed"], p["failed"], p["output_tokens"], p["ttft_s"]) == (40, 0, 0, None), p
-    assert p["prompt_tokens"] == 40 * 400, p
+    assert (p["completed"], p["failed"], p["output_tokens"], p["ttft_s"]) == (20, 0, 0, None), p
+    assert p["prompt_tokens"] == 20 * 400, p
 END

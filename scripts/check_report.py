@@ -18,11 +18,14 @@ def main():
         with open(f"{root}/{benchmark}/new/report.json") as f:
             report = json.load(f)
         stream = report["workload"]["stream"]
+        # Messages have no word for going on to the full length.
+        ends_early = report["workload"]["api"] == "messages"
         for i, p in enumerate(report["passes"]):
             near = lambda a, b: abs(a - b) <= 1e-9 * abs(b)
             checks = {
                 "all completed": (p["completed"], p["failed"]) == (len(prompts), 0),
-                "the tokens of the sample": p["output_tokens"] == p["requested_tokens"] and (i > 0 or p["requested_tokens"] == asked),
+                "the tokens of the sample": p["output_tokens"] == p["requested_tokens"] or ends_early and 0 < p["output_tokens"] < p["requested_tokens"],
+                "the lengths of the sample": i > 0 or p["requested_tokens"] == asked,
                 "counted by the server": p["token_source"] == "usage",
                 "rpm is 60 rps": near(p["rpm"], 60 * p["rps"]),
                 "rps is completed / duration": near(p["rps"], p["completed"] / p["duration_s"]),

@@ -19,6 +19,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 
 /// All about one benchmark's run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// [`SCHEMA_VERSION`] of the tool that wrote it.
     pub schema_version: u32,
@@ -68,6 +69,7 @@ fn usual_confidence_level() -> f64 {
 
 /// Whether the server's prompt cache may have served what was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cache {
     /// Where prompts of this run went to this server before: an earlier run, or another load point of this one.
     pub sent_before: Option<String>,
@@ -88,6 +90,7 @@ impl Cache {
 
 /// A run that ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Partial {
     /// Why it ended.
     pub why: StopReason,
@@ -99,6 +102,7 @@ pub struct Partial {
 
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WorkloadReport {
     /// E.g. `sharegpt`.
     pub name: String,
@@ -156,6 +160,7 @@ fn is_false(value: &bool) -> bool {
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServerReport {
     /// Its address.
     pub url: String,
@@ -188,6 +193,7 @@ impl Report {
 
 /// The commit that a run was made at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Commit {
     /// Its full hash.
     pub sha: String,
@@ -199,6 +205,7 @@ pub struct Commit {
 
 /// The machine that the client ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Host {
     /// E.g. `linux`.
     pub os: String,
@@ -230,6 +237,7 @@ pub struct Baseline {
 
 /// `comparison` of report.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// What the run is compared with: `last run`, a baseline's name, or a commit.
     pub baseline: String,
@@ -275,6 +283,7 @@ pub struct Comparison {
 
 /// Failed requests of a run and its baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FailureChange {
     /// Of the run.
     pub failed: u64,
@@ -308,6 +317,7 @@ impl Comparison {
 
 /// The change of one metric. Changes are shares of the baseline: 0.05 is 5 % more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricChange {
     /// The estimate.
     pub change: f64,
@@ -340,6 +350,7 @@ pub const CALIBRATION_SCHEMA_VERSION: u32 = 1;
 
 /// What `--calibrate` found, as it stands in calibration.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Calibration {
     /// Version of this file's form.
     pub schema_version: u32,

@@ -4,6 +4,7 @@ use crate::text::visible;
 
 /// Why a request does not count as completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum FailureClass {
     /// No connection could be opened.
     Connect,

@@ -62,6 +62,7 @@ pub enum Limit {
 
 /// An event of an answer, as it arrives.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Arrived<'a> {
     /// Since the request was sent.
     pub at: Duration,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Target, answer::error_message, api::Api, failure::one_line, request::Headers};
 
 /// The questions and their answers.
+#[non_exhaustive]
 pub struct ServerInfo {
     /// Ids that `/v1/models` lists; `None` where the server has no such list.
     pub models: Option<Vec<String>>,
@@ -16,9 +17,13 @@ pub struct ServerInfo {
 
 /// What keeps a server from being measured at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// Nothing answers there.
-    #[error("cannot reach the server {url}: {why}")]
+    #[error(
+        "cannot reach the server {url}: {why}; start it, measure another one with --server URL, or the simulated engine with --server \
+         embedded"
+    )]
     Unreachable {
         /// The server.
         url: String,

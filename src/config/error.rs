@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 /// A setting that can't be used. The message names the setting, where it was set, and what to do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The configuration file could not be read.
     #[error("cannot read {path}: {why}")]

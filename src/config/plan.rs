@@ -22,6 +22,7 @@ use crate::{
 
 /// Everything that a run does.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// In the order in which they run.
     pub benchmarks: Vec<Benchmark>,
@@ -55,6 +56,7 @@ pub struct Plan {
 
 /// A workload at a load point.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Benchmark {
     /// E.g. `sharegpt/c64`.
     pub name: String,
@@ -66,6 +68,7 @@ pub struct Benchmark {
 
 /// What is sent, and how often.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkloadPlan {
     /// E.g. `sharegpt`.
     pub name: String,

@@ -21,6 +21,7 @@ pub type JsonObject = Map<String, Value>;
 /// What makes a run that ended well exit with 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum FailOn {
     /// Nothing.
     Never,

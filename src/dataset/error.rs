@@ -2,6 +2,7 @@ use std::{io, path::PathBuf};
 
 /// What can go wrong between a dataset or tokenizer on disk and a list of prompts.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatasetError {
     /// The run was stopped while a dataset was read.
     #[error("stopped while reading the dataset")]

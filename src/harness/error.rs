@@ -13,6 +13,7 @@ use crate::{
 
 /// What ends a run, or one of its benchmarks.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// Wrong usage.
     #[error(transparent)]

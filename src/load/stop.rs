@@ -3,6 +3,7 @@ use tokio::sync::watch;
 /// Why a pass ends before its prompts do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StopReason {
     /// More requests failed than may.
     Failures,

@@ -11,6 +11,7 @@ use crate::{
 
 /// The numbers of one pass: `passes[]` of report.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PassMetrics {
     /// The seed that drew its prompts.
     pub seed: u64,

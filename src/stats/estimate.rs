@@ -5,6 +5,7 @@ use crate::metrics::{Better, ByMetric, Metric, PassMetrics};
 
 /// A metric over all passes of a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Estimate {
     /// Geometric mean of the passes.
     pub point: f64,

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The commands of the README's tables of APIs and of prompts, on the embedded engine: all is completed, and counted.
+# usage: check-apis.sh DIR      (DIR: made, and filled)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=${1:?usage: check-apis.sh DIR}
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+printf '{"prompt": "Name three rivers.", "output_tokens": 5}\n{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}\n' \
+  > "$work/questions.jsonl"
+printf 'Name three rivers.\n\nName three lakes.\n' > "$work/lines.txt"
+
+measure() { # NAME FLAGS…
+  cargo bench --quiet --bench serving -- --out "$work/$1" --concurrency 2 --sample-size 2 --quiet "${@:2}" > "$work/$1.txt"
+  python3 - "$work/$1" << 'END'
+import glob, json, sys
+[path] = glob.glob(f"{sys.argv[1]}/*/c2/new/report.json")
+report = json.load(open(path))
+gives = report["workload"]["api"] not in ("embeddings", "rerank")
+for p in report["passes"]:
+    assert p["failed"] == 0 and p["completed"] == report["workload"]["num_prompts"], p
+    assert p["output_tokens"] == p["requested_tokens"] and (p["output_tokens"] > 0) == gives, p
+    assert (p["ttft_s"] is None) != (gives and report["workload"]["stream"]), p
+print(report["workload"]["api"], report["workload"]["stream"], report["id"], p["completed"], "completed")
+END
+}
+for api in chat completions responses messages ollama sglang turbomind tgi llamacpp lmdeploy; do
+  for stream in true false; do
+    measure "$api-$stream" --api "$api" --stream "$stream" --num-prompts 8
+  done
+done
+measure embeddings --api embeddings --batch 4 --num-prompts 8
+measure rerank --api rerank --batch 4 --num-prompts 8
+measure jsonl --dataset "$work/questions.jsonl" --max-tokens 7 --num-prompts 2
+measure lines --dataset "$work/lines.txt" --max-tokens 7 --num-prompts 2
+measure random --dataset random:32:8 --num-prompts 8
+for what in keep drop send; do
+  measure "system-$what" --dataset fixtures/sharegpt.json --system-turns $what --num-prompts 8
+done
