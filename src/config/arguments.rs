@@ -416,6 +416,14 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_is_kept_nowhere_can_be_compared_with_any() {
+        let parse = |flags: &[&str]| Arguments::try_parse_without_environment(flags);
+        let cli = parse(&["--baseline", "main", "--discard-baseline"]).unwrap();
+        assert!(cli.discard_baseline && cli.compare() == Compare::Named("main".to_owned()));
+        assert!(parse(&["--save-baseline", "main", "--discard-baseline"]).is_err());
+    }
+
+    #[test]
     fn the_definition_is_sound() {
         Arguments::definition().debug_assert();
     }
