@@ -32,7 +32,7 @@ done
 measure embeddings --api embeddings --batch 4 --num-prompts 8
 measure rerank --api rerank --batch 4 --num-prompts 8
 measure jsonl --dataset "$work/questions.jsonl" --max-tokens 7 --num-prompts 2
-measure lines --dataset "$work/lines.txt" --max-tokens 7 --num-prompts 2
+measure plain --dataset "$work/lines.txt" --max-tokens 7 --num-prompts 2
 measure random --dataset random:32:8 --num-prompts 8
 for what in keep drop send; do
   measure "system-$what" --dataset fixtures/sharegpt.json --system-turns $what --num-prompts 8
