@@ -30,7 +30,7 @@ done
 # The other APIs, three passes each.
 passes() {
   cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
-    --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 10 --sample-size 3 "$@"
+    --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 6 --sample-size 3 "$@"
 }
 passes --dump-workload "$dir/workload.jsonl"
 for api in responses messages llamacpp; do
