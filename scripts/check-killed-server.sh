@@ -11,6 +11,9 @@ cargo bench --quiet --bench serving --no-run
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 kept=$CARGO_TARGET_DIR/tachometer
 
+# How many requests the server has ended.
+ended() { grep -c "stop processing" "$work/server.log" || true; }
+
 # how, exit code, failure classes that there must be one of, and no other
 check() {
   local how=$1 code=$2 classes=$3 prompts=$4
@@ -43,8 +46,13 @@ EOF
     kill -0 $run 2>/dev/null || { cat "$work/err"; exit 1; }
     sleep 0.1
   done
-  # Some requests have ended by then, and by far not all.
-  sleep 4
+  # Some requests of the pass have ended by then, and by far not all: the server's log says when.
+  local ended_before
+  ended_before=$(ended)
+  until [ "$(ended)" -ge $((ended_before + 12)) ]; do
+    kill -0 $run 2>/dev/null || { cat "$work/out" "$work/err"; exit 1; }
+    sleep 0.1
+  done
   case $how in
     STOP-CONT) kill -STOP $server; sleep 2; kill -CONT $server ;;
     *) kill "-$how" $server ;;
@@ -55,7 +63,7 @@ EOF
   wait $server 2>/dev/null || true
   # cargo passes the bench target's exit code on.
   [ "$got" = "$code" ] || { echo "$how: exit code $got, expected $code"; cat "$work/out" "$work/err"; exit 1; }
-  python3 - "$how" "$kept" "$classes" <<'PY'
+  python3 - "$how" "$kept" "$classes" <<'PY' || { cat "$work/out" "$work/err"; exit 1; }
 import json, pathlib, sys
 
 how, kept, classes = sys.argv[1], pathlib.Path(sys.argv[2]), set(sys.argv[3].split())

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let captures = capture::all();
-    assert!(captures.len() >= 840, "fixtures/streams is incomplete: {} captures", captures.len());
+    assert!(captures.len() >= 870, "fixtures/streams is incomplete: {} captures", captures.len());
     let listed = captures.clone();
     let mut trials: Vec<Trial> =
         captures.into_iter().map(|(name, path)| Trial::test(name, move || run(&path))).collect();

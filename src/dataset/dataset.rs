@@ -42,6 +42,20 @@ impl Dataset {
         self.0.within(folder)
     }
 
+    /// Looks for its file, without reading it.
+    ///
+    /// # Errors
+    /// Where that is not there.
+    pub fn find(&self) -> Result<(), DatasetError> {
+        match self.within(Path::new("")) {
+            Some(path) => match std::fs::metadata(&path) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(DatasetError::Read { path, source }),
+            },
+            None => Ok(()),
+        }
+    }
+
     /// Makes it ready to give prompts.
     ///
     /// # Errors

@@ -96,6 +96,9 @@ pub enum RunError {
     /// Under `--fail-on`: what kept the gate from passing.
     #[error("{0}")]
     Gate(Gate),
+    /// Several things are not there, which are told together.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Missing(Vec<RunError>),
     /// Some benchmarks failed; each has had its own message.
     #[error("{failed} of {of} benchmarks failed")]
     Failed {

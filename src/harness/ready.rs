@@ -7,7 +7,7 @@ use std::{
     io::{IsTerminal, Write, stderr, stdout},
     ops::Range,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -77,7 +77,7 @@ struct Ran {
 }
 
 impl<'a> Ready<'a> {
-    /// Draws the first pass's prompts and asks the server for its model. `sent_before` tells which earlier run sent such
+    /// Asks the server for its model and draws the first pass's prompts. `sent_before` tells which earlier run sent such
     /// prompts to that server.
     pub fn new(
         session: &'a Session,
@@ -87,11 +87,11 @@ impl<'a> Ready<'a> {
         output: Output,
     ) -> Result<Self, RunError> {
         let Benchmark { name, workload: spec, load } = benchmark;
+        let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
         let digest = digest(&first, spec);
         session.check_stopped()?;
-        let server = session.server(spec, |line| output.status(line))?;
         let mut ready =
             Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
         if !ready.server.embedded && !spec.cache_bust && spec.sampling.api.generates() {
@@ -354,7 +354,7 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     let Benchmark { name, workload: spec, .. } = benchmark;
     _ = writeln!(stdout(), "Testing {name}");
     let workload = session.prompts(spec, spec.seed)?;
-    let server = session.server(spec, |_| {})?;
+    let server = session.server(spec, Duration::ZERO, |_| {})?;
     let progress = Progress::new(name, workload.prompts.len(), true);
     let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
     let tokenizer = session.tokenizer(None)?;

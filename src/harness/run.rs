@@ -221,6 +221,9 @@ fn told<T>(benchmark: &Benchmark, result: Result<T, RunError>) -> Option<T> {
 }
 
 fn tell(benchmark: &str, error: &RunError) {
+    if let RunError::Missing(errors) = error {
+        return errors.iter().for_each(|error| tell(benchmark, error));
+    }
     _ = writeln!(stderr(), "error: {benchmark}: {}", visible(&error.to_string()));
 }
 

@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use once_cell::unsync::OnceCell;
@@ -117,7 +118,12 @@ impl<'a> Session<'a> {
 
     /// The server of a workload's requests, asked for its models the first time. Where it is not ready, `tell` hears why it
     /// is waited for.
-    pub fn server(&self, workload: &config::WorkloadPlan, tell: impl Fn(&str)) -> Result<Server, RunError> {
+    pub fn server(
+        &self,
+        workload: &config::WorkloadPlan,
+        patience: Duration,
+        tell: impl Fn(&str),
+    ) -> Result<Server, RunError> {
         let (url, headers, trust, embedded) = match (&self.plan.server, self.engine()?) {
             (ServerSpec::Live { url, headers, trust }, _) => (url.clone(), headers.clone(), trust.clone(), false),
             (ServerSpec::Embedded(_), Some(engine)) => {
@@ -133,8 +139,8 @@ impl<'a> Session<'a> {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Impatient(Some(runtime.map_err(|e| RunError::Setup(e.to_string()))?));
-        if !embedded && !self.plan.wait_ready.is_zero() {
-            let wait = wait_until_ready(&target, &headers, self.plan.wait_ready, tell);
+        if !embedded && !patience.is_zero() {
+            let wait = wait_until_ready(&target, &headers, patience, tell);
             runtime.block_on(self.stop.unless_stopped(wait)).unwrap_or(Err(ServerError::Interrupted))?;
         }
         let ask = || {
@@ -147,6 +153,27 @@ impl<'a> Session<'a> {
             warn(doubt);
         }
         Ok(Server { target, headers, model, embedded })
+    }
+
+    /// The server of a workload, before its dataset is read, which can take long. What else is missing is told with it.
+    ///
+    /// # Errors
+    /// Where a file is not there, or the server can't be measured.
+    pub fn ready_for(&self, workload: &config::WorkloadPlan, tell: impl Fn(&str)) -> Result<Server, RunError> {
+        let mut missing: Vec<RunError> = Vec::new();
+        missing.extend(workload.dataset.find().err().map(RunError::from));
+        missing.extend(self.tokenizer(workload.tokenizer.as_ref()).err());
+        // A server that comes up later does not help then.
+        let patience = if missing.is_empty() { self.plan.wait_ready } else { Duration::ZERO };
+        match self.server(workload, patience, tell) {
+            Ok(server) if missing.is_empty() => return Ok(server),
+            Ok(_) => {}
+            Err(error) => missing.push(error),
+        }
+        Err(match missing.pop() {
+            Some(only) if missing.is_empty() => only,
+            last => RunError::Missing(missing.into_iter().chain(last).collect()),
+        })
     }
 
     /// What the server says of itself; empty before [`Session::server`].

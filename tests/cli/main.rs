@@ -9,6 +9,7 @@ mod gate;
 mod history;
 mod kept;
 mod limits;
+mod messages;
 mod package;
 mod server;
 mod wrong_input;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     trials.extend(history::trials());
     trials.extend(kept::trials());
     trials.extend(limits::trials());
+    trials.extend(messages::trials());
     trials.extend(server::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()

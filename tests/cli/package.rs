@@ -76,6 +76,20 @@ impl Package {
         Outcome::of(shell.output().unwrap())
     }
 
+    /// Runs another executable of the bench target, from another folder.
+    pub fn run_as(&self, executable: &Path, folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        let bench = self.command(flags, variables);
+        let mut command = Command::new(executable);
+        command.args(flags).current_dir(folder);
+        for (name, value) in bench.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Outcome::of(command.output().unwrap())
+    }
+
     fn command(&self, flags: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // What is configured for real runs must not reach the tests, a live server least of all.

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 
-use crate::package::{Package, fixture};
+use crate::package::{Package, engine, fixture};
 
 /// One case.
 pub struct Wrong {
@@ -15,8 +15,8 @@ pub struct Wrong {
     message: &'static str,
 }
 
-/// Measures with the fixture tokenizer on a server that is not there.
-const DOWN: &[&str] = &["--bench", "--server", "127.0.0.1:1", "--tokenizer", "{tokenizer}", "--dataset"];
+/// Measures with the fixture tokenizer on a server that is there.
+const LIVE: &[&str] = &["--bench", "--server", "{server}", "--tokenizer", "{tokenizer}", "--dataset"];
 
 pub const WRONG: &[Wrong] = &[
     Wrong {
@@ -101,7 +101,7 @@ pub const WRONG: &[Wrong] = &[
     },
     Wrong {
         name: "server-down",
-        flags: &["random:5:5"],
+        flags: &["random:5:5", "--server", "127.0.0.1:1"],
         config: "",
         input: "",
         code: 101,
@@ -268,10 +268,12 @@ impl Wrong {
             std::fs::write(package.path(name), self.input)?;
         }
         let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
+        let engine = engine();
+        let server = engine.url();
         // A flag that is given again here replaces the one before.
         let given = |flag: &str| self.flags.contains(&flag);
         let mut flags: Vec<&str> = Vec::new();
-        let mut standing = DOWN.iter();
+        let mut standing = LIVE.iter();
         while let Some(flag) = standing.next() {
             match given(flag) {
                 true => _ = standing.next(),
@@ -282,6 +284,7 @@ impl Wrong {
         let flags: Vec<&str> = flags
             .into_iter()
             .map(|flag| match flag {
+                "{server}" => server.as_str(),
                 "{dataset}" => dataset.as_str(),
                 "{tokenizer}" => tokenizer.as_str(),
                 other => other,
@@ -292,6 +295,7 @@ impl Wrong {
         assert!(outcome.stderr.contains(self.message), "{}", outcome.stderr);
         assert_eq!(outcome.stdout, "");
         assert!(!package.path("target/tachometer/sharegpt").exists());
+        assert_eq!(engine.take_truths().len(), 0);
         Ok(())
     }
 }
