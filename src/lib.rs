@@ -63,6 +63,8 @@ mod report;
 #[cfg(feature = "harness")]
 pub mod run;
 #[cfg(feature = "harness")]
+mod server;
+#[cfg(feature = "harness")]
 pub mod stats;
 mod text;
 

@@ -168,6 +168,15 @@ pub struct ServerReport {
     pub model: String,
     /// Whether it was the embedded engine.
     pub embedded: bool,
+    /// What it is called, where the run started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The commit that it was built from, where that was another than the one that is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How many processes of it the passes were spread over, where the run started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<usize>,
     /// What it says of itself.
     #[serde(flatten)]
     pub facts: Map<String, Value>,
@@ -177,9 +186,13 @@ pub struct ServerReport {
 pub const EMBEDDED: &str = "the embedded engine";
 
 impl ServerReport {
-    /// What tells servers apart: the address, or that it is the embedded engine, whose port is another each time.
+    /// What tells servers apart: the address; the name, or that it is the embedded engine, where the port is another each time.
     pub fn identity(&self) -> &str {
-        if self.embedded { EMBEDDED } else { &self.url }
+        match &self.name {
+            _ if self.embedded => EMBEDDED,
+            Some(name) => name,
+            None => &self.url,
+        }
     }
 }
 
@@ -233,6 +246,20 @@ pub struct Baseline {
     pub report: Report,
     /// What must be known of the choice.
     pub note: Option<String>,
+    /// How it was measured.
+    pub design: Design,
+}
+
+/// How two runs that are compared were measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Design {
+    /// One after the other.
+    #[default]
+    Apart,
+    /// In one run, pass by pass in turn: A B, B A, A B.
+    Interleaved,
 }
 
 /// `comparison` of report.json.
@@ -251,6 +278,12 @@ pub struct Comparison {
     pub why_not: Vec<String>,
     /// What may explain a verdict.
     pub warnings: Vec<String>,
+    /// How the two were measured.
+    #[serde(default)]
+    pub design: Design,
+    /// How many processes of the server and of the other one the passes were spread over, where the run started both.
+    #[serde(default)]
+    pub processes: Option<(usize, usize)>,
     /// Passes that both runs made with the same seed: the unit of replication.
     pub pairs: usize,
     /// Changes up to this share are none.

@@ -6,7 +6,7 @@ use super::{
     BaselineError, History, NEW, Store,
     commit::{ancestors, resolve},
 };
-use crate::run::{Baseline, Report};
+use crate::run::{Baseline, Design, Report};
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Compare {
             },
             None => {
                 let report = store.read_report(benchmark, name)?;
-                report.map(|report| Baseline { name: name.clone(), report, note: None })
+                report.map(|report| Baseline { name: name.clone(), report, note: None, design: Design::Apart })
             }
         };
         match found {
@@ -79,7 +79,7 @@ fn last_run(
     let Some(last) = store.read_report(benchmark, NEW)? else { return Ok(None) };
     let is_ours = |report: &Report| report.is_of(whose.package.as_deref(), &whose.server);
     if is_ours(&last) {
-        return Ok(Some(Baseline { name: "last run".to_owned(), report: last, note: None }));
+        return Ok(Some(Baseline { name: "last run".to_owned(), report: last, note: None, design: Design::Apart }));
     }
     let ours = |report: &Report| report.id == benchmark && report.host == last.host && is_ours(report);
     let of = last.package.as_deref().map_or_else(String::new, |package| format!(" for the package {package}"));
@@ -87,7 +87,7 @@ fn last_run(
     match history.read(warn)?.into_iter().rfind(ours) {
         Some(report) => {
             let name = "last run on this server".to_owned();
-            Ok(Some(Baseline { name, report, note: Some(other) }))
+            Ok(Some(Baseline { name, report, note: Some(other), design: Design::Apart }))
         }
         None => {
             warn(format!("{benchmark}: {other}, and none was made on {}: it is compared with nothing", whose.server));
@@ -142,7 +142,7 @@ fn of_commit(
         notes.push("the baseline was measured with uncommitted changes".to_owned());
     }
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
-    Ok(Baseline { name: format!("{COMMIT}{revision} ({})", short(sha)), report, note })
+    Ok(Baseline { name: format!("{COMMIT}{revision} ({})", short(sha)), report, note, design: Design::Apart })
 }
 
 fn short(sha: &str) -> &str {

@@ -143,13 +143,13 @@ mod tests {
     use crate::{
         compare::{Terms, compare},
         run::{
-            Baseline,
+            Baseline, Design,
             samples::{report, scale},
         },
     };
 
     fn compared(run: &Report, with: &Report) -> Report {
-        let baseline = Baseline { name: "b".to_owned(), report: with.clone(), note: None };
+        let baseline = Baseline { name: "b".to_owned(), report: with.clone(), note: None, design: Design::Apart };
         let terms = Terms { noise_threshold: 0.01, significance_level: 0.05, confidence_level: 0.95, gate: Vec::new() };
         Report { comparison: Some(compare(run, &baseline, None, &terms)), ..run.clone() }
     }

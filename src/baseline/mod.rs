@@ -15,4 +15,4 @@ pub use error::BaselineError;
 pub use history::{History, HistoryError};
 pub use host::this_host;
 pub use json::{calibration_from_json, report_from_json, to_json};
-pub use store::{BASE, Lock, NEW, PARTIAL, Store};
+pub use store::{AGAINST, BASE, Lock, NEW, PARTIAL, Store};

@@ -23,6 +23,8 @@ pub struct Store {
 pub const NEW: &str = "new";
 /// Slot of the run before.
 pub const BASE: &str = "base";
+/// Slot of what a run was measured in turn with.
+pub const AGAINST: &str = "against";
 /// Slot of a run that ended early.
 pub const PARTIAL: &str = "partial";
 const REPORT: &str = "report.json";

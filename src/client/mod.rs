@@ -44,9 +44,9 @@ pub use record::{Gap, Record, TokenSource};
 pub use request::{Headers, RequestWriter, Sampling};
 pub use response::Arrived;
 #[cfg(feature = "harness")]
-pub(crate) use server_info::wait_until_ready;
-#[cfg(feature = "harness")]
 pub use server_info::{ServerError, ServerInfo};
+#[cfg(feature = "harness")]
+pub(crate) use server_info::{wait_until_ready, why_not_ready};
 pub use server_url::ServerUrl;
 pub use stamp::StampSource;
 pub use target::{Target, Timeouts};

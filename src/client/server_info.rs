@@ -189,6 +189,20 @@ pub async fn wait_until_ready(
     }
 }
 
+/// Why the server is not ready: by this path, which has to answer with 2xx, or where none is given, as in [`wait_until_ready`].
+pub async fn why_not_ready(target: &Target, headers: &Headers, path: Option<&str>) -> Option<String> {
+    let client = match http_client(target) {
+        Ok(client) => client,
+        Err(e) => return Some(e.to_string()),
+    };
+    let Some(path) = path else { return not_ready(&client, target, headers).await };
+    match question(&client, target, headers, path).timeout(ANSWER).send().await {
+        Ok(response) if response.status().is_success() => None,
+        Ok(response) => Some(format!("{} to GET {path}", response.status().as_u16())),
+        Err(e) => Some(root_cause(&e)),
+    }
+}
+
 /// Why the server can't be measured yet.
 async fn not_ready(client: &reqwest::Client, target: &Target, headers: &Headers) -> Option<String> {
     for path in ["/health", "/v1/models"] {

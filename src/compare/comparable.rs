@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     client::TokenSource,
     metrics::{Distribution, PassMetrics},
-    run::{Cache, Report, WorkloadReport},
+    run::{Cache, Design, Report, WorkloadReport},
 };
 
 /// The share of failed requests above which a run's numbers are those of another load.
@@ -109,17 +109,20 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
 }
 
 /// What does not forbid a verdict but may explain it.
-pub fn warnings(new: &Report, base: &Report) -> Vec<String> {
+pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     let mut warnings = Vec::new();
     if new.host != base.host {
         warnings.push(format!("another host: {}, the baseline ran on {}", new.host, base.host));
     }
-    if new.server.embedded != base.server.embedded {
+    if design == Design::Interleaved {
+        // That they are two servers is what was asked.
+    } else if new.server.embedded != base.server.embedded {
         let which = |embedded| if embedded { "the embedded engine" } else { "a live server" };
         let (new, base) = (which(new.server.embedded), which(base.server.embedded));
         warnings.push(format!("another server: {new}, the baseline measured {base}"));
-    } else if !new.server.embedded && new.server.url != base.server.url {
-        warnings.push(format!("another server: {}, the baseline measured {}", new.server.url, base.server.url));
+    } else if new.server.identity() != base.server.identity() {
+        let (new, base) = (new.server.identity(), base.server.identity());
+        warnings.push(format!("another server: {new}, the baseline measured {base}"));
     }
     let keys: BTreeSet<&String> = new.server.facts.keys().chain(base.server.facts.keys()).collect();
     for key in keys {
@@ -349,18 +352,18 @@ mod tests {
             (|r| r["started_at"] = "2026-02-01T00:00:00Z".into(), &["the baseline is 31 days old"]),
         ];
         for (edit, expected) in table {
-            assert_eq!(warnings(&report(*edit), &same), *expected);
+            assert_eq!(warnings(&report(*edit), &same, Design::Apart), *expected);
         }
         // Lengths that were nothing before are no multiple of it.
         let nothing = report(|r| {
             scale(r, &["output_length", "mean"], [0.0; 3]);
             scale(r, &["output_length", "p90"], [0.0; 3]);
         });
-        assert_eq!(warnings(&same, &nothing), [""; 0]);
+        assert_eq!(warnings(&same, &nothing, Design::Apart), [""; 0]);
         let live = "another server: a live server, the baseline measured the embedded engine";
-        assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into())), [live]);
+        assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into()), Design::Apart), [live]);
         let bound = report(|r| r["passes"][0]["client"]["bound"] = true.into());
-        assert_eq!(warnings(&same, &bound).len(), 1);
+        assert_eq!(warnings(&same, &bound, Design::Apart).len(), 1);
         // Of embedded engines the port is another each time.
         let embedded = |url: &str| {
             let url = url.to_owned();
@@ -369,7 +372,7 @@ mod tests {
                 r["server"]["url"] = url.into();
             })
         };
-        assert_eq!(warnings(&embedded("a"), &embedded("b")), [""; 0]);
+        assert_eq!(warnings(&embedded("a"), &embedded("b"), Design::Apart), [""; 0]);
     }
 
     #[test]

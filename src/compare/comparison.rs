@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     metrics::{ByMetric, Metric},
-    run::{Baseline, Calibration, Comparison, FailureChange, MetricChange, Report},
+    run::{Baseline, Calibration, Comparison, Design, FailureChange, MetricChange, Report},
     stats::{PairedChange, Threshold, Verdict, holm, more_failures},
 };
 
@@ -48,7 +48,7 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     let reasons = why_not(new, base);
     let why_not: Vec<String> = reasons.all().cloned().collect();
     let another_question = !reasons.another_question.is_empty();
-    let mut warnings = warnings(new, base);
+    let mut warnings = warnings(new, base, baseline.design);
     warnings.extend(baseline.note.clone());
     let pairs = pairs(new, base).count();
     let fewer = new.passes.len().max(base.passes.len()) - pairs;
@@ -77,6 +77,8 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
         comparable: why_not_is_empty,
         why_not,
         warnings,
+        design: baseline.design,
+        processes: new.server.instances.zip(base.server.instances),
         pairs,
         noise_threshold: terms.noise_threshold,
         significance_level: terms.significance_level,
@@ -84,7 +86,7 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
         compared_together: 0,
         another_question,
         held_back: if why_not_is_empty { cache_reason(new, base) } else { None },
-        provisional: floors.is_none(),
+        provisional: floors.is_none() && baseline.design == Design::Apart,
         failures: (!another_question).then(|| failure_change(new, base)),
         unmeasured,
         metrics,
@@ -205,7 +207,7 @@ mod tests {
     }
 
     fn baseline(edit: impl FnOnce(&mut Value)) -> Baseline {
-        Baseline { name: "b".to_owned(), report: report(edit), note: Some("a note".to_owned()) }
+        Baseline { name: "b".to_owned(), report: report(edit), note: Some("a note".to_owned()), design: Design::Apart }
     }
 
     fn compared(edit: impl FnOnce(&mut Value)) -> Comparison {

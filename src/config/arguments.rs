@@ -340,7 +340,7 @@ fn target_name() -> String {
     }
 }
 
-const TAKEN: [&str; 7] = ["new", "base", "change", "report", "partial", "calibration.json", "report.json"];
+const TAKEN: [&str; 8] = ["new", "base", "against", "change", "report", "partial", "calibration.json", "report.json"];
 
 /// The name of a baseline to write.
 fn new_name(name: &str) -> Result<String, String> {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
+    NamedServer,
     rows::rows,
-    settings::{FailOn, JsonObject, Settings},
+    settings::{FailOn, JsonObject, Settings, Turns},
 };
 use crate::{
     client::Api,
@@ -20,6 +21,7 @@ use crate::{
 #[must_use]
 pub struct Code {
     pub(super) settings: Settings,
+    pub(super) servers: Vec<(String, NamedServer)>,
     pub(super) workloads: Vec<Workload>,
 }
 
@@ -32,6 +34,7 @@ impl Code {
     /// Measures this server.
     pub fn set_server(&mut self, server: Server) {
         self.settings = server.settings.over(&self.settings);
+        self.servers.extend(server.named);
     }
 
     /// Runs this workload; one of the same name in the file gives what is left open here.
@@ -50,17 +53,66 @@ impl Code {
 #[must_use]
 pub struct Server {
     settings: Settings,
+    named: Option<(String, NamedServer)>,
 }
 
 impl Server {
     /// A running server: `http://127.0.0.1:8000`, `https://…`, or `unix:/path/of/a/socket`; without a scheme http is meant.
     pub fn url(url: impl Into<String>) -> Self {
-        Self { settings: Settings { server: Some(url.into()), ..Settings::default() } }
+        Self { settings: Settings { server: Some(url.into()), ..Settings::default() }, named: None }
     }
 
     /// The embedded engine, which is measured where no server is named.
     pub fn embedded(engine: EngineConfig) -> Self {
-        Self { settings: Settings { engine: Some(engine), ..Settings::default() } }
+        Self { settings: Settings { engine: Some(engine), ..Settings::default() }, named: None }
+    }
+
+    /// A server that each run starts: program and arguments, in which `{port}` stands for a free port. It is called `head` in reports,
+    /// or what `name` says.
+    ///
+    /// ```no_run
+    /// use tachometer::{Harness, Server};
+    ///
+    /// let server = Server::command(["./target/release/gateway", "--port", "{port}"]).ready("http:/health");
+    /// Harness::from_env().server(server).main();
+    /// ```
+    pub fn command(command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self { named: Some(("head".to_owned(), NamedServer { command, ..NamedServer::default() })), ..Self::default() }
+    }
+
+    /// What a server that is started is called, as `[server.NAME]` would.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        let (_, server) = self.named.take().unwrap_or_default();
+        self.named = Some((name.into(), server));
+        self
+    }
+
+    /// Program and arguments that build a server before it is started.
+    pub fn build(self, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.started(|server| server.build = command.into_iter().map(Into::into).collect())
+    }
+
+    /// How it is known that a server that was started is ready: `http:/path`, `line:what it prints`, or `port`.
+    pub fn ready(self, ready: impl Into<String>) -> Self {
+        self.started(|server| server.ready = Some(ready.into()))
+    }
+
+    /// An environment variable for a server that is started.
+    pub fn environment(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.started(|server| _ = server.environment.insert(name.into(), value.into()))
+    }
+
+    /// Where a server is built and started, if not at the package root.
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        self.started(|server| server.directory = Some(directory.into()))
+    }
+
+    fn started(mut self, set: impl FnOnce(&mut NamedServer)) -> Self {
+        let (name, mut server) = self.named.take().unwrap_or_default();
+        set(&mut server);
+        self.named = Some((name, server));
+        self
     }
 }
 

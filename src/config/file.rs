@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ConfigError, Setting, Settings, error::nearest, settings::SETTINGS};
+use super::{ConfigError, NamedServer, Setting, Settings, error::nearest, settings::SETTINGS};
 use crate::dataset::Dataset;
 
 /// The file's name at the package root.
@@ -18,6 +18,8 @@ pub const FILE_NAME: &str = "tachometer.toml";
 pub struct ConfigFile {
     /// The top level.
     pub settings: Settings,
+    /// `[server.NAME]`, in the order of the file.
+    pub servers: Vec<(String, NamedServer)>,
     /// `[workload.NAME]`, in the order of the file.
     pub workloads: Vec<(String, Settings)>,
     /// Where it is, and its text, for messages.
@@ -55,6 +57,20 @@ impl ConfigFile {
         };
         let mut table: toml::Table = text.parse().map_err(error)?;
         let workloads = table.remove("workload");
+        let servers = match table.get("server") {
+            Some(toml::Value::Table(servers)) => servers.clone(),
+            _ => toml::Table::new(),
+        };
+        let servers = servers.into_iter().map(|(name, server)| {
+            let error = |why: String| ConfigError::File { path: path.to_owned(), why };
+            check_server_name(&name).map_err(error)?;
+            // What is wrong with it is told by its name: as a value it has no line.
+            let server = server.try_into();
+            let server = server
+                .map_err(|e: toml::de::Error| error(format!("[server.{name}]: {}", e.message().replace('\n', " "))))?;
+            Ok((name, server))
+        });
+        let servers = servers.collect::<Result<Vec<(String, NamedServer)>, ConfigError>>()?;
         let unknown = |kind, name: &str, known: &mut dyn Iterator<Item = &str>| ConfigError::Unknown {
             place: place(path, text, name),
             kind,
@@ -98,12 +114,17 @@ impl ConfigFile {
             #[serde(flatten)]
             settings: Settings,
             #[serde(default)]
+            server: Option<TextOrTables>,
+            #[serde(default)]
             workload: BTreeMap<String, Settings>,
         }
         let mut whole: Whole = toml::from_str(text).map_err(error)?;
         let in_order = workloads.keys().filter_map(|name| whole.workload.remove_entry(name)).collect();
+        if let Some(TextOrTables::Text(server)) = whole.server {
+            whole.settings.server = Some(server);
+        }
         let origin = Some((path.to_owned(), text.to_owned()));
-        Ok(Self { settings: whole.settings, workloads: in_order, origin })
+        Ok(Self { settings: whole.settings, servers, workloads: in_order, origin })
     }
 
     /// Where the file says what a setting is, as messages name it; `None` where it does not.
@@ -112,6 +133,14 @@ impl ConfigFile {
         let (path, text) =
             self.origin.as_ref().filter(|_| all.into_iter().any(|settings| settings.has(setting.name)))?;
         Some(format!("{}: {}", place(path, text, setting.name), setting.name))
+    }
+
+    /// Where it is, or would be: commands run there.
+    pub(super) fn folder(&self) -> PathBuf {
+        let own = self.origin.as_ref().and_then(|(path, _)| path.parent().map(Path::to_owned));
+        let folder = own.or_else(|| std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from)).unwrap_or_default();
+        // Programs are started from there, wherever this process is.
+        std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }).unwrap_or(folder)
     }
 
     /// The file at the package root, or nothing where there is none.
@@ -130,9 +159,38 @@ impl ConfigFile {
     }
 }
 
+/// `server = "URL"`, or tables of servers.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither the URL of a server nor tables [server.NAME]")]
+enum TextOrTables {
+    Text(String),
+    Tables {},
+}
+
 /// What else lies where workloads have their folders.
-const TAKEN: [&str; 6] =
-    ["index", "criterion", "history.jsonl", "profile_api_server.csv", "github-bigger.json", "github-smaller.json"];
+const TAKEN: [&str; 8] = [
+    "index",
+    "criterion",
+    "servers",
+    "revisions",
+    "history.jsonl",
+    "profile_api_server.csv",
+    "github-bigger.json",
+    "github-smaller.json",
+];
+
+/// Names of servers become files.
+pub(super) fn check_server_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name {
+        "embedded" => Err("`server.embedded`: that name is the simulated engine's: choose another".to_owned()),
+        "" => Err("`server.`: a name is made of letters, digits, `-`, `_` and `.`".to_owned()),
+        name if !name.chars().all(allowed) || name.starts_with('.') => {
+            Err(format!("`server.{name}`: a name is made of letters, digits, `-`, `_` and `.`"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Names become folders and filters.
 pub(super) fn check_name(name: &str) -> Result<(), String> {

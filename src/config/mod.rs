@@ -11,6 +11,7 @@ mod load;
 mod plan;
 mod rows;
 mod server;
+mod servers;
 pub(crate) mod settings;
 
 pub use arguments::{Arguments, Color, ListFormat};
@@ -19,8 +20,9 @@ pub use error::ConfigError;
 pub(crate) use file::ConfigFile;
 pub use plan::{Benchmark, Plan, WorkloadPlan};
 pub(crate) use plan::{check_environment, plan};
-pub use server::ServerSpec;
+pub use server::{ServerSpec, Way};
+pub use servers::NamedServer;
 pub(crate) use settings::Setting;
-pub use settings::{FailOn, JsonObject, Settings};
+pub use settings::{FailOn, JsonObject, Settings, Turns};
 
 pub use crate::report::{CsvFormat, OutputFormat};

@@ -7,8 +7,9 @@ use super::{
     error::nearest,
     file::check_name,
     load::load_points,
-    server::{ServerSpec, is_live, seconds, server, timeouts},
-    settings::{SETTINGS, Setting, Values},
+    server::{Named, ServerSpec, against, is_live, seconds, server, timeouts},
+    servers::NamedServers,
+    settings::{SETTINGS, Setting, Turns, Values},
 };
 use crate::{
     client::{Sampling, Timeouts},
@@ -28,6 +29,10 @@ pub struct Plan {
     pub benchmarks: Vec<Benchmark>,
     /// What is measured.
     pub server: ServerSpec,
+    /// What is measured in turn with it.
+    pub against: Option<ServerSpec>,
+    /// How the two take turns.
+    pub turns: Turns,
     /// How long a server that is not ready is waited for.
     pub wait_ready: Duration,
     /// Threads that the clients run on.
@@ -139,7 +144,14 @@ pub fn plan(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -
 }
 
 fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: bool) -> Result<Plan, ConfigError> {
-    let top = arguments.settings.clone().over(&code.settings).over(&file.settings);
+    let mut top = arguments.settings.clone().over(&code.settings).over(&file.settings);
+    let of_code = code.servers.iter();
+    let of_file = file.servers.iter().filter(|(name, _)| code.servers.iter().all(|(other, _)| other != name));
+    let servers: Vec<_> = of_code.chain(of_file).map(|(name, server)| (name.as_str(), server)).collect();
+    let servers: &NamedServers = &servers;
+    if top.server.is_none() {
+        top.server = servers.first().map(|(name, _)| (*name).to_owned());
+    }
     let live = top.server.as_deref().is_some_and(is_live);
 
     // A dataset given by flag or variable stands for one workload, in place of those that code and the file name.
@@ -179,9 +191,22 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         }
     }
     let top = top.values(live);
+    let folder = file.folder();
+    let named = Named { servers, folder: &folder };
+    let first = server(&top, &named, tiny, arguments.list)?;
+    let second = match top.against.as_ref().filter(|_| !tiny) {
+        Some(_) if arguments.baseline.is_some() || arguments.load_baseline.is_some() || arguments.calibrate => {
+            let why = "what it is compared with is measured in the same run: leave out --baseline, --load-baseline and --calibrate";
+            return Err(ConfigError::value("--against", why));
+        }
+        Some(text) => Some(against(text, &first, &top, &named, arguments.list)?),
+        None => None,
+    };
     Ok(Plan {
         benchmarks,
-        server: server(&top, tiny, arguments.list)?,
+        server: first,
+        against: second,
+        turns: top.turns,
         wait_ready: match top.wait_ready {
             0.0 => Duration::ZERO,
             value => seconds("--wait-ready", value)?,

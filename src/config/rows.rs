@@ -9,8 +9,8 @@
 macro_rules! rows {
     ($expand:ident) => {
         $expand! {
-            /// Server to measure: http://127.0.0.1:23333, https://…, or unix:/path/of/a/socket; without a scheme http is meant; embedded for the simulated engine
-            @server server: String = Server "URL" text("the embedded engine");
+            /// Server to measure: http://127.0.0.1:23333, https://…, or unix:/path/of/a/socket; without a scheme http is meant; the name of a [server.NAME] of the file; embedded for the simulated engine
+            @server server: String = Server "URL|NAME" text("the first [server.NAME] of the file, or else the embedded engine");
             /// Model to ask for
             @each model: String = Server "NAME" text("the first of /v1/models");
             /// API that the server is spoken to by
@@ -39,6 +39,11 @@ macro_rules! rows {
             @each stall_timeout: f64 = Server "SECONDS" value(60.0);
             /// Wait so many seconds for a server that is not there or not ready, before each benchmark
             @server wait_ready: f64 = Server "SECONDS" value(0.0);
+            /// Measure a second server in turn with the first, pass by pass, and compare the two: a [server.NAME] of the file, a git revision of the first one, or a URL
+            @server against: String = Server "NAME|REV|URL" text("none");
+            /// How two servers take turns: shared, both are up all the time, or exclusive, each is started for its pass and stopped after it
+            #[arg(hide_possible_values = true)]
+            @server turns: Turns = Server "HOW" value(Turns::default());
             /// The embedded engine's behaviour, as key=value,…: instance_num, decode_step_ms, decode_per_request_us, prefill_tokens_per_s, kv_tokens, jitter, fault_share
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");

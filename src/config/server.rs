@@ -1,11 +1,17 @@
 //! The server of a plan: where it is, the way to it, and how long it may take.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use super::{ConfigError, settings::Values};
+use super::{
+    ConfigError,
+    servers::{NamedServers, launch},
+    settings::Values,
+};
 use crate::{
     client::{Api, Headers, ServerUrl, Timeouts, Trust},
     engine::EngineConfig,
+    run,
+    server::{Hooks, Launch},
 };
 
 /// What is measured.
@@ -17,25 +23,118 @@ pub enum ServerSpec {
     Live {
         /// Where it is.
         url: ServerUrl,
-        /// Sent with every request, the key among them.
-        headers: Headers,
-        /// Whose certificates are believed.
-        trust: Trust,
+        /// How it is reached.
+        way: Way,
+    },
+    /// A server that the run starts.
+    Started {
+        /// How.
+        launch: Launch,
+        /// How it is reached.
+        way: Way,
     },
 }
 
+/// What a live server needs beside its address.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Way {
+    /// Sent with every request, the key among them.
+    pub headers: Headers,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// What is run around benchmarks and passes.
+    pub hooks: Hooks,
+}
+
+impl ServerSpec {
+    /// What tells it from others in the files of earlier runs.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Embedded(_) => run::EMBEDDED.to_owned(),
+            Self::Live { url, .. } => url.to_string(),
+            Self::Started { launch, .. } => launch.name.clone(),
+        }
+    }
+}
+
+/// What there is to choose from by name, and where its commands run.
+pub(super) struct Named<'a> {
+    pub servers: &'a NamedServers<'a>,
+    pub folder: &'a Path,
+}
+
 /// The embedded engine, or the server that was named.
-pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
-    let Some(text) = top.server.as_ref().filter(|text| !tiny && is_live(text)) else {
-        return Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() }));
+pub(super) fn server(top: &Values, named: &Named, tiny: bool, list: bool) -> Result<ServerSpec, ConfigError> {
+    match top.server.as_ref().filter(|text| !tiny && is_live(text)) {
+        Some(text) => live_server("--server", text, top, named, list),
+        None => Ok(ServerSpec::Embedded(if tiny { tiny_engine() } else { top.engine.clone().unwrap_or_default() })),
+    }
+}
+
+/// The second server of a comparison in turn: one of a name, one that runs, or the first one at a git revision.
+pub(super) fn against(
+    text: &str,
+    first: &ServerSpec,
+    top: &Values,
+    named: &Named,
+    list: bool,
+) -> Result<ServerSpec, ConfigError> {
+    let flag = "--against";
+    let is_url = text.contains("://")
+        || text.starts_with("unix:")
+        || text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if is_url || named.servers.iter().any(|(name, _)| *name == text) {
+        return live_server(flag, text, top, named, list);
+    }
+    match first {
+        ServerSpec::Started { launch, way } if !launch.build.is_empty() => {
+            let mut launch = launch.clone();
+            (launch.name, launch.revision) = (text.to_owned(), Some(text.to_owned()));
+            Ok(ServerSpec::Started { launch, way: way.clone() })
+        }
+        ServerSpec::Started { launch, .. } => {
+            let why = format!(
+                "`{text}` is no server of the file; to build it as a git revision, give server.{} a `build`",
+                launch.name
+            );
+            Err(ConfigError::value(flag, why))
+        }
+        _ => {
+            let why = format!(
+                "`{text}` is neither a URL nor a [server.NAME] of the file, and a git revision needs a measured server with `build` and \
+                 `command`"
+            );
+            Err(ConfigError::value(flag, why))
+        }
+    }
+}
+
+/// A server by its name, or by its URL.
+fn live_server(flag: &str, text: &str, top: &Values, named: &Named, list: bool) -> Result<ServerSpec, ConfigError> {
+    let found = named.servers.iter().find(|(name, _)| *name == text);
+    let mut way = way(top, list)?;
+    let text = match found {
+        Some((name, server)) => {
+            way.hooks = server.hooks();
+            match (launch(name, server, named.servers, named.folder)?, &server.url) {
+                (Some(launch), _) => return Ok(ServerSpec::Started { launch, way }),
+                (None, url) => url.as_deref().unwrap_or_default(),
+            }
+        }
+        None => text,
     };
     let url = ServerUrl::parse(text).map_err(|why| {
-        ConfigError::value("--server", format!("`{}` is not a server URL: {why}", without_credentials(text)))
+        ConfigError::value(flag, format!("`{}` is not a server URL: {why}", without_credentials(text)))
     })?;
     if let Some(path) = api_path(url.prefix.trim_end_matches('/')) {
         let why = format!("leave `{path}` out of the URL: the path of an API is added to it, and --api says which");
-        return Err(ConfigError::value("--server", why));
+        return Err(ConfigError::value(flag, why));
     }
+    Ok(ServerSpec::Live { url, way })
+}
+
+fn way(top: &Values, list: bool) -> Result<Way, ConfigError> {
     let mut headers = Headers::default();
     // Listing must work without the key.
     if let Some((flag, key)) = if list { None } else { api_key(top)? } {
@@ -59,7 +158,7 @@ pub(super) fn server(top: &Values, tiny: bool, list: bool) -> Result<ServerSpec,
         (None, true) => Trust::Anyone,
         (None, false) => Trust::Platform,
     };
-    Ok(ServerSpec::Live { url, headers, trust })
+    Ok(Way { headers, trust, hooks: Hooks::default() })
 }
 
 /// What `--server` says for the engine in this process.

@@ -33,6 +33,27 @@ pub enum FailOn {
     Inconclusive,
 }
 
+/// How two servers take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Turns {
+    /// Both are up all the time.
+    #[default]
+    Shared,
+    /// Each is started for its pass, and stopped after it.
+    Exclusive,
+}
+
+impl std::fmt::Display for Turns {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        })
+    }
+}
+
 /// A setting, as help and documentation list it; the words that explain it are those of the command line.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

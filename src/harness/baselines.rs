@@ -8,11 +8,11 @@ use super::{
     ready::package,
 };
 use crate::{
-    baseline::{BASE, BaselineError, Compare, History, NEW, PARTIAL, Store, Whose, current_commit, to_json},
-    config::{Arguments, Plan, ServerSpec},
+    baseline::{AGAINST, BASE, BaselineError, Compare, History, NEW, PARTIAL, Store, Whose, current_commit, to_json},
+    config::{Arguments, Plan},
     files::write_whole,
     report::{CriterionFiles, Output, Outputs},
-    run::{Baseline, Calibration, Commit, EMBEDDED, Report},
+    run::{Baseline, Calibration, Commit, Report},
 };
 
 /// The files of earlier runs and of this one.
@@ -99,11 +99,7 @@ impl<'a> Baselines<'a> {
         benchmark: &str,
         warn: &mut dyn FnMut(String),
     ) -> Result<Option<Baseline>, BaselineError> {
-        let server = match &self.plan.server {
-            ServerSpec::Embedded(_) => EMBEDDED.to_owned(),
-            ServerSpec::Live { url, .. } => url.to_string(),
-        };
-        let whose = Whose { package: package(), server };
+        let whose = Whose { package: package(), server: self.plan.server.identity() };
         compare.find(&self.store, &self.history, &self.folder, benchmark, &whose, warn)
     }
 
@@ -139,6 +135,22 @@ impl<'a> Baselines<'a> {
         }
         problems.extend(written);
         problems.extend(self.history.append(report).err().map(RunError::from));
+        problems
+    }
+
+    /// Keeps the other side of a run that was measured in turn; in the history too, where it was built from a commit.
+    pub fn keep_beside(&self, report: &Report) -> Vec<RunError> {
+        if self.discard {
+            return Vec::new();
+        }
+        let write = || -> Result<(), RunError> {
+            let json = to_json(report).map_err(|e| RunError::Setup(e.to_string()))?;
+            Ok(write_whole(&self.store.report(&report.id, AGAINST), json.as_bytes())?)
+        };
+        let mut problems: Vec<RunError> = write().err().into_iter().collect();
+        if report.commit.is_some() {
+            problems.extend(self.history.append(report).err().map(RunError::from));
+        }
         problems
     }
 

@@ -9,6 +9,7 @@ use crate::{
     files::FileError,
     load::{FailureBudget, StopReason},
     report::SinkError,
+    server::StartError,
 };
 
 /// What ends a run, or one of its benchmarks.
@@ -24,6 +25,9 @@ pub enum RunError {
     /// No server, or not the one that was meant.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The server could not be started, or ended on its own.
+    #[error(transparent)]
+    Start(StartError),
     /// A file of its results.
     #[error(transparent)]
     File(#[from] FileError),
@@ -125,6 +129,15 @@ impl From<SinkError> for RunError {
         match error {
             SinkError::File(error) => Self::File(error),
             SinkError::Output(error) => Self::Output(error),
+        }
+    }
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Stopped { .. } => Self::Interrupted,
+            error => Self::Start(error),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     config::Plan,
     metrics::Metric,
     report::{Listed, Output, print_history, print_reports, warn},
-    run::{Baseline, Calibration, Comparison, Report},
+    run::{Baseline, Calibration, Comparison, Design, Report},
 };
 
 /// Lists the history of a metric: of every benchmark that was ever run and is selected.
@@ -76,7 +76,7 @@ impl Judge<'_> {
         let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
         let own = own.filter(|comparison| comparison.metrics.contains_key(&self.metric));
         own.cloned().unwrap_or_else(|| {
-            let baseline = Baseline { name: String::new(), report: before.clone(), note: None };
+            let baseline = Baseline { name: String::new(), report: before.clone(), note: None, design: Design::Apart };
             let mut terms = self.terms.clone();
             if !terms.gate.contains(&self.metric) {
                 terms.gate.push(self.metric);

@@ -10,21 +10,23 @@ use super::{
     baselines::{Baselines, Earlier},
     gate::Gate,
     prompt_cache::PromptsOf,
-    ready::{Half, Ready},
+    ready::{Half, Passes, Ready},
     session::Session,
 };
 use crate::{
     baseline::Lock,
     compare::{self, cache_reason, compare, settle, with_earlier},
-    config::Benchmark,
-    report::{self, Output, Sinks, print_calibration, warn},
-    run::{Commit, Comparison, Report},
+    config::{Benchmark, Turns},
+    report::{self, Output, SinkError, Sinks, print_calibration, warn},
+    run::{Baseline, Commit, Comparison, Design, Report},
     text::visible,
 };
 
 /// What measures: the parts that all benchmarks of a run share.
 pub struct Work<'a> {
     pub session: Session<'a>,
+    /// The server that is measured in turn with it.
+    pub against: Option<Session<'a>>,
     pub baselines: Baselines<'a>,
     pub sinks: RefCell<Sinks>,
     pub commit: Option<Commit>,
@@ -37,6 +39,15 @@ pub struct Measured {
     pub problems: Vec<RunError>,
 }
 
+/// Where the server that the run started has ended on its own, that is the error, and the requests' failures follow from it.
+fn why_server_died(session: &Session, error: RunError) -> RunError {
+    match (session.started.died(), error) {
+        (_, RunError::Interrupted) => RunError::Interrupted,
+        (Some(died), _) => RunError::Start(died),
+        (None, error) => error,
+    }
+}
+
 impl Work<'_> {
     /// Measures a benchmark, or takes a baseline's results for it; compares, and gives them to where they are kept and shown.
     pub fn measure(&self, benchmark: &Benchmark) -> Result<Measured, RunError> {
@@ -45,29 +56,49 @@ impl Work<'_> {
         // What ends the run does so before anything is sent.
         let earlier = self.baselines.earlier(name, &mut warn)?;
         let mut unsaved = Vec::new();
-        let mut report = match self.baselines.loaded(name, &mut warn)? {
-            Some(report) => report,
-            None => {
+        let mut beside = None;
+        let loaded = self.baselines.loaded(name, &mut warn)?;
+        let mut report = match (loaded, &self.against) {
+            (Some(report), _) => report,
+            (None, Some(against)) => {
+                let (report, other, problems) = self.in_turn(benchmark, against)?;
+                unsaved = problems;
+                beside = Some(other);
+                report
+            }
+            (None, None) => {
                 let sent_before = |prompts: &PromptsOf, server: &str| self.baselines.sent_before(name, prompts, server);
                 let ready = Ready::new(&self.session, benchmark, Half::First, sent_before, self.output)?;
                 ready.warm_up()?;
                 let passes = benchmark.workload.sample_size;
-                let mut run = ready.run(0..passes, passes, &self.sinks)?;
+                let run = ready.run(0..passes, passes, &self.sinks);
+                let mut run = run.map_err(|error| why_server_died(&self.session, error))?;
                 unsaved = std::mem::take(&mut run.unsaved);
                 if let Some(error) = run.ended.take() {
+                    let error = why_server_died(&self.session, error);
                     self.keep_partial(&ready.report(run, Some(&error), self.commit.clone()));
                     unsaved.into_iter().for_each(|e| warn(e.to_string()));
                     return Err(error);
                 }
+                self.session.hook("after_benchmark", |hooks| &hooks.after_benchmark)?;
                 ready.report(run, None, self.commit.clone())
             }
         };
-        let Earlier { baseline, calibration, last_run } = &earlier;
+        let Earlier { mut baseline, mut calibration, mut last_run } = earlier;
+        let mut problems = Vec::new();
+        if let Some(other) = beside {
+            problems.extend(self.baselines.keep_beside(&other));
+            problems.extend(self.sinks.borrow_mut().beside(&other).into_iter().map(RunError::from));
+            // The two sides of one run are compared, and nothing that was before; criterion's `base` is the other side.
+            (calibration, last_run) = (None, Some(other.clone()));
+            let name = other.server.identity().to_owned();
+            baseline = Some(Baseline { name, report: other, note: None, design: Design::Interleaved });
+        }
         report.comparison = baseline
             .as_ref()
             .map(|baseline| compare(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
         // The report first: the other files can be made from it.
-        let mut problems = self.baselines.keep(&report);
+        problems.extend(self.baselines.keep(&report));
         let measured = report::Measured {
             report: &report,
             baseline: baseline.as_ref().map(|baseline| &baseline.report),
@@ -76,6 +107,61 @@ impl Work<'_> {
         let unsaved = unsaved.into_iter().chain(self.sinks.borrow_mut().benchmark(&measured));
         problems.extend(unsaved.map(RunError::from));
         Ok(Measured { report, problems })
+    }
+
+    /// Measures a benchmark on two servers in turn, pass by pass: A B, B A, A B. Gives both reports, and what could not be saved.
+    fn in_turn(&self, benchmark: &Benchmark, against: &Session) -> Result<(Report, Report, Vec<SinkError>), RunError> {
+        let sessions = [&self.session, against];
+        let exclusive = self.session.plan.turns == Turns::Exclusive;
+        let mut sides = Vec::new();
+        for session in sessions {
+            let sent_before =
+                |prompts: &PromptsOf, server: &str| self.baselines.sent_before(&benchmark.name, prompts, server);
+            let ready = Ready::new(session, benchmark, Half::First, sent_before, self.output)?;
+            match exclusive {
+                true => session.started.end(),
+                false => ready.warm_up()?,
+            }
+            sides.push((ready, Passes::default()));
+        }
+        let passes = benchmark.workload.sample_size;
+        let mut unsaved = Vec::new();
+        for number in 0..passes {
+            // Whoever went second goes first now, so that a drift meets both alike.
+            for side in [number % 2, 1 - number % 2] {
+                let (ready, done) = &mut sides[side];
+                let run = ready.run(number..number + 1, passes, &self.sinks);
+                let mut run = run.map_err(|error| why_server_died(sessions[side], error))?;
+                if exclusive {
+                    sessions[side].started.end();
+                }
+                if !run.unsaved.is_empty() {
+                    unsaved = std::mem::take(&mut run.unsaved);
+                }
+                let ended = run.ended.take();
+                done.add(run);
+                if let Some(error) = ended {
+                    let error = why_server_died(sessions[side], error);
+                    let (ready, done) = sides.swap_remove(0);
+                    self.keep_partial(&ready.report(done, Some(&error), self.commit.clone()));
+                    return Err(error);
+                }
+            }
+        }
+        let mut reports = Vec::new();
+        for ((ready, done), session) in sides.into_iter().zip(sessions) {
+            session.hook("after_benchmark", |hooks| &hooks.after_benchmark)?;
+            // What was built from a revision is that one's, whatever is checked out; of another server nobody knows.
+            let commit = match session.started.revision() {
+                Some(sha) => Some(Commit { sha, dirty: false, branch: None }),
+                None => self.commit.clone().filter(|_| reports.is_empty()),
+            };
+            reports.push(ready.report(done, None, commit));
+        }
+        match (reports.pop(), reports.pop()) {
+            (Some(other), Some(report)) => Ok((report, other, unsaved)),
+            _ => Err(RunError::Setup("a side has no report".to_owned())),
+        }
     }
 
     /// Runs a benchmark against itself and keeps how far the two runs lie apart.

@@ -16,6 +16,7 @@ mod prompt_cache;
 mod ready;
 mod run;
 mod session;
+mod started;
 
 pub use builder::Harness;
 pub use conclusion::Conclusion;

@@ -28,6 +28,7 @@ use crate::{
     metrics::{PassMetrics, Steady, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
+    server::Restart,
     stats::{estimates, estimates_within},
     text::visible,
 };
@@ -56,6 +57,7 @@ pub enum Half {
 }
 
 /// What some passes gave.
+#[derive(Default)]
 pub struct Passes {
     whole: Vec<PassMetrics>,
     /// A pass that was cut short, where something of it was completed.
@@ -66,6 +68,15 @@ pub struct Passes {
     pub ended: Option<RunError>,
     /// What sinks could not keep of it: no reason to lose the rest.
     pub unsaved: Vec<SinkError>,
+}
+
+impl Passes {
+    /// Takes what a later pass gave.
+    pub fn add(&mut self, later: Self) {
+        self.whole.extend(later.whole);
+        self.cut = later.cut;
+        self.records = later.records;
+    }
 }
 
 /// What one pass gave.
@@ -87,6 +98,7 @@ impl<'a> Ready<'a> {
         output: Output,
     ) -> Result<Self, RunError> {
         let Benchmark { name, workload: spec, load } = benchmark;
+        session.renew(Restart::Benchmark);
         let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
@@ -94,6 +106,7 @@ impl<'a> Ready<'a> {
         session.check_stopped()?;
         let mut ready =
             Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
+        session.hook("before_benchmark", |hooks| &hooks.before_benchmark)?;
         if !ready.server.embedded && !spec.cache_bust && spec.sampling.api.generates() {
             ready.cache = Some(ready.find_cache(sent_before)?);
         }
@@ -105,6 +118,11 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let seeds = (0..spec.sample_size).map(|draw| seed_of(spec, load, self.half, draw)).collect();
         let prompts = PromptsOf { dataset: spec.dataset.to_string(), sampler: spec.sampler, seeds };
+        // What another process was sent, one that was just started does not know.
+        let sent_before = |prompts: &PromptsOf, url: &str| match self.session.name() {
+            Some(_) => None,
+            None => sent_before(prompts, url),
+        };
         // That the first half has sent them is what a calibration is.
         let in_this_run = match self.half {
             Half::First => self.session.sent_by(&prompts).map(|by| format!("{by} of this run")),
@@ -136,6 +154,7 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let requests = spec.warmup_at(load);
         if requests == 0 {
+            self.session.started.warmed();
             return Ok(());
         }
         self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
@@ -153,6 +172,7 @@ impl<'a> Ready<'a> {
         if stopped.is_some() {
             return Err(RunError::Interrupted);
         }
+        self.session.started.warmed();
         match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
             Some(failure) if records.iter().all(|record| !record.is_completed()) => {
                 Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
@@ -164,7 +184,7 @@ impl<'a> Ready<'a> {
     /// Runs the passes of these numbers, of so many in all; sinks get the requests of each. With a calibration's second half
     /// the numbers go on, and the seeds begin anew. What was complete before an error is given beside it.
     pub fn run(&self, numbers: Range<usize>, of: usize, sinks: &RefCell<Sinks>) -> Result<Passes, RunError> {
-        let mut run = Passes { whole: Vec::new(), cut: None, records: Vec::new(), ended: None, unsaved: Vec::new() };
+        let mut run = Passes::default();
         for number in numbers {
             let Ran { pass, records, stopped, unsaved } = match self.pass(number, of, sinks) {
                 Ok(ran) => ran,
@@ -212,9 +232,18 @@ impl<'a> Ready<'a> {
             let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
             workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
         }
+        if number > 0 {
+            self.session.renew(Restart::Pass);
+        }
+        self.session.keep_up(&self.server, |line| self.output.status(line))?;
+        if self.session.started.is_cold() {
+            self.warm_up()?;
+        }
+        self.session.hook("before_pass", |hooks| &hooks.before_pass)?;
         self.note_sent(&workload);
         self.session.check_stopped()?;
-        let title = format!("{name}: pass {}/{of}", number + 1);
+        let whose = self.session.name().map_or_else(String::new, |name| format!(" on {name}"));
+        let title = format!("{name}{whose}: pass {}/{of}", number + 1);
         if !stderr().is_terminal() {
             self.output.status(&format!("Benchmarking {title}"));
         }
@@ -223,11 +252,18 @@ impl<'a> Ready<'a> {
         let prefix = request_id_prefix(&format!("p{number}"));
         let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-        let sent = PassSent { benchmark: name, number, request_id_prefix: &prefix, records: &run.records };
+        let sent = PassSent {
+            benchmark: name,
+            server: self.session.name(),
+            number,
+            request_id_prefix: &prefix,
+            records: &run.records,
+        };
         let unsaved = sinks.borrow_mut().pass(&sent);
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
+        self.session.hook("after_pass", |hooks| &hooks.after_pass)?;
         if pass.completed == 0 && run.stopped.is_none() {
             return Err(all_failed(number, &pass));
         }
@@ -309,6 +345,9 @@ impl<'a> Ready<'a> {
                 url: self.server.target.url.to_string(),
                 model: visible(&self.server.model).into_owned(),
                 embedded: self.server.embedded,
+                name: self.session.name().map(str::to_owned),
+                revision: self.session.started.revision(),
+                instances: self.session.name().map(|_| self.session.started.processes()),
                 facts: self.session.facts(),
             },
             commit,

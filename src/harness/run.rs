@@ -172,14 +172,17 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan) -> Work<'a> {
     let (stop, output) = (Stop::default(), output(arguments));
     raise_open_files_limit();
     stop_on_signals(stop.clone());
-    if let ServerSpec::Live { trust: Trust::Anyone, url, .. } = &plan.server
+    if let ServerSpec::Live { url, way } = &plan.server
+        && matches!(way.trust, Trust::Anyone)
         && url.tls
     {
         _ = writeln!(stderr(), "warning: --insecure: anybody may pose as {url} and read the key and the prompts");
     }
     let baselines = Baselines::new(arguments, plan, store(plan));
+    let session = Session::new(plan, store(plan), stop);
     Work {
-        session: Session::new(plan, store(plan), stop),
+        against: plan.against.as_ref().map(|spec| session.beside(spec)),
+        session,
         sinks: RefCell::new(Sinks::new(plan.output_format, &baselines.outputs(output))),
         commit: baselines.commit(),
         baselines,

@@ -16,31 +16,40 @@ use tokio::runtime::Runtime;
 use super::{
     RunError,
     prompt_cache::{Probed, PromptsOf},
+    started::Started,
 };
 use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
-    config::{self, Plan, ServerSpec},
+    config::{self, Plan, ServerSpec, Way},
     dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, letters},
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
     report::warn,
+    server::{Hooks, Place, Restart},
 };
 
+type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
+type Tokenizers = RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>;
 type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, Option<u32>);
 
-/// The lazily made parts of one run.
+/// The lazily made parts of one run: of its one server, or of each of two.
 pub struct Session<'a> {
     /// What to do.
     pub plan: &'a Plan,
+    /// What is measured.
+    spec: &'a ServerSpec,
     /// Ends the run early.
     pub stop: Stop,
     store: Store,
     engine: OnceCell<Engine>,
     info: OnceCell<ServerInfo>,
-    tokenizers: RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>,
-    sources: RefCell<HashMap<Key, Rc<dyn Source>>>,
+    /// Of both servers.
+    tokenizers: Rc<Tokenizers>,
+    sources: Rc<Sources>,
+    /// The server, where this run starts it.
+    pub started: Started,
     /// What was sent in this run so far.
     sent: RefCell<Vec<Sent>>,
     /// Whether the server caches prompts, once that was tried.
@@ -68,20 +77,33 @@ pub struct Server {
 }
 
 impl<'a> Session<'a> {
-    /// For this plan; nothing is made yet.
+    /// For this plan's server; nothing is made yet.
     pub fn new(plan: &'a Plan, store: Store, stop: Stop) -> Self {
         Self {
             plan,
+            spec: &plan.server,
+            started: Started::new(store.root(), stop.clone()),
             stop,
             store,
             engine: OnceCell::new(),
             info: OnceCell::new(),
-            tokenizers: RefCell::default(),
-            sources: RefCell::default(),
+            tokenizers: Rc::default(),
+            sources: Rc::default(),
             sent: RefCell::default(),
             probed: OnceCell::new(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
+        }
+    }
+
+    /// The same run's other server: with the same prompts.
+    pub fn beside(&self, spec: &'a ServerSpec) -> Self {
+        Self {
+            spec,
+            tokenizers: self.tokenizers.clone(),
+            sources: self.sources.clone(),
+            nonce_seed: self.nonce_seed,
+            ..Self::new(self.plan, self.store.clone(), self.stop.clone())
         }
     }
 
@@ -111,7 +133,7 @@ impl<'a> Session<'a> {
 
     /// The embedded engine, running; `None` where a live server is measured.
     pub fn engine(&self) -> Result<Option<&Engine>, RunError> {
-        let ServerSpec::Embedded(config) = &self.plan.server else { return Ok(None) };
+        let ServerSpec::Embedded(config) = self.spec else { return Ok(None) };
         let start = || Engine::start(config.clone(), self.tokenizer(None)?, 0).map_err(RunError::Engine);
         self.engine.get_or_try_init(start).map(Some)
     }
@@ -124,11 +146,16 @@ impl<'a> Session<'a> {
         patience: Duration,
         tell: impl Fn(&str),
     ) -> Result<Server, RunError> {
-        let (url, headers, trust, embedded) = match (&self.plan.server, self.engine()?) {
-            (ServerSpec::Live { url, headers, trust }, _) => (url.clone(), headers.clone(), trust.clone(), false),
+        let of = |way: &Way| (way.headers.clone(), way.trust.clone(), false);
+        let (url, (headers, trust, embedded)) = match (self.spec, self.engine()?) {
+            (ServerSpec::Live { url, way }, _) => (url.clone(), of(way)),
+            (ServerSpec::Started { way, .. }, _) => {
+                let url = format!("http://127.0.0.1:{}", self.started.port()?);
+                (ServerUrl::parse(&url).map_err(RunError::Setup)?, of(way))
+            }
             (ServerSpec::Embedded(_), Some(engine)) => {
                 let url = ServerUrl::parse(&engine.url()).map_err(RunError::Setup)?;
-                (url, Headers::default(), Trust::default(), true)
+                (url, (Headers::default(), Trust::default(), true))
             }
             (ServerSpec::Embedded(_), None) => return Err(RunError::Setup("there is no engine".to_owned())),
         };
@@ -137,9 +164,10 @@ impl<'a> Session<'a> {
         if let Some(proxy) = &target.proxy {
             tell(&format!("{} is measured through the proxy {proxy}, which the environment names", target.url));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = Impatient(Some(runtime.map_err(|e| RunError::Setup(e.to_string()))?));
-        if !embedded && !patience.is_zero() {
+        let runtime = runtime()?;
+        if let ServerSpec::Started { launch, .. } = self.spec {
+            self.started.ensure(launch, (&target, &headers), runtime.get(), &tell)?;
+        } else if !embedded && !patience.is_zero() {
             let wait = wait_until_ready(&target, &headers, patience, tell);
             runtime.block_on(self.stop.unless_stopped(wait)).unwrap_or(Err(ServerError::Interrupted))?;
         }
@@ -153,6 +181,45 @@ impl<'a> Session<'a> {
             warn(doubt);
         }
         Ok(Server { target, headers, model, embedded })
+    }
+
+    /// Starts the server anew, where this run starts it and it was ended.
+    pub fn keep_up(&self, server: &Server, tell: impl Fn(&str)) -> Result<(), RunError> {
+        let ServerSpec::Started { launch, .. } = self.spec else { return Ok(()) };
+        let runtime = runtime()?;
+        self.started.ensure(launch, (&server.target, &server.headers), runtime.get(), &tell)
+    }
+
+    /// Where a server that this run starts is to be another process for what comes now, ends the one that runs.
+    pub fn renew(&self, before: Restart) {
+        let ServerSpec::Started { launch, .. } = self.spec else { return };
+        let is_due = launch.restart == before || launch.restart == Restart::Pass;
+        if is_due && !self.started.is_cold() {
+            self.started.end();
+            // Another process knows none of the prompts.
+            self.sent.borrow_mut().clear();
+        }
+    }
+
+    /// Runs a command around what is measured, if there is one.
+    pub fn hook(&self, what: &'static str, of: impl Fn(&Hooks) -> &Vec<String>) -> Result<(), RunError> {
+        let (way, place) = match self.spec {
+            ServerSpec::Embedded(_) => return Ok(()),
+            ServerSpec::Started { launch, way } => (way, launch.place(self.started.port()?)),
+            ServerSpec::Live { url, way } => {
+                let place = Place { name: url.host.clone(), url: url.to_string(), port: url.port, ..Place::default() };
+                (way, place)
+            }
+        };
+        self.started.run_hook(what, of(&way.hooks), &place)
+    }
+
+    /// What the run calls the server, where it starts it.
+    pub fn name(&self) -> Option<&str> {
+        match self.spec {
+            ServerSpec::Started { launch, .. } => Some(&launch.name),
+            _ => None,
+        }
     }
 
     /// The server of a workload, before its dataset is read, which can take long. What else is missing is told with it.
@@ -265,12 +332,21 @@ fn key(spec: &config::WorkloadPlan) -> Key {
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.
 struct Impatient(Option<Runtime>);
 
+fn runtime() -> Result<Impatient, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(Impatient(Some(runtime.map_err(|e| RunError::Setup(e.to_string()))?)))
+}
+
 impl Impatient {
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+    fn get(&self) -> &Runtime {
         match &self.0 {
-            Some(runtime) => runtime.block_on(future),
+            Some(runtime) => runtime,
             None => unreachable!("it is there until it is dropped"),
         }
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.get().block_on(future)
     }
 }
 

@@ -32,6 +32,10 @@ impl Sink for Console {
         Ok(print_block(&mut stdout().lock(), measured.report, self.0.style)?)
     }
 
+    fn beside(&mut self, report: &Report) -> Result<(), SinkError> {
+        Ok(print_block(&mut stdout().lock(), report, self.0.style)?)
+    }
+
     fn partial(&mut self, report: &Report) -> Result<(), SinkError> {
         Ok(print_block(&mut stdout().lock(), report, self.0.style)?)
     }
@@ -62,7 +66,12 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
         lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
     }
 
-    write_block(out, &report.id, &lines, style)
+    // Of two servers that were measured in turn, each is named.
+    let title = match &report.server.name {
+        Some(name) => format!("{} on {name}", report.id),
+        None => report.id.clone(),
+    };
+    write_block(out, &title, &lines, style)
 }
 
 /// What the numbers rest on, and what must be known to read them.

@@ -39,7 +39,11 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
 
 impl Sink for Csv {
     fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
-        if let Some(begun) = append_csv(&self.path, self.format, measured.report)? {
+        self.beside(measured.report)
+    }
+
+    fn beside(&mut self, report: &Report) -> Result<(), SinkError> {
+        if let Some(begun) = append_csv(&self.path, self.format, report)? {
             let (path, begun) = (self.path.display(), begun.display());
             warn(format!("{path} has other columns than this version and --csv-format write: the rows go to {begun}"));
         }
@@ -150,7 +154,7 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
     put("commit", text(report.commit.as_ref().map(|commit| commit.sha.clone())));
     put("started_at", pass.started_at.clone());
     put("model", report.server.model.clone());
-    put("server", report.server.url.clone());
+    put("server", report.server.name.clone().unwrap_or_else(|| report.server.url.clone()));
     put("run_id", report.run_id.clone());
     put("client_cpu_share", text(pass.client_cpu_share().map(six_digits)));
     put("client_bound", text(pass.client.bound.map(|bound| bound.to_string())));

@@ -26,6 +26,10 @@ impl Sink for Github {
         self.console.benchmark(measured)
     }
 
+    fn beside(&mut self, report: &Report) -> Result<(), SinkError> {
+        self.console.beside(report)
+    }
+
     fn partial(&mut self, report: &Report) -> Result<(), SinkError> {
         self.console.partial(report)
     }

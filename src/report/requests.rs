@@ -11,6 +11,8 @@ use crate::{client::TokenSource, files::append};
 #[derive(Serialize)]
 struct Line<'a> {
     benchmark: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
     pass: usize,
     index: usize,
     request_id: String,
@@ -37,12 +39,13 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
 
 impl Sink for Requests {
     fn pass(&mut self, sent: &PassSent) -> Result<(), SinkError> {
-        let PassSent { benchmark, number: pass, request_id_prefix, records } = *sent;
+        let PassSent { benchmark, server, number: pass, request_id_prefix, records } = *sent;
         append(&self.0, |_, _| {
             let mut lines = Vec::new();
             for record in records {
                 let line = Line {
                     benchmark,
+                    server,
                     pass,
                     index: record.index,
                     request_id: format!("{request_id_prefix}-{}", record.index),

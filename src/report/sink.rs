@@ -24,6 +24,14 @@ pub trait Sink {
         Ok(())
     }
 
+    /// A benchmark has been measured on two servers in turn: this is the other one's side. It comes before [`Sink::benchmark`].
+    ///
+    /// # Errors
+    /// Where it can't be written; the run goes on.
+    fn beside(&mut self, _report: &Report) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// A benchmark has ended early: this is what there is of it.
     ///
     /// # Errors
@@ -46,6 +54,8 @@ pub trait Sink {
 pub struct PassSent<'a> {
     /// E.g. `sharegpt/c64`.
     pub benchmark: &'a str,
+    /// The server's name, where the run started it.
+    pub server: Option<&'a str>,
     /// From 0.
     pub number: usize,
     /// What all request ids of the pass begin with.

@@ -80,6 +80,11 @@ impl Sinks {
         self.each(|sink| sink.benchmark(measured))
     }
 
+    /// See [`Sink::beside`].
+    pub fn beside(&mut self, report: &Report) -> Vec<SinkError> {
+        self.each(|sink| sink.beside(report))
+    }
+
     /// See [`Sink::partial`].
     pub fn partial(&mut self, report: &Report) -> Vec<SinkError> {
         self.each(|sink| sink.partial(report))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     metrics::{Metric, Point},
-    run::{Calibration, Comparison, MetricChange, Report},
+    run::{Calibration, Comparison, Design, MetricChange, Report},
     stats::Verdict,
 };
 
@@ -159,11 +159,13 @@ fn failure_line(comparison: &Comparison, style: Style) -> Option<String> {
     Some(format!("{:<20} {verdict}  {new} of requests, {base} before", "failed"))
 }
 
-/// A verdict, and whether it is provisional.
+/// A verdict, and whether it is provisional, or of two servers in turn.
 pub(super) fn verdict_words(verdict: Verdict, comparison: &Comparison) -> String {
-    match comparison.provisional && verdict != Verdict::Inconclusive {
-        true => format!("{verdict}, provisional"),
-        false => verdict.to_string(),
+    match (verdict, comparison.design) {
+        (Verdict::Inconclusive, _) => verdict.to_string(),
+        (_, Design::Interleaved) => format!("{verdict}, interleaved"),
+        (_, Design::Apart) if comparison.provisional => format!("{verdict}, provisional"),
+        (_, Design::Apart) => verdict.to_string(),
     }
 }
 
@@ -221,6 +223,17 @@ fn basis(comparison: &Comparison) -> String {
     if comparison.compared_together > 1 {
         text += &format!("; corrected for {} comparisons (Holm)", comparison.compared_together);
     }
+    text += match (comparison.design, comparison.processes) {
+        (Design::Apart, _) => "",
+        (Design::Interleaved, Some((a, b))) if a > 1 && b > 1 => "; measured in turn, each of several processes",
+        (Design::Interleaved, Some(_)) => {
+            "; measured in turn, of one process each, so that it is about these processes, which differ even where their build does \
+             not: restart = \"pass\" starts a new one for each pass"
+        }
+        (Design::Interleaved, None) => {
+            "; measured in turn, as these servers were running: about their processes, not their builds"
+        }
+    };
     if comparison.provisional {
         text += "; provisional: two runs made apart differ by more than their passes show, and --calibrate finds by how much \
                  here";

@@ -1,6 +1,7 @@
 //! The bench target as cargo and people run it: flags, output, files, exit codes.
 //!
-//! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`.
+//! The test executable is the bench target too: with `RUN_AS_BENCH` set it is nothing but `tachometer::main()`; and with
+//! `RUN_AS_SERVER`, a server that a run starts.
 
 mod cache;
 mod comparison;
@@ -12,6 +13,7 @@ mod limits;
 mod messages;
 mod package;
 mod server;
+mod started;
 mod wrong_input;
 
 use std::{io::Read, net::TcpListener, process::ExitCode};
@@ -23,6 +25,10 @@ use tachometer::engine::RequestTruth;
 use wrong_input::WRONG;
 
 fn main() -> ExitCode {
+    // A run hands its own variables on to the servers that it starts.
+    if let Ok(how) = std::env::var(started::RUN_AS_SERVER) {
+        return started::serve(&how);
+    }
     if std::env::var_os(RUN_AS_BENCH).is_some() {
         return tachometer::main();
     }
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
     trials.extend(limits::trials());
     trials.extend(messages::trials());
     trials.extend(server::trials());
+    trials.extend(started::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,0 +1,14 @@
+//! Servers that a run starts: by a command, in a process group of their own that does not outlive the run.
+
+mod error;
+mod group;
+mod launch;
+mod process;
+mod ready;
+mod revision;
+
+pub use error::StartError;
+pub use launch::{Hooks, Launch, Place, Readiness, Restart};
+pub use process::{Process, free_port, run_to_end};
+pub use ready::wait_until_ready;
+pub use revision::check_out;

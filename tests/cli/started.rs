@@ -1,0 +1,428 @@
+//! Servers that the run starts: they are measured, one or two in turn, and none outlives the run.
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Failed, Trial};
+use nix::{
+    sys::signal::{SigHandler, Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tachometer::{engine::Engine, fixtures};
+
+use crate::package::Package;
+
+/// Set for the process that is to be a server, to how it behaves.
+pub const RUN_AS_SERVER: &str = "RUN_AS_SERVER";
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        Trial::test("started/a_server_is_started_measured_and_stopped", started),
+        Trial::test("started/none_outlives_an_interrupted_or_killed_run", killed_run),
+        Trial::test("started/one_that_dies_in_a_pass_is_named", dies),
+        Trial::test("started/one_that_ignores_sigterm_is_killed", ignores_term),
+        Trial::test("started/restarts_and_hooks_come_when_they_should", restarts),
+        Trial::test("started/two_servers_are_measured_in_turn", in_turn),
+        Trial::test("started/exclusive_turns_are_never_up_together", exclusive),
+        Trial::test("started/a_revision_is_built_and_measured", revision),
+    ];
+    let wrong = WRONG.iter().map(|wrong| Trial::test(format!("started/wrong/{}", wrong.name), || wrong.check()));
+    trials.extend(wrong);
+    trials
+}
+
+/// What the process does that a run starts: `serve`, or something that servers should not do. The arguments are the port, the engine's
+/// configuration, and a file that gets a line with the process's number.
+pub fn serve(how: &str) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, port, config, pids] = arguments.as_slice() else { return ExitCode::from(9) };
+    let line = format!("{}\n", std::process::id());
+    let file = std::fs::File::options().create(true).append(true).open(pids);
+    file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes())).unwrap();
+    let lock = std::fs::File::create(Path::new(pids).with_extension("lock")).unwrap();
+    match how {
+        "exit" => {
+            println!("loading the model");
+            eprintln!("no such model");
+            return ExitCode::from(7);
+        }
+        "silent" => loop {
+            std::thread::sleep(Duration::from_secs(1));
+        },
+        "talks" => {
+            for i in 0..200_000 {
+                println!("a line of a server that says a lot: {i}");
+            }
+        }
+        // SAFETY: the handler is the system's own.
+        "ignores-term" => _ = unsafe { nix::sys::signal::signal(Signal::SIGTERM, SigHandler::SigIgn) }.unwrap(),
+        "alone" => lock.try_lock().expect("another server is up"),
+        _ => {}
+    }
+    let engine =
+        Engine::start(config.parse().unwrap(), Arc::new(fixtures::tokenizer().unwrap()), port.parse().unwrap());
+    let engine = engine.unwrap();
+    println!("Listening on {}", engine.url());
+    if how == "dies" {
+        let mut answered = 0;
+        while answered < 8 {
+            answered += engine.take_truths().len();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        eprintln!("CUDA error: an illegal memory access was encountered");
+        return ExitCode::from(6);
+    }
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// `[server.NAME]` that starts this executable so.
+fn table(name: &str, how: &str, engine: &str, more: &str) -> String {
+    let executable = std::env::current_exe().unwrap().display().to_string();
+    format!(
+        "[server.{name}]\ncommand = [\"{executable}\", \"{{port}}\", \"{engine}\", \"{{dir}}/pids\"]\n\
+         environment = {{ {RUN_AS_SERVER} = \"{how}\" }}\n{more}\n"
+    )
+}
+
+const WORKLOAD: &str = "concurrency = 2\nstream = true\nnum_prompts = 12\nsample_size = 2\nmax_tokens = 9\n";
+
+/// A run on the servers of these tables.
+fn package(tables: &str) -> Package {
+    let (dataset, tokenizer) = (crate::package::fixture("sharegpt.json"), crate::package::fixture("tokenizer.json"));
+    Package::new(&format!("dataset = \"{dataset}\"\ntokenizer = \"{tokenizer}\"\n{WORKLOAD}{tables}"))
+}
+
+/// The processes that were started.
+fn pids(package: &Package) -> Vec<Pid> {
+    let text = std::fs::read_to_string(package.path("pids")).unwrap_or_default();
+    text.lines().map(|line| Pid::from_raw(line.parse().unwrap())).collect()
+}
+
+fn is_gone(pid: Pid) -> bool {
+    kill(pid, None).is_err()
+}
+
+fn none_is_left(package: &Package) -> Result<(), Failed> {
+    let left: Vec<Pid> = pids(package).into_iter().filter(|pid| !is_gone(*pid)).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("servers are left: {left:?}").into()) }
+}
+
+fn started() -> Result<(), Failed> {
+    // What it prints goes to a file, which never fills up.
+    let ways = [
+        ("serve", ""),
+        ("talks", "ready = \"line:Listening on\""),
+        ("serve", "ready = \"port\""),
+        ("serve", "ready = \"http:/v1/models\""),
+    ];
+    for (how, more) in ways {
+        let package = package(&table("head", how, "decode_step_ms=0.2", more));
+        let outcome = package.run(&["--bench"], &[]);
+        outcome.expect(0)?;
+        assert!(outcome.stdout.contains("sharegpt/c2 on head"), "{}", outcome.stdout);
+        let report = package.report("sharegpt/c2");
+        assert_eq!((&report["server"]["name"], &report["server"]["instances"]), (&"head".into(), &1.into()));
+        assert_eq!(report["passes"][0]["completed"], 12);
+        assert_eq!(pids(&package).len(), 1);
+        none_is_left(&package)?;
+        // The next run has another port, and is compared with this one all the same.
+        let outcome = package.run(&["--bench"], &[]);
+        outcome.expect(0)?;
+        assert!(outcome.stdout.contains("against last run"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("another server"), "{}", outcome.stdout);
+        none_is_left(&package)?;
+    }
+    Ok(())
+}
+
+fn killed_run() -> Result<(), Failed> {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let package = package(&table("head", "serve", "decode_step_ms=5", ""));
+        let mut run = package.spawn(&["--bench", "--num-prompts", "1000"]);
+        run.read_until("pass 1/2")?;
+        assert!(!is_gone(pids(&package)[0]));
+        run.signal(signal);
+        run.wait().expect(if signal == Signal::SIGKILL { -1 } else { 130 })?;
+        // Whoever watches over the server learns of it in a moment.
+        let killed = Instant::now();
+        while none_is_left(&package).is_err() && killed.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        none_is_left(&package)?;
+    }
+    Ok(())
+}
+
+fn dies() -> Result<(), Failed> {
+    let package = package(&table("head", "dies", "decode_step_ms=0.2", ""));
+    let outcome = package.run(&["--bench", "--num-prompts", "200", "--warmup", "0"], &[]);
+    outcome.expect(101)?;
+    let expected = "error: sharegpt/c2: the server head ended on its own (exit status: 6); its output (";
+    for expected in [expected, "servers/head.log) ends with: ", "CUDA error: an illegal memory access was encountered"]
+    {
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+    none_is_left(&package)
+}
+
+fn ignores_term() -> Result<(), Failed> {
+    let package = package(&table("head", "ignores-term", "decode_step_ms=0.2", "stop_timeout = 0.2"));
+    let outcome = package.run(&["--bench"], &[]);
+    outcome.expect(0)?;
+    let expected = "the server head did not end within 0.2 s of SIGTERM (stop_timeout), and was killed";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    none_is_left(&package)
+}
+
+fn restarts() -> Result<(), Failed> {
+    let hook = |when: &str| format!("{when} = [\"sh\", \"-c\", \"echo {when} >> {{dir}}/hooks\"]\n");
+    let hooks = ["before_benchmark", "after_benchmark", "before_pass", "after_pass"].map(hook).concat();
+    for (restart, processes) in [("never", 1), ("benchmark", 2), ("pass", 4)] {
+        let more = format!("restart = \"{restart}\"\n{hooks}");
+        let package = package(&table("head", "serve", "decode_step_ms=0.2", &more));
+        package.run(&["--bench", "--concurrency", "1,2"], &[]).expect(0)?;
+        assert_eq!(pids(&package).len(), processes, "{restart}");
+        none_is_left(&package)?;
+        let told = std::fs::read_to_string(package.path("hooks"))?;
+        let pass = "before_pass\nafter_pass\n";
+        let benchmark = format!("before_benchmark\n{pass}{pass}after_benchmark\n");
+        assert_eq!(told, benchmark.repeat(2), "{restart}");
+    }
+    Ok(())
+}
+
+fn in_turn() -> Result<(), Failed> {
+    let tables = table("head", "serve", "decode_step_ms=4", "") + &table("base", "serve", "decode_step_ms=1", "");
+    let package = package(&tables);
+    let flags = ["--bench", "--against", "base", "--sample-size", "4", "--save-requests", "requests.jsonl"];
+    let outcome = package.run(&[&flags[..], &["--fail-on", "regression"]].concat(), &[]);
+    outcome.expect(3)?;
+    for expected in ["sharegpt/c2 on head", "sharegpt/c2 on base", "against base", "regressed, interleaved"] {
+        assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
+    }
+    none_is_left(&package)?;
+    // Both sides, with the same prompts.
+    let report = package.report("sharegpt/c2");
+    let comparison = &report["comparison"];
+    assert_eq!((&comparison["design"], &comparison["pairs"]), (&"interleaved".into(), &4.into()));
+    assert_eq!(comparison["metrics"]["output_tokens_per_s"]["verdict"], "regressed");
+    assert_eq!((&comparison["provisional"], &comparison["processes"][0]), (&false.into(), &1.into()));
+    let other = std::fs::read_to_string(package.path("target/tachometer/sharegpt/c2/against/report.json"))?;
+    let other: Value = serde_json::from_str(&other)?;
+    assert_eq!((&other["server"]["name"], &other["commit"]), (&"base".into(), &Value::Null));
+    let digests = |report: &Value| {
+        report["passes"].as_array().unwrap().iter().map(|pass| pass["digest"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(digests(&report), digests(&other));
+    // A B, B A, A B, B A.
+    let requests = std::fs::read_to_string(package.path("requests.jsonl"))?;
+    let mut order: Vec<(Value, Value)> = Vec::new();
+    for line in requests.lines() {
+        let line: Value = serde_json::from_str(line)?;
+        order.push((line["server"].clone(), line["pass"].clone()));
+    }
+    order.dedup();
+    let order: Vec<&str> = order.iter().map(|(server, _)| server.as_str().unwrap()).collect();
+    assert_eq!(order, ["head", "base", "base", "head", "head", "base", "base", "head"]);
+    let csv = std::fs::read_to_string(package.path("target/tachometer/profile_api_server.csv"))?;
+    assert_eq!(csv.lines().count(), 1 + 2 * 4);
+    // For critcmp the other side is `base`.
+    for slot in ["base", "new"] {
+        assert!(package.path("target/criterion/sharegpt_c2/pass").join(slot).join("sample.json").is_file(), "{slot}");
+    }
+    Ok(())
+}
+
+fn exclusive() -> Result<(), Failed> {
+    let tables = table("head", "alone", "decode_step_ms=0.2", "") + &table("base", "alone", "decode_step_ms=0.2", "");
+    let package = package(&tables);
+    package.run(&["--bench", "--against", "base", "--turns", "exclusive"], &[]).expect(0)?;
+    // One each for the questions, and one a pass.
+    assert_eq!(pids(&package).len(), 2 + 2 * 2);
+    none_is_left(&package)?;
+    // Both at once can't be.
+    let outcome = package.run(&["--bench", "--against", "base"], &[]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("the server base ended on its own"), "{}", outcome.stderr);
+    none_is_left(&package)
+}
+
+fn git(package: &Package, words: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]);
+    let output = command.args(words).current_dir(package.path("")).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn revision() -> Result<(), Failed> {
+    let executable = std::env::current_exe()?.display().to_string();
+    let script = |step: &str| {
+        format!("#!/bin/sh\ntest -f built || exit 5\nexec {executable} \"$1\" decode_step_ms={step} \"$2\"\n")
+    };
+    let pids_file = tempfile::tempdir()?;
+    let pids_path = pids_file.path().join("pids");
+    let tables = format!(
+        "[server.head]\ncommand = [\"sh\", \"serve.sh\", \"{{port}}\", \"{}\"]\nbuild = [\"sh\", \"-c\", \"echo x > built\"]\n\
+         environment = {{ {RUN_AS_SERVER} = \"serve\" }}\n",
+        pids_path.display()
+    );
+    let package = package(&tables);
+    std::fs::write(package.path(".gitignore"), "target\nbuilt\n")?;
+    std::fs::write(package.path("serve.sh"), script("4"))?;
+    git(&package, &["init", "--quiet", "--initial-branch", "main"]);
+    git(&package, &["add", "--all"]);
+    git(&package, &["commit", "--quiet", "-m", "slow"]);
+    std::fs::write(package.path("serve.sh"), script("1"))?;
+    git(&package, &["commit", "--quiet", "--all", "-m", "fast"]);
+    for _ in 0..2 {
+        let flags = ["--bench", "--against", "HEAD~1", "--sample-size", "3"];
+        let outcome = package.run(&flags, &[]);
+        outcome.expect(0)?;
+        for expected in ["sharegpt/c2 on HEAD~1", "improved, interleaved"] {
+            assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
+        }
+        let report = package.report("sharegpt/c2");
+        let sha = report["comparison"]["baseline_commit"]["sha"].as_str().unwrap().to_owned();
+        assert!(sha.len() == 40 && sha != report["commit"]["sha"].as_str().unwrap(), "{sha}");
+        assert_eq!(report["commit"]["dirty"], false);
+        // The history has both commits.
+        let history = std::fs::read_to_string(package.path("target/tachometer/history.jsonl"))?;
+        assert!(history.contains(&sha));
+    }
+    let status = Command::new("git").args(["status", "--porcelain"]).current_dir(package.path("")).output()?;
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "");
+    let started = std::fs::read_to_string(&pids_path)?;
+    assert!(started.lines().count() == 4 && started.lines().all(|line| is_gone(Pid::from_raw(line.parse().unwrap()))));
+    let outcome = package.run(&["--bench", "--against", "nowhere"], &[]);
+    outcome.expect(101)?;
+    let expected = "cannot check out nowhere for the server nowhere: there is no such revision in this repository";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// A server that can't be measured.
+struct Wrong {
+    name: &'static str,
+    how: &'static str,
+    more: &'static str,
+    flags: &'static [&'static str],
+    code: i32,
+    message: &'static str,
+}
+
+const WRONG: &[Wrong] = &[
+    Wrong {
+        name: "exits-early",
+        how: "exit",
+        more: "",
+        flags: &[],
+        code: 101,
+        message: "the server head ended on its own (exit status: 7); its output (",
+    },
+    Wrong {
+        name: "shows-the-last-lines",
+        how: "exit",
+        more: "",
+        flags: &[],
+        code: 101,
+        message: "servers/head.log) ends with: loading the model | no such model",
+    },
+    Wrong {
+        name: "never-ready",
+        how: "silent",
+        more: "ready_timeout = 0.4",
+        flags: &[],
+        code: 101,
+        message: "the server head was not ready within 0.4 s (ready_timeout): Connection refused",
+    },
+    Wrong {
+        name: "never-says-it",
+        how: "silent",
+        more: "ready_timeout = 0.4\nready = \"line:Listening\"",
+        flags: &[],
+        code: 101,
+        message: "(ready_timeout): it has not printed `Listening`; it has printed nothing (",
+    },
+    Wrong {
+        name: "build-fails",
+        how: "serve",
+        more: "build = [\"sh\", \"-c\", \"echo error: no rule; exit 2\"]",
+        flags: &[],
+        code: 101,
+        message: "the build of the server head failed (exit status: 2); its output (",
+    },
+    Wrong {
+        name: "hook-fails",
+        how: "serve",
+        more: "before_pass = [\"false\"]",
+        flags: &[],
+        code: 101,
+        message: "before_pass of the server head failed (exit status: 1)",
+    },
+    Wrong {
+        name: "hook-is-not-there",
+        how: "serve",
+        more: "after_pass = [\"./nowhere\"]",
+        flags: &[],
+        code: 101,
+        message: "cannot start the server head: ./nowhere: No such file or directory",
+    },
+    Wrong {
+        name: "unknown-key",
+        how: "serve",
+        more: "comand = [\"x\"]",
+        flags: &[],
+        code: 2,
+        message: "[server.head]: unknown field `comand`, expected one of `url`, `command`",
+    },
+    Wrong {
+        name: "unknown-readiness",
+        how: "serve",
+        more: "ready = \"soon\"",
+        flags: &[],
+        code: 2,
+        message: "server.head.ready: `soon` is neither `http:/path`, nor `line:what it prints`, nor `port`",
+    },
+    Wrong {
+        name: "url-and-command",
+        how: "serve",
+        more: "url = \"h:1\"",
+        flags: &[],
+        code: 2,
+        message: "server.head.url: a server with a URL runs already: leave out what starts it",
+    },
+    Wrong {
+        name: "revision-without-a-build",
+        how: "serve",
+        more: "",
+        flags: &["--against", "HEAD~1"],
+        code: 2,
+        message: "--against: `HEAD~1` is no server of the file; to build it as a git revision, give server.head a `build`",
+    },
+    Wrong {
+        name: "against-and-a-baseline",
+        how: "serve",
+        more: "",
+        flags: &["--against", "h:1", "--baseline", "main"],
+        code: 2,
+        message: "--against: what it is compared with is measured in the same run",
+    },
+];
+
+impl Wrong {
+    fn check(&self) -> Result<(), Failed> {
+        let package = package(&table("head", self.how, "decode_step_ms=0.2", self.more));
+        let outcome = package.run(&[&["--bench"], self.flags].concat(), &[]);
+        outcome.expect(self.code)?;
+        assert!(outcome.stderr.contains(self.message), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+        none_is_left(&package)
+    }
+}
