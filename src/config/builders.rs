@@ -14,6 +14,7 @@ use crate::{
     load::{Arrival, FailureBudget, RequestRate},
     metrics::Metric,
     report::{CsvFormat, OutputFormat},
+    server::Serve,
 };
 
 /// What to run, as code says it: over `tachometer.toml`, and under flags and environment variables.
@@ -79,6 +80,26 @@ impl Server {
     pub fn command(command: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let command = command.into_iter().map(Into::into).collect();
         Self { named: Some(("head".to_owned(), NamedServer { command, ..NamedServer::default() })), ..Self::default() }
+    }
+
+    /// A server of the program itself: a function that serves on a listener until it is dropped. It is called `head` in reports, or
+    /// what `name` says. It shares the machine's cores with the clients, on a thread of its own.
+    ///
+    /// ```no_run
+    /// use tachometer::{Harness, Server};
+    ///
+    /// async fn gateway(listener: std::net::TcpListener) {
+    ///     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    ///     # let _ = listener;
+    ///     // axum::serve(listener, router).await.unwrap();
+    /// }
+    /// Harness::from_env().server(Server::in_process(gateway)).main();
+    /// ```
+    pub fn in_process<F: Future<Output = ()> + Send + 'static>(
+        serve: impl Fn(std::net::TcpListener) -> F + Send + Sync + 'static,
+    ) -> Self {
+        let server = NamedServer { in_process: Some(Serve::new(serve)), ..NamedServer::default() };
+        Self { named: Some(("head".to_owned(), server)), ..Self::default() }
     }
 
     /// What a server that is started is called, as `[server.NAME]` would.

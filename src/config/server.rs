@@ -11,7 +11,7 @@ use crate::{
     client::{Api, Headers, ServerUrl, Timeouts, Trust},
     engine::EngineConfig,
     run,
-    server::{Hooks, Launch},
+    server::{Hooks, Launch, Serve},
 };
 
 /// What is measured.
@@ -23,6 +23,15 @@ pub enum ServerSpec {
     Live {
         /// Where it is.
         url: ServerUrl,
+        /// How it is reached.
+        way: Way,
+    },
+    /// A function of the program itself that serves.
+    InProcess {
+        /// What it is called.
+        name: String,
+        /// The function.
+        serve: Serve,
         /// How it is reached.
         way: Way,
     },
@@ -54,6 +63,7 @@ impl ServerSpec {
             Self::Embedded(_) => run::EMBEDDED.to_owned(),
             Self::Live { url, .. } => url.to_string(),
             Self::Started { launch, .. } => launch.name.clone(),
+            Self::InProcess { name, .. } => name.clone(),
         }
     }
 }
@@ -117,6 +127,9 @@ fn live_server(flag: &str, text: &str, top: &Values, named: &Named, list: bool) 
     let text = match found {
         Some((name, server)) => {
             way.hooks = server.hooks();
+            if let Some(serve) = &server.in_process {
+                return Ok(ServerSpec::InProcess { name: (*name).to_owned(), serve: serve.clone(), way });
+            }
             match (launch(name, server, named.servers, named.folder)?, &server.url) {
                 (Some(launch), _) => return Ok(ServerSpec::Started { launch, way }),
                 (None, url) => url.as_deref().unwrap_or_default(),

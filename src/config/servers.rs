@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::{ConfigError, server::seconds};
-use crate::server::{Hooks, Launch, Readiness, Restart};
+use crate::server::{Hooks, Launch, Readiness, Restart, Serve};
 
 /// A server that is started, or that has a URL, under a name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -32,6 +32,9 @@ pub struct NamedServer {
     pub stop_timeout: Option<f64>,
     /// When it is started anew: `never`, `benchmark` or `pass`.
     pub restart: Option<Restart>,
+    /// A function of the program itself that serves; in code alone.
+    #[serde(skip)]
+    pub in_process: Option<Serve>,
     /// Program and arguments to run before the warm-up of each benchmark.
     pub before_benchmark: Vec<String>,
     /// Program and arguments to run after the last pass of each benchmark.
@@ -45,12 +48,12 @@ pub struct NamedServer {
 impl NamedServer {
     /// What runs around what is measured.
     pub(super) fn hooks(&self) -> Hooks {
-        let mut hooks = Hooks::default();
-        hooks.before_benchmark = self.before_benchmark.clone();
-        hooks.after_benchmark = self.after_benchmark.clone();
-        hooks.before_pass = self.before_pass.clone();
-        hooks.after_pass = self.after_pass.clone();
-        hooks
+        Hooks {
+            before_benchmark: self.before_benchmark.clone(),
+            after_benchmark: self.after_benchmark.clone(),
+            before_pass: self.before_pass.clone(),
+            after_pass: self.after_pass.clone(),
+        }
     }
 }
 

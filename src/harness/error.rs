@@ -40,6 +40,9 @@ pub enum RunError {
     /// The embedded engine did not start.
     #[error("cannot start the embedded engine: {0}")]
     Engine(io::Error),
+    /// The server is a function of this program, and is no more.
+    #[error("the server in this process has returned, or panicked")]
+    Returned,
     /// A runtime or TLS could not be set up.
     #[error("cannot set up the client: {0}")]
     Setup(String),

@@ -41,9 +41,9 @@ pub struct Measured {
 
 /// Where the server that the run started has ended on its own, that is the error, and the requests' failures follow from it.
 fn why_server_died(session: &Session, error: RunError) -> RunError {
-    match (session.started.died(), error) {
+    match (session.why_died(), error) {
         (_, RunError::Interrupted) => RunError::Interrupted,
-        (Some(died), _) => RunError::Start(died),
+        (Some(died), _) => died,
         (None, error) => error,
     }
 }
@@ -68,14 +68,16 @@ impl Work<'_> {
             }
             (None, None) => {
                 let sent_before = |prompts: &PromptsOf, server: &str| self.baselines.sent_before(name, prompts, server);
-                let ready = Ready::new(&self.session, benchmark, Half::First, sent_before, self.output)?;
-                ready.warm_up()?;
+                let died = |error| why_server_died(&self.session, error);
+                let ready =
+                    Ready::new(&self.session, benchmark, Half::First, sent_before, self.output).map_err(died)?;
+                ready.warm_up().map_err(died)?;
                 let passes = benchmark.workload.sample_size;
                 let run = ready.run(0..passes, passes, &self.sinks);
-                let mut run = run.map_err(|error| why_server_died(&self.session, error))?;
+                let mut run = run.map_err(died)?;
                 unsaved = std::mem::take(&mut run.unsaved);
                 if let Some(error) = run.ended.take() {
-                    let error = why_server_died(&self.session, error);
+                    let error = died(error);
                     self.keep_partial(&ready.report(run, Some(&error), self.commit.clone()));
                     unsaved.into_iter().for_each(|e| warn(e.to_string()));
                     return Err(error);
@@ -117,10 +119,11 @@ impl Work<'_> {
         for session in sessions {
             let sent_before =
                 |prompts: &PromptsOf, server: &str| self.baselines.sent_before(&benchmark.name, prompts, server);
-            let ready = Ready::new(session, benchmark, Half::First, sent_before, self.output)?;
+            let died = |error| why_server_died(session, error);
+            let ready = Ready::new(session, benchmark, Half::First, sent_before, self.output).map_err(died)?;
             match exclusive {
                 true => session.started.end(),
-                false => ready.warm_up()?,
+                false => ready.warm_up().map_err(died)?,
             }
             sides.push((ready, Passes::default()));
         }

@@ -347,7 +347,7 @@ impl<'a> Ready<'a> {
                 embedded: self.server.embedded,
                 name: self.session.name().map(str::to_owned),
                 revision: self.session.started.revision(),
-                instances: self.session.name().map(|_| self.session.started.processes()),
+                instances: self.session.instances(),
                 facts: self.session.facts(),
             },
             commit,

@@ -27,7 +27,7 @@ use crate::{
     fixtures,
     load::{Stop, StopReason},
     report::warn,
-    server::{Hooks, Place, Restart},
+    server::{Hooks, InProcess, Place, Restart},
 };
 
 type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
@@ -44,6 +44,7 @@ pub struct Session<'a> {
     pub stop: Stop,
     store: Store,
     engine: OnceCell<Engine>,
+    in_process: OnceCell<InProcess>,
     info: OnceCell<ServerInfo>,
     /// Of both servers.
     tokenizers: Rc<Tokenizers>,
@@ -86,6 +87,7 @@ impl<'a> Session<'a> {
             stop,
             store,
             engine: OnceCell::new(),
+            in_process: OnceCell::new(),
             info: OnceCell::new(),
             tokenizers: Rc::default(),
             sources: Rc::default(),
@@ -153,6 +155,11 @@ impl<'a> Session<'a> {
                 let url = format!("http://127.0.0.1:{}", self.started.port()?);
                 (ServerUrl::parse(&url).map_err(RunError::Setup)?, of(way))
             }
+            (ServerSpec::InProcess { serve, way, .. }, _) => {
+                let start = || InProcess::start(serve).map_err(RunError::Engine);
+                let url = self.in_process.get_or_try_init(start)?.url();
+                (ServerUrl::parse(&url).map_err(RunError::Setup)?, of(way))
+            }
             (ServerSpec::Embedded(_), Some(engine)) => {
                 let url = ServerUrl::parse(&engine.url()).map_err(RunError::Setup)?;
                 (url, (Headers::default(), Trust::default(), true))
@@ -206,6 +213,10 @@ impl<'a> Session<'a> {
         let (way, place) = match self.spec {
             ServerSpec::Embedded(_) => return Ok(()),
             ServerSpec::Started { launch, way } => (way, launch.place(self.started.port()?)),
+            ServerSpec::InProcess { name, way, .. } => {
+                let url = self.in_process.get().map_or_else(String::new, InProcess::url);
+                (way, Place { name: name.clone(), url, ..Place::default() })
+            }
             ServerSpec::Live { url, way } => {
                 let place = Place { name: url.host.clone(), url: url.to_string(), port: url.port, ..Place::default() };
                 (way, place)
@@ -214,11 +225,28 @@ impl<'a> Session<'a> {
         self.started.run_hook(what, of(&way.hooks), &place)
     }
 
+    /// How many processes of the server there have been, where the run starts it.
+    pub fn instances(&self) -> Option<usize> {
+        match self.spec {
+            ServerSpec::Started { .. } => Some(self.started.processes()),
+            ServerSpec::InProcess { .. } => Some(1),
+            ServerSpec::Embedded(_) | ServerSpec::Live { .. } => None,
+        }
+    }
+
+    /// Why requests fail, where the server has ended on its own.
+    pub fn why_died(&self) -> Option<RunError> {
+        let returned = self.in_process.get().is_some_and(InProcess::has_ended);
+        let returned = returned.then_some(RunError::Returned);
+        self.started.died().map(RunError::Start).or(returned)
+    }
+
     /// What the run calls the server, where it starts it.
     pub fn name(&self) -> Option<&str> {
         match self.spec {
             ServerSpec::Started { launch, .. } => Some(&launch.name),
-            _ => None,
+            ServerSpec::InProcess { name, .. } => Some(name),
+            ServerSpec::Embedded(_) | ServerSpec::Live { .. } => None,
         }
     }
 

@@ -1,13 +1,16 @@
-//! Servers that a run starts: by a command, in a process group of their own that does not outlive the run.
+//! Servers that a run starts: by a command, in a process group of their own that does not outlive the run, or as a function of the
+//! program itself.
 
 mod error;
 mod group;
+mod in_process;
 mod launch;
 mod process;
 mod ready;
 mod revision;
 
 pub use error::StartError;
+pub use in_process::{InProcess, Serve};
 pub use launch::{Hooks, Launch, Place, Readiness, Restart};
 pub use process::{Process, free_port, run_to_end};
 pub use ready::wait_until_ready;

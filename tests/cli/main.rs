@@ -30,7 +30,10 @@ fn main() -> ExitCode {
         return started::serve(&how);
     }
     if std::env::var_os(RUN_AS_BENCH).is_some() {
-        return tachometer::main();
+        return match std::env::var("SERVER_IN_PROCESS") {
+            Ok(how) => started::bench_in_process(&how),
+            Err(_) => tachometer::main(),
+        };
     }
     let arguments = Arguments::from_args();
     let mut trials = vec![

@@ -12,8 +12,8 @@ use nix::{
     sys::signal::{SigHandler, Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
-use tachometer::{engine::Engine, fixtures};
+use serde_json::{Value, json};
+use tachometer::{Harness, Server, engine::Engine, fixtures};
 
 use crate::package::Package;
 
@@ -29,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("started/restarts_and_hooks_come_when_they_should", restarts),
         Trial::test("started/two_servers_are_measured_in_turn", in_turn),
         Trial::test("started/exclusive_turns_are_never_up_together", exclusive),
+        Trial::test("started/in_process", in_process),
         Trial::test("started/a_revision_is_built_and_measured", revision),
     ];
     let wrong = WRONG.iter().map(|wrong| Trial::test(format!("started/wrong/{}", wrong.name), || wrong.check()));
@@ -252,6 +253,39 @@ fn exclusive() -> Result<(), Failed> {
     outcome.expect(101)?;
     assert!(outcome.stderr.contains("the server base ended on its own"), "{}", outcome.stderr);
     none_is_left(&package)
+}
+
+/// The bench target of someone whose server is a function: one that serves, or that returns at once.
+pub fn bench_in_process(how: &str) -> ExitCode {
+    let answer = json!({
+        "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}
+    });
+    let router = axum::Router::new()
+        .route("/v1/chat/completions", axum::routing::post(move || std::future::ready(axum::Json(answer.clone()))));
+    let returns = how == "returns";
+    let serve = move |listener: std::net::TcpListener| {
+        let router = router.clone();
+        async move {
+            if !returns {
+                axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+            }
+        }
+    };
+    Harness::from_env().server(Server::in_process(serve).name("function").model("m")).main()
+}
+
+fn in_process() -> Result<(), Failed> {
+    let package = package("");
+    let flags = ["--bench", "--stream", "false"];
+    let outcome = package.run(&flags, &[("SERVER_IN_PROCESS", "serves")]);
+    outcome.expect(0)?;
+    let report = package.report("sharegpt/c2");
+    assert_eq!((&report["server"]["name"], &report["passes"][1]["completed"]), (&"function".into(), &12.into()));
+    let outcome = package.run(&flags, &[("SERVER_IN_PROCESS", "returns")]);
+    outcome.expect(101)?;
+    let expected = "error: sharegpt/c2: the server in this process has returned, or panicked";
+    assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    Ok(())
 }
 
 fn git(package: &Package, words: &[&str]) {
