@@ -1,6 +1,6 @@
 //! The load points of a workload.
 
-use super::{ConfigError, server::LONGEST_S, settings::Values};
+use super::{ConfigError, seconds::LONGEST_S, settings::Values};
 use crate::load::{Arrival, LoadPoint, Open, Pacing};
 
 /// Shapes beyond these give gaps that a computer's numbers can't hold: all requests would be sent at once.

@@ -10,6 +10,7 @@ mod file;
 mod load;
 mod plan;
 mod rows;
+mod seconds;
 mod server;
 mod servers;
 pub(crate) mod settings;

@@ -7,7 +7,8 @@ use super::{
     error::nearest,
     file::check_name,
     load::load_points,
-    server::{Named, ServerSpec, against, is_live, seconds, server, timeouts},
+    seconds::seconds,
+    server::{Named, ServerSpec, against, is_live, server, timeouts},
     servers::NamedServers,
     settings::{SETTINGS, Setting, Turns, Values},
 };

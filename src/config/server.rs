@@ -1,9 +1,10 @@
 //! The server of a plan: where it is, the way to it, and how long it may take.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use super::{
     ConfigError,
+    seconds::seconds,
     servers::{NamedServers, launch},
     settings::Values,
 };
@@ -233,16 +234,4 @@ pub(super) fn timeouts(values: &Values) -> Result<Timeouts, ConfigError> {
         stall: seconds("--stall-timeout", values.stall_timeout)?,
         total: seconds("--timeout", values.timeout)?,
     })
-}
-
-/// The longest time that anything may take, in seconds: 30 days.
-pub(super) const LONGEST_S: f64 = 30.0 * 24.0 * 3600.0;
-
-/// A positive number of seconds.
-pub(super) fn seconds(flag: &str, value: f64) -> Result<Duration, ConfigError> {
-    match Duration::try_from_secs_f64(value) {
-        Ok(duration) if !duration.is_zero() && value <= LONGEST_S => Ok(duration),
-        _ if value > LONGEST_S => Err(ConfigError::value(flag, format!("{value} seconds are more than 30 days"))),
-        _ => Err(ConfigError::value(flag, format!("{value} is not a number of seconds above 0"))),
-    }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{ConfigError, server::seconds};
+use super::{ConfigError, seconds::seconds};
 use crate::server::{Hooks, Launch, Readiness, Restart, Serve};
 
 /// A server that is started, or that has a URL, under a name.
