@@ -19,12 +19,12 @@ git clone --quiet . "$copy"
 cd "$copy"
 set -f
 
-mutate() { # NAME "FILES" FLAGS…
+mutate() { # NAME TIMEOUT_S "FILES" FLAGS…
   local files=()
-  for file in $2; do files+=(--file "$file"); done
+  for file in $3; do files+=(--file "$file"); done
   # Exit codes 2 and 3: some were missed, or timed out.
-  cargo mutants --in-place --no-shuffle --baseline skip --timeout 60 --build-timeout 300 --iterate --colors never \
-    --config scripts/mutants.toml --output "$out/$1" "${files[@]}" "${@:3}" || [ $? -le 3 ]
+  cargo mutants --in-place --no-shuffle --baseline skip --timeout "$2" --build-timeout 1200 --iterate --colors never \
+    --config scripts/mutants.toml --output "$out/$1" "${files[@]}" "${@:4}" || [ $? -le 3 ]
 }
 for group in "$@"; do
   case $group in
@@ -40,9 +40,9 @@ for group in "$@"; do
     *) echo "there is no group $group" && exit 2 ;;
   esac
   # shellcheck disable=SC2086 # the words are filters
-  mutate "$group" "$files" -C=--lib -- -- $own
+  mutate "$group" 60 "$files" -C=--lib -- -- $own
   for target in $far; do
-    [ ! -s "$out/$group/mutants.out/missed.txt" ] || mutate "$group" "$files" "-C=$target"
+    [ ! -s "$out/$group/mutants.out/missed.txt" ] || mutate "$group" 900 "$files" "-C=$target"
   done
 done
 # A change that makes tests run for ever is found too.

@@ -197,7 +197,7 @@ mod probe {
 }
 
 #[cfg(all(test, feature = "fast-count"))]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::dataset::{ShareGpt, SystemTurns};
 
@@ -214,7 +214,7 @@ mod tests {
         file
     }
 
-    fn modern() -> Tokenizer {
+    pub fn modern() -> Tokenizer {
         Tokenizer::from_json(modern_file().to_string().as_bytes()).unwrap()
     }
 

@@ -340,6 +340,18 @@ mod tests {
         }
     }
 
+    /// Of the fixture's tokenizer kitoken has only about what it takes.
+    #[cfg(feature = "fast-count")]
+    #[test]
+    fn a_scan_says_who_counted() {
+        for (tokenizer, counted_by) in [
+            (crate::dataset::counter::tests::modern(), CountedBy::Kitoken),
+            (crate::fixtures::tokenizer().unwrap(), CountedBy::Itself),
+        ] {
+            assert_eq!(fixture(Policy::FilterThenSample, &Arc::new(tokenizer)).counted_by, counted_by);
+        }
+    }
+
     /// The scan leaves an index, and what is drawn from it is the same.
     #[test]
     fn an_index_is_left_and_drawn_from() {
