@@ -368,7 +368,7 @@ pub struct MetricChange {
     pub verdict: Verdict,
     /// Whether it decides.
     pub gated: bool,
-    /// The greater of the noise threshold and the noise floor.
+    /// The greatest of the noise threshold, the noise floor, and, for a rate, what the client's own share differs by.
     pub threshold: f64,
     /// How far identical runs lay apart when that was calibrated.
     pub noise_floor: Option<f64>,
@@ -422,7 +422,7 @@ pub(crate) mod samples {
                 "ttft_s": latency, "ttfo_s": latency, "tpot_s": latency, "itl_s": latency, "e2e_s": latency,
                 "send_lag_s": null, "token_events": 1000, "coalesced_share": 0.0,
                 "connections": {"opened": 1, "reopened": 0, "resent": 0, "connect_mean_s": 0.001},
-                "client": {"cpu_s": null, "threads": 1, "bound": false}
+                "client": {"cpu_s": null, "threads": 1, "share": 0.001}
             })
         };
         let mut value = json!({

@@ -2,16 +2,16 @@
 
 #![cfg(feature = "harness")]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tachometer::{
-    client::{Api, Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, TokenSource, Trust},
+    client::{Api, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, TokenSource, Trust},
     dataset::{Prompt, Tokenizer},
     engine::{Engine, EngineConfig, RequestTruth},
     fixtures,
     internals::{WordList, arrivals_ns},
-    load::{Arrival, FailureLimit, Pass, PassRecords, RequestRate, Schedule, Share, Stop, run_pass},
-    metrics::{PassMetrics, count_output_tokens},
+    load::{Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Share, Stop, run_pass},
+    metrics::{PassMetrics, client_share, count_output_tokens},
 };
 
 fn tokenizer() -> Arc<Tokenizer> {
@@ -44,6 +44,18 @@ fn run_load(
     schedule: Schedule,
     threads: usize,
 ) -> (PassRecords, HashMap<String, RequestTruth>) {
+    let observer: Arc<dyn Observer> = Arc::new(());
+    run_watched(engine, sampling, prompts, schedule, threads, observer)
+}
+
+fn run_watched(
+    engine: &Engine,
+    sampling: Sampling,
+    prompts: Vec<Prompt>,
+    schedule: Schedule,
+    threads: usize,
+    observer: Arc<dyn Observer>,
+) -> (PassRecords, HashMap<String, RequestTruth>) {
     let target = Target::new(ServerUrl::parse(&engine.url()).unwrap(), Timeouts::default(), &Trust::default()).unwrap();
     let pass = Pass {
         retries: 0,
@@ -54,7 +66,7 @@ fn run_load(
         sampling: Arc::new(sampling),
         share: Share::default(),
         start: Arc::new(()),
-        observer: Arc::new(()),
+        observer,
         prompts: prompts.into(),
         schedule,
         threads,
@@ -221,6 +233,35 @@ fn an_open_loop_sends_each_request_at_its_time_and_leaves_none_out() {
         }
         // It took more connections than were opened at first, and says so.
         assert!(result.connections.opened > 2 && result.connections.reopened == result.connections.opened - 2);
+    }
+}
+
+/// A client that is slowed on purpose: what it says it has cost is what the engine's record says.
+#[test]
+fn the_clients_share_is_what_the_engine_was_not_asked_for() {
+    struct Slow(Duration);
+    impl Observer for Slow {
+        fn ended(&self, _: &Record) {
+            std::thread::sleep(self.0);
+        }
+    }
+    let engine = engine("instance_num=64,decode_step_ms=1");
+    for (slow_ms, clients) in [(4, 1), (20, 1), (4, 4)] {
+        let slow = Arc::new(Slow(Duration::from_millis(slow_ms)));
+        let schedule = Schedule::Closed { concurrency: clients };
+        let (result, truths) = run_watched(&engine, streaming(), prompts(24, 10, 8), schedule, 1, slow);
+        let by_client = client_share(&result.records, Some(clients)).unwrap();
+        // The same, by when the engine had read a request and written its last token.
+        let mut by_engine = result.records.clone();
+        for record in &mut by_engine {
+            let truth = &truths[&format!("r-{}", record.index)];
+            (record.sent_ns, record.end_ns) = (Some(truth.received_ns), *truth.token_ns.last().unwrap());
+        }
+        let by_engine = client_share(&by_engine, Some(clients)).unwrap();
+        assert!(by_client > 0.1, "{slow_ms} ms, {clients} clients: {by_client}");
+        // The way there and back is no doing of the client's.
+        let agrees = by_client < by_engine * 1.001 && by_client > by_engine * 2.0 / 3.0;
+        assert!(agrees, "{slow_ms} ms, {clients} clients: {by_client} by the client, {by_engine} by the engine");
     }
 }
 

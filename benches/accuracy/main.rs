@@ -21,7 +21,7 @@ use tachometer::{
     fixtures,
     internals::WordList,
     load::{FailureLimit, Pass, PassRecords, Schedule, Share, Stop, run_pass},
-    metrics::{Distribution, PassMetrics, count_output_tokens},
+    metrics::{Distribution, PassMetrics, client_share, count_output_tokens},
 };
 
 #[derive(Parser)]
@@ -157,11 +157,11 @@ fn run(case: &Case, arguments: &Arguments, tiny: bool) -> Result<(), String> {
     };
     let ms = |late: Option<f64>| late.map_or_else(|| "-".to_owned(), |late| format!("{:.3} ms", late * 1e3));
     println!(
-        "    stamps {by}; reads later p50 {} p99 {}; timers late p99 {}; client-bound: {}",
+        "    stamps {by}; reads later p50 {} p99 {}; timers late p99 {}; client's share {}",
         ms(used.read_late_s.map(|late| late.p50)),
         ms(used.read_late_s.map(|late| late.p99)),
         ms(used.timer_late_s.map(|late| late.p99)),
-        used.bound.map_or("unknown", |bound| if bound { "yes" } else { "no" }),
+        client_share(&records, Some(streams)).map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", share * 100.0)),
     );
     println!(
         "    {} connections, {:.3} ms each to open\n",

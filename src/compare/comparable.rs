@@ -108,6 +108,17 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
     })
 }
 
+/// By how much the client's own share of the time differs between two runs of a closed loop: so much of a change of rates may be the
+/// client's doing. `None` where either is not known.
+pub fn client_difference(new: &Report, base: &Report) -> Option<f64> {
+    new.load.shape().concurrency()?;
+    let share = |report: &Report| {
+        let shares: Vec<f64> = report.passes.iter().map(|pass| pass.client.share).collect::<Option<_>>()?;
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+    };
+    Some((share(new)? - share(base)?).abs())
+}
+
 /// What does not forbid a verdict but may explain it.
 pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -143,13 +154,6 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
                 "answers differ in length by {change:+.1} % at the {which}: throughputs in tokens differ for that"
             ));
             break;
-        }
-    }
-    for (whose, report) in [("this run", new), ("the baseline", base)] {
-        let bound = report.passes.iter().filter(|pass| pass.client.bound == Some(true)).count();
-        if bound > 0 {
-            warnings
-                .push(format!("{bound} passes of {whose} were client-bound: its numbers are partly the client's own"));
         }
     }
     let started = |report: &Report| humantime::parse_rfc3339(&report.started_at).ok();
@@ -344,10 +348,6 @@ mod tests {
             // What one pass has more the other has less.
             (|r| scale(r, &["output_length", "mean"], [1.1, 0.9, 1.0]), &[]),
             (|r| set(r, "output_length", json!(null)), &[]),
-            (
-                |r| r["passes"][0]["client"]["bound"] = true.into(),
-                &["1 passes of this run were client-bound: its numbers are partly the client's own"],
-            ),
             (|r| r["started_at"] = "2026-01-31T23:00:00Z".into(), &[]),
             (|r| r["started_at"] = "2026-02-01T00:00:00Z".into(), &["the baseline is 31 days old"]),
         ];
@@ -362,8 +362,6 @@ mod tests {
         assert_eq!(warnings(&same, &nothing, Design::Apart), [""; 0]);
         let live = "another server: a live server, the baseline measured the embedded engine";
         assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into()), Design::Apart), [live]);
-        let bound = report(|r| r["passes"][0]["client"]["bound"] = true.into());
-        assert_eq!(warnings(&same, &bound, Design::Apart).len(), 1);
         // Of embedded engines the port is another each time.
         let embedded = |url: &str| {
             let url = url.to_owned();

@@ -2,7 +2,7 @@
 
 use super::{
     calibration::no_floors_for,
-    comparable::{cache_reason, pairs, warnings, why_not},
+    comparable::{cache_reason, client_difference, pairs, warnings, why_not},
 };
 use crate::{
     metrics::{ByMetric, Metric},
@@ -62,9 +62,18 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
             None
         }
     });
+    let of_client = client_difference(new, base).filter(|difference| *difference > terms.noise_threshold);
+    if let Some(difference) = of_client {
+        let percent = difference * 100.0;
+        warnings.push(format!(
+            "the client's share of the time differs by {percent:.1} % between the two, and no change of a rate within that is called one: \
+             give the client cores of its own"
+        ));
+    }
     let change = |metric: Metric| {
         let floor = floors.and_then(|floors| floors.get(&metric).copied());
-        Some((metric, metric_change(metric, new, base, floor, terms)?))
+        let own = of_client.filter(|_| metric.point().is_none()).unwrap_or(0.0);
+        Some((metric, metric_change(metric, new, base, floor, own, terms)?))
     };
     let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { ByMetric::default() };
     let gate = terms.gate.iter().filter(|metric| !metrics.contains_key(metric)).map(Metric::to_string);
@@ -100,11 +109,12 @@ fn metric_change(
     new: &Report,
     base: &Report,
     noise_floor: Option<f64>,
+    of_client: f64,
     terms: &Terms,
 ) -> Option<MetricChange> {
     let values: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| metric.of(b).zip(metric.of(n))).collect();
-    let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0));
-    // A floor may keep a change from being said; that there is none it can't prove.
+    let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client);
+    // A floor, or the client, may keep a change from being said; that there is none it can't prove.
     let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
     let change = match (PairedChange::of(&values), values.as_slice()) {
         (Some(paired), _) => paired.change(),
@@ -233,6 +243,31 @@ mod tests {
         // Holm: the smaller of two p-values is doubled.
         assert_eq!(change.p_value_corrected, change.p_value.map(|p| 2.0 * p));
         assert!(!comparison.metrics[&metric("rpm")].gated && comparison.metrics.len() == Metric::all().count());
+    }
+
+    #[test]
+    fn what_the_clients_own_share_differs_by_is_no_change_of_a_rate() {
+        let with = |share: Value, rate: f64, latency: f64| {
+            compared(|r| {
+                (0..3).for_each(|i| r["passes"][i]["client"]["share"] = share.clone());
+                scale(r, &[OUTPUT], [rate; 3]);
+                scale(r, &["ttft_s", "p50"], [latency; 3]);
+            })
+        };
+        // The baseline's is 0.1 %.
+        let found = with(0.051.into(), 0.97, 1.03);
+        let of = |name: &str| &found.metrics[&metric(name)];
+        assert_eq!((of(OUTPUT).verdict, of("ttft_p50").verdict), (Verdict::Inconclusive, Verdict::Regressed));
+        assert!((of(OUTPUT).threshold - 0.05).abs() < 1e-9 && of("ttft_p50").threshold == 0.01, "{found:#?}");
+        let expected = "the client's share of the time differs by 5.0 % between the two";
+        assert!(found.warnings.iter().any(|warning| warning.starts_with(expected)), "{:?}", found.warnings);
+        assert_eq!(with(0.051.into(), 0.9, 1.0).metrics[&metric(OUTPUT)].verdict, Verdict::Regressed);
+        assert_eq!(with(0.051.into(), 1.0, 1.0).metrics[&metric(OUTPUT)].verdict, Verdict::NoChange);
+        // Too little to matter, or unknown.
+        for share in [0.009.into(), Value::Null] {
+            let found = with(share, 0.97, 1.0);
+            assert_eq!((found.metrics[&metric(OUTPUT)].verdict, found.warnings.len()), (Verdict::Regressed, 1));
+        }
     }
 
     #[test]

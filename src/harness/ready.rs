@@ -25,7 +25,7 @@ use crate::{
     config::{self, Benchmark},
     dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
     load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
-    metrics::{PassMetrics, Steady, count_output_tokens},
+    metrics::{PassMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     server::Restart,
@@ -261,6 +261,7 @@ impl<'a> Ready<'a> {
         };
         let unsaved = sinks.borrow_mut().pass(&sent);
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+        pass.client.share = client_share(&run.records, load.shape().concurrency());
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         self.session.hook("after_pass", |hooks| &hooks.after_pass)?;

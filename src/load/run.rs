@@ -69,7 +69,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
         stamps: Some(total.reads.source()),
         read_late_s: Late::of(|quantile| total.reads.quantile_s(quantile)),
         timer_late_s: Late::of(quantile_s),
-        bound: None,
+        share: None,
     };
     Ok(PassRecords { records: total.records, stopped, connections: total.connections, client })
 }

@@ -3,11 +3,13 @@
 //! Takes the records of one pass; gives throughputs, distributions of latencies, counts and failures. Nothing here knows how the
 //! records came about, and nothing here is rounded.
 
+mod client_share;
 mod distribution;
 mod metric;
 mod pass;
 mod steady;
 
+pub use client_share::client_share;
 pub use distribution::Distribution;
 pub(crate) use distribution::percentile;
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};

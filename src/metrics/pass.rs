@@ -136,8 +136,11 @@ pub struct ClientUse {
     /// How late the client's timers ran; they tick in milliseconds, and up to one is their own.
     #[serde(default)]
     pub timer_late_s: Option<Late>,
-    /// Whether the client could not keep up, so that its numbers are partly its own; `null` where that is not known.
-    pub bound: Option<bool>,
+    /// How much of what was measured is the client's own doing: in a closed loop the share of its clients' time between the end of an
+    /// answer and the next send; in an open loop the mean lateness of sends, as a share of the mean gap between arrivals. `null`
+    /// where that is not known.
+    #[serde(default)]
+    pub share: Option<f64>,
 }
 
 /// How late something ran, in seconds.
@@ -153,24 +156,6 @@ impl Late {
     /// From a function that gives quantiles.
     pub(crate) fn of(quantile_s: impl Fn(f64) -> Option<f64>) -> Option<Self> {
         Some(Self { p50: quantile_s(0.50)?, p99: quantile_s(0.99)? })
-    }
-}
-
-/// Lateness below this is none, in seconds.
-const LEAST_LATE_S: f64 = 1e-3;
-/// Lateness up to this share of the median gap between tokens (of the latency, without streaming) is small beside it.
-const SMALL_SHARE: f64 = 0.1;
-
-impl ClientUse {
-    /// Whether lateness is no longer small beside what is measured, at the 99th percentile.
-    fn is_bound(&self, measured_s: Option<f64>) -> Option<bool> {
-        // What the timers' own tick may add is not lateness.
-        let late_s = match (self.read_late_s, self.timer_late_s) {
-            (Some(reads), _) => reads.p99,
-            (None, Some(timers)) => timers.p99 - LEAST_LATE_S,
-            (None, None) => return None,
-        };
-        Some(late_s > LEAST_LATE_S.max(SMALL_SHARE * measured_s?))
     }
 }
 
@@ -257,8 +242,6 @@ impl PassMetrics {
             client,
         };
         pass.set_duration(duration_s);
-        let measured = pass.itl_s.or(pass.e2e_sent_s).or(pass.e2e_s);
-        pass.client.bound = pass.client.is_bound(measured.map(|latency| latency.p50));
         pass
     }
 
@@ -488,38 +471,9 @@ mod tests {
     }
 
     #[test]
-    fn lateness_beside_what_is_measured() {
-        let bound = |reads: Option<f64>, timers: Option<f64>, measured: Option<f64>| {
-            let late = |p99: f64| Late { p50: 0.0, p99 };
-            let client =
-                ClientUse { read_late_s: reads.map(late), timer_late_s: timers.map(late), ..ClientUse::default() };
-            client.is_bound(measured)
-        };
-        assert_eq!(bound(None, None, Some(1.0)), None);
-        assert_eq!(bound(Some(1.0), None, None), None);
-        // A millisecond is none, and neither is a tenth of the median.
-        assert_eq!(bound(Some(0.001), None, Some(0.001)), Some(false));
-        assert_eq!(bound(Some(0.0011), None, Some(0.001)), Some(true));
-        assert_eq!(bound(Some(0.0019), None, Some(0.02)), Some(false));
-        assert_eq!(bound(Some(0.0021), None, Some(0.02)), Some(true));
-        // The timers' own tick is no lateness; where reads are stamped, timers are not asked.
-        assert_eq!(bound(None, Some(0.0019), Some(0.001)), Some(false));
-        assert_eq!(bound(None, Some(0.0021), Some(0.001)), Some(true));
-        assert_eq!(bound(Some(0.0), Some(1.0), Some(0.001)), Some(false));
+    fn lateness_is_told_by_its_quantiles() {
         assert_eq!(Late::of(|q| Some(q * 2.0)), Some(Late { p50: 1.0, p99: 1.98 }));
         assert_eq!(Late::of(|q| (q < 0.9).then_some(q)), None);
-        // Of a pass: by its gaps, else by the latency from the actual send.
-        let late = ClientUse { read_late_s: Some(Late { p50: 0.0, p99: 0.05 }), ..ClientUse::default() };
-        let of = |record: Record| {
-            PassMetrics::of(0, String::new(), &[record], ConnectionStats::default(), late).client.bound
-        };
-        let mut whole = record(0, 1000, 1100, 1100, 2000, 1);
-        assert_eq!(of(whole.clone()), Some(false), "of a second a tenth is more");
-        whole.gaps = vec![Gap::from_ns(100_000_000)];
-        assert_eq!(of(whole.clone()), Some(true), "of a gap it is less");
-        whole.gaps = vec![Gap::from_ns(0)];
-        (whole.intended_ns, whole.sent_ns) = (Some(0), Some(1_900_000_000));
-        assert_eq!(of(whole), Some(true), "a wait before the send is nothing that reads are late for");
     }
 
     #[test]

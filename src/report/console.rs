@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
-    numbers::{Time, count, grouped, rate, significant},
+    numbers::{Time, count, grouped, rate, share, significant},
     output::Output,
     sink::*,
     verdicts::{change_lines, print_verdicts},
@@ -253,13 +253,13 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
         }
         (None, None) => {}
     }
-    let bound = passes.iter().filter(|p| p.client.bound == Some(true)).count();
-    if bound > 0 {
-        let of = passes.len();
-        remarks.push(format!(
-            "CLIENT-BOUND in {bound} of {of} passes: the client could not keep up, and the numbers are partly its own; give it more \
-             --client-threads, or a machine of its own"
-        ));
+    let shares: Vec<f64> = passes.iter().filter_map(|p| p.client.share).collect();
+    if !shares.is_empty() {
+        let mean = share(shares.iter().sum::<f64>() / shares.len() as f64);
+        remarks.push(match passes.iter().any(|p| p.send_lag_s.is_some()) {
+            true => format!("the client's share {mean}: how late sends were, of the gaps between them"),
+            false => format!("the client's share {mean}: its clients' time from an answer to the next send"),
+        });
     }
     remarks
 }
@@ -293,7 +293,7 @@ fn pass_line(i: usize, pass: &PassMetrics) -> String {
         "pass {i}: rpm {}, {} tokens/s, ttft p50 {ttft}{}",
         significant(pass.rpm),
         significant(pass.output_tokens_per_s),
-        if pass.client.bound == Some(true) { ", client-bound" } else { "" }
+        pass.client.share.map_or_else(String::new, |of| format!(", client's share {}", share(of)))
     )
 }
 

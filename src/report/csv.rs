@@ -157,7 +157,7 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
     put("server", report.server.name.clone().unwrap_or_else(|| report.server.url.clone()));
     put("run_id", report.run_id.clone());
     put("client_cpu_share", text(pass.client_cpu_share().map(six_digits)));
-    put("client_bound", text(pass.client.bound.map(|bound| bound.to_string())));
+    put("client_share", text(pass.client.share.map(six_digits)));
     fields
 }
 

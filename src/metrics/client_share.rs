@@ -1,0 +1,96 @@
+//! How much of what was measured is the client's own doing.
+
+use crate::client::Record;
+
+/// In a closed loop of so many clients: the share of their time, from the first send to the last, that lay between the end of an
+/// answer and the next send. Waits for the end of bodies that the server left open are the server's, and left out.
+///
+/// In an open loop: how late requests were sent on average, as a share of the mean time between the arrivals of the schedule.
+///
+/// `None` where no client has sent twice.
+pub fn client_share(records: &[Record], concurrency: Option<usize>) -> Option<f64> {
+    match concurrency {
+        Some(clients) => between_answer_and_send(records, clients),
+        None => lateness(records),
+    }
+}
+
+fn between_answer_and_send(records: &[Record], clients: usize) -> Option<f64> {
+    let mut sent: Vec<&Record> = records.iter().filter(|record| record.sent_ns.is_some()).collect();
+    // The ends that a send followed are the first ones; which client each was does not matter to their sum.
+    let followed = sent.len().checked_sub(clients).filter(|n| *n > 0)?;
+    let mut sends: Vec<u64> = sent.iter().filter_map(|record| record.sent_ns).collect();
+    sends.sort_unstable();
+    sent.sort_unstable_by_key(|record| record.end_ns);
+    let ends = sent.iter().take(followed);
+    let between: i128 = ends
+        .zip(&sends[clients..])
+        .map(|(ended, send)| i128::from(*send) - i128::from(ended.end_ns) - i128::from(ended.end_wait_ns))
+        .sum();
+    let all = (sends.last()? - sends.first()?) as f64 * clients as f64;
+    (all > 0.0).then(|| (between as f64 / all).max(0.0))
+}
+
+fn lateness(records: &[Record]) -> Option<f64> {
+    let lags: Vec<f64> = records.iter().filter_map(Record::send_lag_s).collect();
+    let arrivals = || records.iter().filter_map(|record| record.intended_ns);
+    let (first, last) = (arrivals().min()?, arrivals().max()?);
+    if lags.len() < 2 || last <= first {
+        return None;
+    }
+    let mean = lags.iter().sum::<f64>() / lags.len() as f64;
+    let gap = (last - first) as f64 * 1e-9 / (arrivals().count() - 1) as f64;
+    Some(mean / gap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(intended_ms: Option<u64>, sent_ms: u64, end_ms: u64) -> Record {
+        let mut record = Record::new(0, 1, 1);
+        record.intended_ns = intended_ms.map(|ms| ms * 1_000_000);
+        (record.sent_ns, record.end_ns) = (Some(sent_ms * 1_000_000), end_ms * 1_000_000);
+        record
+    }
+
+    fn near(got: Option<f64>, expected: f64) {
+        assert!(got.is_some_and(|got| (got - expected).abs() < 1e-9), "{got:?}, not {expected}");
+    }
+
+    #[test]
+    fn closed_loops_lose_what_lies_between_an_answer_and_the_next_send() {
+        // Two clients: one sends at 0, 110, 220, the other at 0 and 210; 10 ms lie before each further send.
+        let mut records = [
+            record(None, 0, 100),
+            record(None, 110, 210),
+            record(None, 0, 200),
+            record(None, 210, 400),
+            record(None, 220, 300),
+        ];
+        near(client_share(&records, Some(2)), 30.0 / (2.0 * 220.0));
+        // Of which the first 10 ms were a wait for a body that stayed open.
+        records[0].end_wait_ns = 10_000_000;
+        near(client_share(&records, Some(2)), 20.0 / (2.0 * 220.0));
+        // Whoever has sent once only has lost nothing yet.
+        assert_eq!(client_share(&records, Some(5)), None);
+        assert_eq!(client_share(&records, Some(6)), None);
+        assert_eq!(client_share(&[], Some(1)), None);
+        // What was never sent counts for nothing.
+        let mut unsent = Record::new(0, 1, 1);
+        unsent.end_ns = 1;
+        let with = [&records[..], &[unsent]].concat();
+        near(client_share(&with, Some(2)), 20.0 / (2.0 * 220.0));
+        // An answer that another client's send overtook is no time won.
+        near(client_share(&[record(None, 0, 100), record(None, 90, 200)], Some(1)), 0.0);
+    }
+
+    #[test]
+    fn open_loops_lose_what_sends_are_late_by() {
+        let records = [record(Some(0), 1, 50), record(Some(10), 13, 60), record(Some(40), 42, 70)];
+        near(client_share(&records, None), 2.0 / 20.0);
+        assert_eq!(client_share(&records[..1], None), None);
+        assert_eq!(client_share(&[record(Some(0), 1, 2), record(Some(0), 1, 2)], None), None, "all at once");
+        assert_eq!(client_share(&[record(None, 1, 2), record(None, 1, 2)], None), None);
+    }
+}
