@@ -11,6 +11,7 @@ mod csv;
 mod github;
 mod history;
 mod json;
+mod markdown;
 mod numbers;
 mod output;
 mod requests;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{bencher, console, criterion, csv, github, json, requests, sink::*};
+use super::{bencher, console, criterion, csv, github, json, markdown, requests, sink::*};
 use crate::run::Report;
 
 /// Builds a sink, where the plan wants it.
@@ -18,6 +18,7 @@ const FORMATS: &[(&str, &str, Always)] = &[
     ("criterion", "for people", console::sink),
     ("bencher", "libtest's lines", bencher::lines),
     ("json", "a report a line", json::sink),
+    ("markdown", "tables for a pull request or $GITHUB_STEP_SUMMARY", markdown::sink),
     ("bmf", "Bencher Metric Format", bencher::metric_format),
     ("github", "as criterion, with two files for github-action-benchmark", github::sink),
 ];

@@ -33,6 +33,26 @@ fn output_formats() -> Result<(), Failed> {
     let ns: f64 = line.split_whitespace().nth(4).unwrap().replace(',', "").parse()?;
     assert!((ns - seconds * 1e9).abs() <= 1.0 && line.contains(" ns/iter (+/- "), "{line}");
 
+    let markdown = package.compare(&["--output-format", "markdown"]);
+    markdown.expect(0)?;
+    assert!(
+        markdown.stdout.starts_with("### 2 not changed\n\n| benchmark | metric | verdict |"),
+        "{}",
+        markdown.stdout
+    );
+    for expected in [
+        "| sharegpt/c2 | ttft_p50 | no change, provisional | +0.00% |",
+        "- sharegpt/c2: against a",
+        "\n| sharegpt/c2 | [",
+    ] {
+        assert!(markdown.stdout.contains(expected), "{expected}: {}", markdown.stdout);
+    }
+    // Rows of a table have as many cells as its head.
+    for table in markdown.stdout.split("\n\n").filter(|part| part.starts_with('|')) {
+        let cells: Vec<usize> = table.lines().map(|line| line.matches('|').count()).collect();
+        assert!(cells.iter().all(|n| *n == cells[0]), "{table}");
+    }
+
     let bmf = package.compare(&["--output-format", "bmf"]);
     bmf.expect(0)?;
     let measures: Value = serde_json::from_str(&bmf.stdout)?;
