@@ -5,9 +5,10 @@ use crate::client::Record;
 /// In a closed loop of so many clients: the share of their time, from the first send to the last, that lay between the end of an
 /// answer and the next send. Waits for the end of bodies that the server left open are the server's, and left out.
 ///
-/// In an open loop: how late requests were sent on average, as a share of the mean time between the arrivals of the schedule.
+/// In an open loop, whose latencies count from the intended send: how late requests were sent on average, as a share of the mean time
+/// to first token, or of the mean latency without streaming.
 ///
-/// `None` where no client has sent twice.
+/// `None` where no client has sent twice, or nothing was completed.
 pub fn client_share(records: &[Record], concurrency: Option<usize>) -> Option<f64> {
     match concurrency {
         Some(clients) => between_answer_and_send(records, clients),
@@ -32,20 +33,16 @@ fn between_answer_and_send(records: &[Record], clients: usize) -> Option<f64> {
 }
 
 fn lateness(records: &[Record]) -> Option<f64> {
-    let lags: Vec<f64> = records.iter().filter_map(Record::send_lag_s).collect();
-    let arrivals = || records.iter().filter_map(|record| record.intended_ns);
-    let (first, last) = (arrivals().min()?, arrivals().max()?);
-    if lags.len() < 2 || last <= first {
-        return None;
-    }
-    let mean = lags.iter().sum::<f64>() / lags.len() as f64;
-    let gap = (last - first) as f64 * 1e-9 / (arrivals().count() - 1) as f64;
-    Some(mean / gap)
+    let completed = records.iter().filter(|record| record.is_completed());
+    let both = completed.filter_map(|record| record.send_lag_s().zip(record.ttft_s().or(record.e2e_s())));
+    let (lag, latency) = both.fold((0.0, 0.0), |sum, (lag, latency)| (sum.0 + lag, sum.1 + latency));
+    (latency > 0.0).then(|| lag / latency)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Failure, FailureClass};
 
     fn record(intended_ms: Option<u64>, sent_ms: u64, end_ms: u64) -> Record {
         let mut record = Record::new(0, 1, 1);
@@ -87,10 +84,14 @@ mod tests {
 
     #[test]
     fn open_loops_lose_what_sends_are_late_by() {
-        let records = [record(Some(0), 1, 50), record(Some(10), 13, 60), record(Some(40), 42, 70)];
-        near(client_share(&records, None), 2.0 / 20.0);
-        assert_eq!(client_share(&records[..1], None), None);
-        assert_eq!(client_share(&[record(Some(0), 1, 2), record(Some(0), 1, 2)], None), None, "all at once");
+        let mut records = [record(Some(0), 1, 50), record(Some(10), 13, 60), record(Some(40), 42, 70)];
+        near(client_share(&records, None), 6.0 / 130.0);
+        // Of the first tokens, where they are known; failed requests have no latency.
+        (0..3).for_each(|i| records[i].first_token_ns = Some(20_000_000 * (i as u64 + 1)));
+        near(client_share(&records, None), 6.0 / 70.0);
+        records[1].outcome = Err(Failure::new(FailureClass::Reset, ""));
+        near(client_share(&records, None), 3.0 / 40.0);
         assert_eq!(client_share(&[record(None, 1, 2), record(None, 1, 2)], None), None);
+        assert_eq!(client_share(&[], None), None);
     }
 }

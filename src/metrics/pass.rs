@@ -137,8 +137,8 @@ pub struct ClientUse {
     #[serde(default)]
     pub timer_late_s: Option<Late>,
     /// How much of what was measured is the client's own doing: in a closed loop the share of its clients' time between the end of an
-    /// answer and the next send; in an open loop the mean lateness of sends, as a share of the mean gap between arrivals. `null`
-    /// where that is not known.
+    /// answer and the next send; in an open loop the mean lateness of sends, as a share of the mean time to first token (of the latency,
+    /// without streaming). `null` where that is not known.
     #[serde(default)]
     pub share: Option<f64>,
 }

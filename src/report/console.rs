@@ -257,12 +257,25 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
     if !shares.is_empty() {
         let mean = share(shares.iter().sum::<f64>() / shares.len() as f64);
         remarks.push(match passes.iter().any(|p| p.send_lag_s.is_some()) {
-            true => format!("the client's share {mean}: how late sends were, of the gaps between them"),
+            true => {
+                format!("the client's share {mean}: how late sends were, of the latencies that count from their time")
+            }
             false => format!("the client's share {mean}: its clients' time from an answer to the next send"),
         });
     }
+    let busy: Vec<f64> = passes.iter().filter_map(PassMetrics::client_cpu_share).collect();
+    let busiest = busy.into_iter().fold(None, most).filter(|share| *share > BUSY);
+    if let Some(busiest) = busiest {
+        remarks.push(format!(
+            "the client's threads were busy {:.0} % of the time, and may be the limit: give it more --client-threads, or a machine of its own",
+            busiest * 100.0
+        ));
+    }
     remarks
 }
+
+/// Threads that are busier than this may be what limits the pass.
+const BUSY: f64 = 0.9;
 
 fn most(a: Option<f64>, b: f64) -> Option<f64> {
     Some(a.map_or(b, |a| a.max(b)))
