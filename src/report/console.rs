@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
-    numbers::{Time, count, grouped, rate, share, significant},
+    numbers::{Time, count, grouped, is_meaningless, rate, share, significant},
     output::Output,
     sink::*,
     verdicts::{change_lines, print_verdicts},
@@ -95,6 +95,10 @@ fn remarks(report: &Report) -> Vec<String> {
         let cut = if last_pass_cut { "the last pass is cut short, and " } else { "" };
         let wanted = count(passes_wanted, "pass", "passes");
         remarks.insert(0, format!("PARTIAL, of {wanted}: {why}; {cut}this is no baseline"));
+    }
+    if report.estimates.values().any(is_meaningless) {
+        let number = count(passes.len(), "pass", "passes");
+        remarks.push(format!("{number} say too little for some intervals: more --sample-size gives them"));
     }
     if report.server.embedded {
         let what = "the embedded engine, a simulation: no --server was given";
@@ -257,10 +261,8 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
     if !shares.is_empty() {
         let mean = share(shares.iter().sum::<f64>() / shares.len() as f64);
         remarks.push(match passes.iter().any(|p| p.send_lag_s.is_some()) {
-            true => {
-                format!("the client's share {mean}: how late sends were, of the latencies that count from their time")
-            }
-            false => format!("the client's share {mean}: its clients' time from an answer to the next send"),
+            true => format!("the client's share {mean}: the lateness of sends in the latencies"),
+            false => format!("the client's share {mean}: the time from an answer to the next send"),
         });
     }
     let busy: Vec<f64> = passes.iter().filter_map(PassMetrics::client_cpu_share).collect();

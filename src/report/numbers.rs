@@ -8,6 +8,7 @@ use crate::stats::Estimate;
 pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
     match (estimate.lower, estimate.upper) {
+        _ if is_meaningless(estimate) => format!("{}{unit}", significant(estimate.point)),
         (Some(lower), Some(upper)) => {
             format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
         }
@@ -15,10 +16,19 @@ pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
     }
 }
 
+/// Whether an interval over passes is so wide that it says nothing: two passes that differ at all have such.
+pub(super) fn is_meaningless(estimate: &Estimate) -> bool {
+    estimate.lower.zip(estimate.upper).is_some_and(|(lower, upper)| upper > MOST_FACTOR * lower)
+}
+
+/// From one end of an interval to the other.
+const MOST_FACTOR: f64 = 4.0;
+
 /// A time with its interval, as criterion shows it.
 pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
     match (estimate.lower, estimate.upper) {
+        _ if is_meaningless(estimate) => Time(estimate.point).to_string(),
         (Some(lower), Some(upper)) => format!("[{} {} {}]", Time(lower), Time(estimate.point), Time(upper)),
         _ => Time(estimate.point).to_string(),
     }
@@ -91,6 +101,22 @@ pub(super) fn share(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_that_say_nothing_are_not_shown() {
+        let estimate = |lower: f64, upper: f64| Estimate {
+            point: 100.0,
+            lower: Some(lower),
+            upper: Some(upper),
+            confidence_level: 0.95,
+            unit: "1/s".to_owned(),
+            better: crate::metrics::Better::Higher,
+            replication: crate::stats::Replication::Pass,
+        };
+        assert_eq!(rate(Some(&estimate(50.0, 200.0)), " x"), "[50.000 100.00 200.00] x");
+        assert_eq!(rate(Some(&estimate(49.0, 200.0)), " x"), "100.00 x");
+        assert_eq!(time_estimate(Some(&estimate(1.0, 20000.0))), "100.00 s");
+    }
 
     #[test]
     fn numbers() {

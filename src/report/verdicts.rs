@@ -182,6 +182,9 @@ fn verdict_line(metric: Metric, change: &MetricChange, comparison: &Comparison, 
     format!("{metric:<20} {verdict} {}", percent(change.change))
 }
 
+/// A change beyond this, as a share, needs no benchmark to be found.
+const MOST_DETECTABLE: f64 = 1.0;
+
 /// What an inconclusive verdict leaves open.
 fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
     if change.verdict != Verdict::Inconclusive || comparison.held_back.is_some() {
@@ -204,7 +207,11 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
         }
         None => "1,000 would not settle it".to_owned(),
     };
-    lines.push(format!("{} passes can find {}; {passes}", comparison.pairs, share(detectable)));
+    let found = match detectable <= MOST_DETECTABLE {
+        true => format!("{} passes can find {}", comparison.pairs, share(detectable)),
+        false => format!("{} passes can find next to nothing", comparison.pairs),
+    };
+    lines.push(format!("{found}; {passes}"));
     lines
 }
 
