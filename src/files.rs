@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -64,10 +64,11 @@ pub fn create_parent(path: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// Where that fails, or `lines` does: nothing is written then.
+#[cfg(feature = "harness")]
 pub fn append(path: &Path, lines: impl FnOnce(&mut File, bool) -> io::Result<Vec<u8>>) -> Result<(), FileError> {
     create_parent(path)?;
     let append = || -> io::Result<()> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = File::options().read(true).append(true).create(true).open(path)?;
         file.lock()?;
         let is_empty = file.metadata()?.len() == 0;
         let lines = lines(&mut file, is_empty)?;
@@ -81,6 +82,7 @@ pub fn append(path: &Path, lines: impl FnOnce(&mut File, bool) -> io::Result<Vec
 ///
 /// # Errors
 /// Where it can't be read.
+#[cfg(feature = "harness")]
 pub fn read_if_there(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

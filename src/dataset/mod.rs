@@ -9,11 +9,13 @@ mod conversations;
 mod counter;
 #[expect(clippy::module_inception, reason = "what the folder is about")]
 mod dataset;
+#[cfg(feature = "harness")]
 mod dump;
 mod error;
 mod index;
 mod json_array;
 mod jsonl;
+#[cfg(feature = "harness")]
 mod nonce;
 mod own;
 mod plain;

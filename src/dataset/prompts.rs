@@ -36,6 +36,7 @@ impl Prompt {
     }
 
     /// Several as the inputs of one request; those before the last stand before it.
+    #[cfg(feature = "harness")]
     pub(crate) fn batch(prompts: &[Self]) -> Self {
         let Some((last, before)) = prompts.split_last() else { return Self::new("", 0) };
         let input = |prompt: &Self| Message { role: "user".to_owned(), content: prompt.text.clone() };
@@ -57,6 +58,7 @@ impl Prompt {
     }
 
     /// The same with words before all else.
+    #[cfg(feature = "harness")]
     pub(super) fn with_first(&self, words: &str) -> Self {
         let mut prompt = self.clone();
         let first = prompt.before.first_mut().map_or(&mut prompt.text, |message| &mut message.content);

@@ -58,6 +58,7 @@ impl Distribution {
 ///
 /// # Panics
 /// Where there are no values.
+#[cfg(feature = "harness")]
 pub fn percentile(sorted: &[f64], quantile: f64) -> f64 {
     interpolated(sorted, quantile, |value| value)
 }

@@ -11,6 +11,7 @@ mod steady;
 
 pub use client_share::client_share;
 pub use distribution::Distribution;
+#[cfg(feature = "harness")]
 pub(crate) use distribution::percentile;
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};

@@ -96,7 +96,7 @@ fn remarks(report: &Report) -> Vec<String> {
         let wanted = count(passes_wanted, "pass", "passes");
         remarks.insert(0, format!("PARTIAL, of {wanted}: {why}; {cut}this is no baseline"));
     }
-    if report.estimates.values().any(is_meaningless) {
+    if report.estimates.iter().any(|(metric, estimate)| metric.point().is_none() && is_meaningless(estimate)) {
         let number = count(passes.len(), "pass", "passes");
         remarks.push(format!("{number} say too little for some intervals: more --sample-size gives them"));
     }
