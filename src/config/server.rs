@@ -1,6 +1,6 @@
 //! The server of a plan: where it is, the way to it, and how long it may take.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     ConfigError,
@@ -55,6 +55,8 @@ pub struct Way {
     pub trust: Trust,
     /// What is run around benchmarks and passes.
     pub hooks: Hooks,
+    /// Where that is run.
+    pub folder: PathBuf,
 }
 
 impl ServerSpec {
@@ -124,7 +126,7 @@ pub(super) fn against(
 /// A server by its name, or by its URL.
 fn live_server(flag: &str, text: &str, top: &Values, named: &Named, list: bool) -> Result<ServerSpec, ConfigError> {
     let found = named.servers.iter().find(|(name, _)| *name == text);
-    let mut way = way(top, list)?;
+    let mut way = way(top, named.folder, list)?;
     let text = match found {
         Some((name, server)) => {
             way.hooks = server.hooks();
@@ -148,7 +150,7 @@ fn live_server(flag: &str, text: &str, top: &Values, named: &Named, list: bool) 
     Ok(ServerSpec::Live { url, way })
 }
 
-fn way(top: &Values, list: bool) -> Result<Way, ConfigError> {
+fn way(top: &Values, folder: &Path, list: bool) -> Result<Way, ConfigError> {
     let mut headers = Headers::default();
     // Listing must work without the key.
     if let Some((flag, key)) = if list { None } else { api_key(top)? } {
@@ -172,7 +174,7 @@ fn way(top: &Values, list: bool) -> Result<Way, ConfigError> {
         (None, true) => Trust::Anyone,
         (None, false) => Trust::Platform,
     };
-    Ok(Way { headers, trust, hooks: Hooks::default() })
+    Ok(Way { headers, trust, hooks: Hooks::default(), folder: folder.to_owned() })
 }
 
 /// What `--server` says for the engine in this process.

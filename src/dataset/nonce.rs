@@ -27,7 +27,8 @@ pub fn with_nonces(
         rng.set_stream(i as u64);
         with_nonce(prompt, &words, tokenizer, policy, &mut rng)
     };
-    prompts.par_iter().enumerate().map(nonced).collect()
+    let nonced: Vec<Result<Prompt, DatasetError>> = prompts.par_iter().enumerate().map(nonced).collect();
+    nonced.into_iter().collect()
 }
 
 fn with_nonce(

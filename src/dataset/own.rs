@@ -63,8 +63,10 @@ impl Drawn {
         let Opening { tokenizer, policy, max_tokens, .. } = with;
         let (tokenizer, policy, max_tokens) = (&**tokenizer, *policy, *max_tokens);
         let counted = |prompt: Prompt| count(&name, prompt, tokenizer, policy, max_tokens);
-        let prompts: Result<Vec<Prompt>, DatasetError> = prompts.into_par_iter().map(counted).collect();
-        Ok(Self { prompts: prompts?, package: with.tokenizer.package(), name })
+        // Of several that can't be counted, the first is told.
+        let prompts: Vec<Result<Prompt, DatasetError>> = prompts.into_par_iter().map(counted).collect();
+        let prompts = prompts.into_iter().collect::<Result<Vec<Prompt>, DatasetError>>()?;
+        Ok(Self { prompts, package: with.tokenizer.package(), name })
     }
 }
 

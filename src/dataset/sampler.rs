@@ -55,9 +55,12 @@ impl Sizer<'_> {
     fn admit_all(&self, batches: mpsc::Receiver<Vec<Text>>) -> Result<Vec<Row>, DatasetError> {
         let mut rows = Vec::new();
         for batch in batches {
-            let sized: Result<Vec<Option<Row>>, DatasetError> =
+            // Of several that can't be counted, the first is told.
+            let sized: Vec<Result<Option<Row>, DatasetError>> =
                 batch.par_iter().map(|(place, text)| self.size(*place, text)).collect();
-            rows.extend(sized?.into_iter().flatten());
+            for row in sized {
+                rows.extend(row?);
+            }
             // What has been counted is worth nothing, and the scan begins anew.
             if self.counter.is_refuted() {
                 break;
@@ -243,9 +246,10 @@ impl Sampler {
                     return Ok(chosen);
                 }
                 let texts = self.dataset.load(places, self.system_turns)?;
-                let sized: Result<Vec<Option<Row>>, DatasetError> =
+                let sized: Vec<Result<Option<Row>, DatasetError>> =
                     places.par_iter().zip(&texts).map(|(place, text)| sizer.size(*place, text)).collect();
-                let fitting = sized?.into_iter().zip(texts).filter_map(|(row, text)| Some((row?, text)));
+                let sized = sized.into_iter().collect::<Result<Vec<Option<Row>>, DatasetError>>()?;
+                let fitting = sized.into_iter().zip(texts).filter_map(|(row, text)| Some((row?, text)));
                 let room = num_prompts - chosen.len();
                 let fitting: Vec<(Row, Conversation)> = fitting.take(room).collect();
                 of_system += fitting.iter().filter(|(_, text)| text.of_system).count();

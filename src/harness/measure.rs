@@ -133,9 +133,9 @@ impl Work<'_> {
             // Whoever went second goes first now, so that a drift meets both alike.
             for side in [number % 2, 1 - number % 2] {
                 let (ready, done) = &mut sides[side];
-                let run = ready.run(number..number + 1, passes, &self.sinks);
-                let mut run = run.map_err(|error| why_server_died(sessions[side], error))?;
-                if exclusive {
+                // What was whole before is kept, whatever comes of this one.
+                let mut run = ready.run(number..number + 1, passes, &self.sinks).unwrap_or_else(Passes::ended_by);
+                if exclusive && run.ended.is_none() {
                     sessions[side].started.end();
                 }
                 if !run.unsaved.is_empty() {
@@ -146,7 +146,9 @@ impl Work<'_> {
                 if let Some(error) = ended {
                     let error = why_server_died(sessions[side], error);
                     let (ready, done) = sides.swap_remove(0);
-                    self.keep_partial(&ready.report(done, Some(&error), self.commit.clone()));
+                    if !done.is_empty() {
+                        self.keep_partial(&ready.report(done, Some(&error), self.commit.clone()));
+                    }
                     return Err(error);
                 }
             }

@@ -43,6 +43,8 @@ pub struct Ready<'a> {
     digest: Digest,
     server: Server,
     cache: Option<Cache>,
+    /// The processes of the server that passes went to, where the run starts it.
+    processes: RefCell<HashSet<usize>>,
     /// Hashes of the prompts that were sent, and how many were among them already.
     sent: RefCell<(HashSet<u64>, usize)>,
 }
@@ -71,11 +73,23 @@ pub struct Passes {
 }
 
 impl Passes {
+    /// None, and why.
+    pub fn ended_by(error: RunError) -> Self {
+        Self { ended: Some(error), ..Self::default() }
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.cut.is_none()
+    }
+
     /// Takes what a later pass gave.
     pub fn add(&mut self, later: Self) {
         self.whole.extend(later.whole);
         self.cut = later.cut;
-        self.records = later.records;
+        if !later.records.is_empty() {
+            self.records = later.records;
+        }
     }
 }
 
@@ -104,8 +118,18 @@ impl<'a> Ready<'a> {
         let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
         let digest = digest(&first, spec);
         session.check_stopped()?;
-        let mut ready =
-            Self { session, benchmark, output, half, first, digest, server, cache: None, sent: RefCell::default() };
+        let mut ready = Self {
+            session,
+            benchmark,
+            output,
+            half,
+            first,
+            digest,
+            server,
+            cache: None,
+            processes: RefCell::default(),
+            sent: RefCell::default(),
+        };
         session.hook("before_benchmark", |hooks| &hooks.before_benchmark)?;
         if !ready.server.embedded && !spec.cache_bust && spec.sampling.api.generates() {
             ready.cache = Some(ready.find_cache(sent_before)?);
@@ -239,6 +263,7 @@ impl<'a> Ready<'a> {
         if self.session.started.is_cold() {
             self.warm_up()?;
         }
+        self.processes.borrow_mut().insert(self.session.started.processes());
         self.session.hook("before_pass", |hooks| &hooks.before_pass)?;
         self.note_sent(&workload);
         self.session.check_stopped()?;
@@ -348,7 +373,7 @@ impl<'a> Ready<'a> {
                 embedded: self.server.embedded,
                 name: self.session.name().map(str::to_owned),
                 revision: self.session.started.revision(),
-                instances: self.session.instances(),
+                instances: self.session.name().map(|_| self.processes.borrow().len()),
                 facts: self.session.facts(),
             },
             commit,

@@ -201,7 +201,9 @@ impl<'a> Session<'a> {
     pub fn renew(&self, before: Restart) {
         let ServerSpec::Started { launch, .. } = self.spec else { return };
         let is_due = launch.restart == before || launch.restart == Restart::Pass;
-        if is_due && !self.started.is_cold() {
+        // One that has ended on its own fails no other benchmark.
+        let has_died = before == Restart::Benchmark && self.started.died().is_some();
+        if has_died || is_due && !self.started.is_cold() {
             self.started.end();
             // Another process knows none of the prompts.
             self.sent.borrow_mut().clear();
@@ -215,23 +217,14 @@ impl<'a> Session<'a> {
             ServerSpec::Started { launch, way } => (way, launch.place(self.started.port()?)),
             ServerSpec::InProcess { name, way, .. } => {
                 let url = self.in_process.get().map_or_else(String::new, InProcess::url);
-                (way, Place { name: name.clone(), url, ..Place::default() })
+                (way, Place { name: name.clone(), url, folder: way.folder.clone(), ..Place::default() })
             }
             ServerSpec::Live { url, way } => {
-                let place = Place { name: url.host.clone(), url: url.to_string(), port: url.port, ..Place::default() };
-                (way, place)
+                let (name, port, folder) = (url.host.clone(), url.port, way.folder.clone());
+                (way, Place { name, port, folder, url: url.to_string(), ..Place::default() })
             }
         };
         self.started.run_hook(what, of(&way.hooks), &place)
-    }
-
-    /// How many processes of the server there have been, where the run starts it.
-    pub fn instances(&self) -> Option<usize> {
-        match self.spec {
-            ServerSpec::Started { .. } => Some(self.started.processes()),
-            ServerSpec::InProcess { .. } => Some(1),
-            ServerSpec::Embedded(_) | ServerSpec::Live { .. } => None,
-        }
     }
 
     /// Why requests fail, where the server has ended on its own.

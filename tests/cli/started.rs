@@ -15,7 +15,7 @@ use nix::{
 use serde_json::{Value, json};
 use tachometer::{Harness, Server, engine::Engine, fixtures};
 
-use crate::package::Package;
+use crate::package::{Package, engine};
 
 /// Set for the process that is to be a server, to how it behaves.
 pub const RUN_AS_SERVER: &str = "RUN_AS_SERVER";
@@ -170,6 +170,19 @@ fn dies() -> Result<(), Failed> {
     {
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
+    none_is_left(&package)?;
+    // The next benchmark gets another process.
+    let outcome = package.run(&["--bench", "--num-prompts", "200", "--warmup", "0", "--concurrency", "1,2"], &[]);
+    outcome.expect(101)?;
+    assert_eq!(pids(&package).len(), 3);
+    assert_eq!(outcome.stderr.matches("ended on its own").count(), 2, "{}", outcome.stderr);
+    // What the other side of a comparison has is not lost.
+    let both = table("head", "serve", "decode_step_ms=0.2", "") + &table("base", "dies", "decode_step_ms=0.2", "");
+    let package = self::package(&both);
+    let outcome = package.run(&["--bench", "--against", "base", "--num-prompts", "6", "--warmup", "0"], &[]);
+    outcome.expect(101)?;
+    assert!(outcome.stdout.contains("PARTIAL, of 2 passes: it ended with an error"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("the server base ended on its own (exit status: 6)"), "{}", outcome.stderr);
     none_is_left(&package)
 }
 
@@ -195,12 +208,19 @@ fn restarts() -> Result<(), Failed> {
         let pass = "before_pass\nafter_pass\n";
         let benchmark = format!("before_benchmark\n{pass}{pass}after_benchmark\n");
         assert_eq!(told, benchmark.repeat(2), "{restart}");
+        let instances = package.report("sharegpt/c2")["server"]["instances"].as_u64();
+        assert_eq!(instances, Some(if restart == "pass" { 2 } else { 1 }), "{restart}");
     }
+    // A server that runs already has hooks, too.
+    let engine = engine();
+    let package = package(&format!("[server.there]\nurl = \"{}\"\n{}", engine.url(), hooks.replace("{dir}", ".")));
+    package.run(&["--bench"], &[]).expect(0)?;
+    assert_eq!(std::fs::read_to_string(package.path("hooks"))?.lines().count(), 6);
     Ok(())
 }
 
 fn in_turn() -> Result<(), Failed> {
-    let tables = table("head", "serve", "decode_step_ms=4", "") + &table("base", "serve", "decode_step_ms=1", "");
+    let tables = table("head", "serve", "decode_step_ms=8", "") + &table("base", "serve", "decode_step_ms=1", "");
     let package = package(&tables);
     let flags = ["--bench", "--against", "base", "--sample-size", "4", "--save-requests", "requests.jsonl"];
     let outcome = package.run(&[&flags[..], &["--fail-on", "regression"]].concat(), &[]);
@@ -309,7 +329,7 @@ fn revision() -> Result<(), Failed> {
     );
     let package = package(&tables);
     std::fs::write(package.path(".gitignore"), "target\nbuilt\n")?;
-    std::fs::write(package.path("serve.sh"), script("4"))?;
+    std::fs::write(package.path("serve.sh"), script("8"))?;
     git(&package, &["init", "--quiet", "--initial-branch", "main"]);
     git(&package, &["add", "--all"]);
     git(&package, &["commit", "--quiet", "-m", "slow"]);
