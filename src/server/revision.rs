@@ -27,12 +27,29 @@ pub fn check_out(name: &str, revision: &str, folder: &Path, worktree: &Path) -> 
         git(folder, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])
             .map_err(|_| error("there is no such revision in this repository (a shallow clone has few)".to_owned()))?;
     let inside = git(folder, &["rev-parse", "--show-prefix"])?;
-    let path = worktree.display().to_string();
-    if worktree.join(".git").exists() {
+    // One that came from elsewhere, as out of a cache, belongs to no repository; and git must not take the one around it.
+    let top = |git_says: String| Path::new(&git_says).canonicalize().ok();
+    let is_whole = worktree.join(".git").exists()
+        && git(worktree, &["rev-parse", "--show-toplevel"]).ok().and_then(top) == worktree.canonicalize().ok();
+    if is_whole {
         git(worktree, &["checkout", "--quiet", "--detach", "--force", &commit])?;
-    } else {
-        git(folder, &["worktree", "prune"])?;
-        git(folder, &["worktree", "add", "--quiet", "--detach", "--force", &path, &commit])?;
+        return Ok((worktree.join(inside), commit));
     }
+    let name_of_old = worktree.file_name().map_or_else(String::new, |name| format!("{}.old", name.display()));
+    let old = worktree.with_file_name(name_of_old);
+    let io = |e: std::io::Error| error(format!("{}: {e}", worktree.display()));
+    _ = std::fs::remove_dir_all(&old);
+    if worktree.exists() {
+        std::fs::rename(worktree, &old).map_err(io)?;
+    }
+    git(folder, &["worktree", "prune"])?;
+    let path = worktree.display().to_string();
+    git(folder, &["worktree", "add", "--quiet", "--detach", "--force", &path, &commit])?;
+    // What was built there need not be built again.
+    let built = old.join(&inside).join("target");
+    if built.exists() {
+        std::fs::rename(built, worktree.join(&inside).join("target")).map_err(io)?;
+    }
+    _ = std::fs::remove_dir_all(&old);
     Ok((worktree.join(inside), commit))
 }
