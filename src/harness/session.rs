@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use once_cell::unsync::OnceCell;
@@ -29,6 +29,9 @@ use crate::{
     report::warn,
     server::{Hooks, InProcess, Place, Restart},
 };
+
+/// How long a server may take to be gone once its connections have closed.
+const LAST_BREATH: Duration = Duration::from_secs(3);
 
 type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
 type Tokenizers = RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>;
@@ -229,9 +232,18 @@ impl<'a> Session<'a> {
 
     /// Why requests fail, where the server has ended on its own.
     pub fn why_died(&self) -> Option<RunError> {
-        let returned = self.in_process.get().is_some_and(InProcess::has_ended);
-        let returned = returned.then_some(RunError::Returned);
-        self.started.died().map(RunError::Start).or(returned)
+        self.name()?;
+        // Its connections close a little before it is gone.
+        let asked = Instant::now();
+        loop {
+            let returned = self.in_process.get().is_some_and(InProcess::has_ended);
+            let returned = returned.then_some(RunError::Returned);
+            let why = self.started.died().map(RunError::Start).or(returned);
+            if why.is_some() || asked.elapsed() >= LAST_BREATH || self.check_stopped().is_err() {
+                return why;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// What the run calls the server, where it starts it.

@@ -38,7 +38,8 @@ impl Started {
     /// Nothing runs yet.
     pub fn new(folder: &Path, stop: Stop) -> Self {
         Self {
-            folder: folder.to_owned(),
+            // Programs are started from other folders.
+            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
             stop,
             process: RefCell::default(),
             port: OnceCell::new(),
