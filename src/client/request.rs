@@ -114,7 +114,7 @@ const SHORTEST_SECRET: usize = 4;
 impl Headers {
     /// A foreign text without these values, nor what follows their first word (`Bearer …`, `Token …`): servers like to repeat
     /// them ("incorrect key: …"). Where a text was cut in the middle of one, its beginning is hidden too.
-    pub(super) fn redact(&self, text: String) -> String {
+    pub(crate) fn redact(&self, text: String) -> String {
         let others = self.others.iter().map(|(_, value)| value.clone());
         let key = self.key.iter().map(|key| format!("Bearer {key}"));
         key.chain(others).fold(text, |text, value| {

@@ -60,6 +60,14 @@ pub struct Way {
 }
 
 impl ServerSpec {
+    /// How it is reached; `None` for the embedded engine.
+    pub fn way(&self) -> Option<&Way> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Live { way, .. } | Self::InProcess { way, .. } | Self::Started { way, .. } => Some(way),
+        }
+    }
+
     /// What tells it from others in the files of earlier runs.
     pub fn identity(&self) -> String {
         match self {

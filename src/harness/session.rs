@@ -83,10 +83,15 @@ pub struct Server {
 impl<'a> Session<'a> {
     /// For this plan's server; nothing is made yet.
     pub fn new(plan: &'a Plan, store: Store, stop: Stop) -> Self {
+        Self::of(&plan.server, plan, store, stop)
+    }
+
+    fn of(spec: &'a ServerSpec, plan: &'a Plan, store: Store, stop: Stop) -> Self {
+        let hidden = spec.way().map_or_else(Headers::default, |way| way.headers.clone());
         Self {
             plan,
-            spec: &plan.server,
-            started: Started::new(store.root(), stop.clone()),
+            spec,
+            started: Started::new(store.root(), stop.clone(), hidden),
             stop,
             store,
             engine: OnceCell::new(),
@@ -104,11 +109,10 @@ impl<'a> Session<'a> {
     /// The same run's other server: with the same prompts.
     pub fn beside(&self, spec: &'a ServerSpec) -> Self {
         Self {
-            spec,
             tokenizers: self.tokenizers.clone(),
             sources: self.sources.clone(),
             nonce_seed: self.nonce_seed,
-            ..Self::new(self.plan, self.store.clone(), self.stop.clone())
+            ..Self::of(spec, self.plan, self.store.clone(), self.stop.clone())
         }
     }
 
@@ -238,7 +242,7 @@ impl<'a> Session<'a> {
         loop {
             let returned = self.in_process.get().is_some_and(InProcess::has_ended);
             let returned = returned.then_some(RunError::Returned);
-            let why = self.started.died().map(RunError::Start).or(returned);
+            let why = self.started.died().or(returned);
             if why.is_some() || asked.elapsed() >= LAST_BREATH || self.check_stopped().is_err() {
                 return why;
             }

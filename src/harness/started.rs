@@ -21,6 +21,8 @@ pub struct Started {
     /// Where its output and its revisions go.
     folder: PathBuf,
     stop: Stop,
+    /// What no message shows.
+    hidden: Headers,
     process: RefCell<Option<Process>>,
     /// The same for each process, so that its address stays what it is.
     port: OnceCell<u16>,
@@ -36,11 +38,12 @@ pub struct Started {
 
 impl Started {
     /// Nothing runs yet.
-    pub fn new(folder: &Path, stop: Stop) -> Self {
+    pub fn new(folder: &Path, stop: Stop, hidden: Headers) -> Self {
         Self {
             // Programs are started from other folders.
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
             stop,
+            hidden,
             process: RefCell::default(),
             port: OnceCell::new(),
             launch: OnceCell::new(),
@@ -65,13 +68,15 @@ impl Started {
         tell: &dyn Fn(&str),
     ) -> Result<(), RunError> {
         if let Some(process) = &mut *self.process.borrow_mut() {
-            return process.ended().map_or(Ok(()), |ended| Err(ended.into()));
+            return process.ended().map_or(Ok(()), |ended| Err(self.told(ended)));
         }
         let launch = self.launch.get_or_try_init(|| self.made_ready(launch, tell))?;
-        tell(&format!("Starting the server {}: {}", launch.name, launch.command.join(" ")));
-        let mut process = Process::start(launch, self.port()?, &self.log(&launch.name, ""))?;
+        // Its arguments may hold a key.
+        tell(&format!("Starting the server {}: {} …", launch.name, launch.command.first().map_or("", String::as_str)));
+        let process = Process::start(launch, self.port()?, &self.log(&launch.name, ""));
+        let mut process = process.map_err(|e| self.told(e))?;
         let ready = wait_until_ready(&mut process, launch, (target, headers), &self.stop, tell);
-        runtime.block_on(ready)?;
+        runtime.block_on(ready).map_err(|e| self.told(e))?;
         *self.process.borrow_mut() = Some(process);
         self.cold.set(true);
         self.processes.set(self.processes.get() + 1);
@@ -91,7 +96,9 @@ impl Started {
         if !launch.build.is_empty() {
             tell(&format!("Building the server {}: {}", launch.name, launch.build.join(" ")));
             let log = self.log(&launch.name, ".build");
-            run_to_end("the build", &launch.build, &launch.place(self.port()?), &log, &|| self.is_interrupted())?;
+            let place = launch.place(self.port()?);
+            let built = run_to_end("the build", &launch.build, &place, &log, &|| self.is_interrupted());
+            built.map_err(|e| self.told(e))?;
         }
         Ok(launch)
     }
@@ -102,7 +109,12 @@ impl Started {
             return Ok(());
         }
         let log = self.log(&place.name, &format!(".{what}"));
-        Ok(run_to_end(what, words, place, &log, &|| self.is_interrupted())?)
+        run_to_end(what, words, place, &log, &|| self.is_interrupted()).map_err(|e| self.told(e))
+    }
+
+    /// As a message may show it.
+    fn told(&self, error: StartError) -> RunError {
+        error.redacted(&self.hidden).into()
     }
 
     fn is_interrupted(&self) -> bool {
@@ -121,8 +133,9 @@ impl Started {
     }
 
     /// Why the process ended on its own, if it did.
-    pub fn died(&self) -> Option<StartError> {
-        self.process.borrow_mut().as_mut()?.ended()
+    pub fn died(&self) -> Option<RunError> {
+        let ended = self.process.borrow_mut().as_mut()?.ended()?;
+        Some(self.told(ended))
     }
 
     /// The commit that it was built from, where that is another than the one that is checked out.

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf, process::ExitStatus};
 
-use crate::text::visible;
+use crate::{client::Headers, text::visible};
 
 /// What keeps a server from being started, or ends it before its time.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,17 @@ pub enum StartError {
         /// The server.
         name: String,
     },
+}
+
+impl StartError {
+    /// Without the values of the headers that are sent, which servers like to print.
+    #[must_use]
+    pub fn redacted(mut self, headers: &Headers) -> Self {
+        if let Self::Ended { lines, .. } | Self::NotReady { lines, .. } | Self::Failed { lines, .. } = &mut self {
+            lines.iter_mut().for_each(|line| *line = headers.redact(std::mem::take(line)));
+        }
+        self
+    }
 }
 
 /// The end of a message: the last lines of the output, and where the rest is.

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("started/a_server_is_started_measured_and_stopped", started),
         Trial::test("started/none_outlives_an_interrupted_or_killed_run", killed_run),
         Trial::test("started/one_that_dies_in_a_pass_is_named", dies),
+        Trial::test("started/no_message_shows_a_key", hidden_key),
         Trial::test("started/one_that_ignores_sigterm_is_killed", ignores_term),
         Trial::test("started/restarts_and_hooks_come_when_they_should", restarts),
         Trial::test("started/two_servers_are_measured_in_turn", in_turn),
@@ -41,12 +42,16 @@ pub fn trials() -> Vec<Trial> {
 /// configuration, and a file that gets a line with the process's number.
 pub fn serve(how: &str) -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, port, config, pids] = arguments.as_slice() else { return ExitCode::from(9) };
+    let [_, port, config, pids, ..] = arguments.as_slice() else { return ExitCode::from(9) };
     let line = format!("{}\n", std::process::id());
     let file = std::fs::File::options().create(true).append(true).open(pids);
     file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes())).unwrap();
     let lock = std::fs::File::create(Path::new(pids).with_extension("lock")).unwrap();
     match how {
+        "tells" => {
+            println!("serving with the key {}", std::env::var("KEY_OF_TEST").unwrap());
+            return ExitCode::from(7);
+        }
         "exit" => {
             println!("loading the model");
             eprintln!("no such model");
@@ -184,6 +189,20 @@ fn dies() -> Result<(), Failed> {
     assert!(outcome.stdout.contains("PARTIAL, of 2 passes: it ended with an error"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("the server base ended on its own (exit status: 6)"), "{}", outcome.stderr);
     none_is_left(&package)
+}
+
+/// Neither what it prints nor how it is called shows a key.
+fn hidden_key() -> Result<(), Failed> {
+    let secret = "planted-7f3a9";
+    let more = "api_key_env = \"KEY_OF_TEST\"\n";
+    let server = table("head", "tells", "decode_step_ms=0.2", "");
+    let server = server.replace("/pids\"]", &format!("/pids\", \"--api-key={secret}\"]"));
+    let package = package(&(more.to_owned() + &server));
+    let outcome = package.run(&["--bench"], &[("KEY_OF_TEST", secret)]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("ends with: serving with the key (hidden)"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains(secret) && !outcome.stdout.contains(secret), "{}", outcome.stderr);
+    Ok(())
 }
 
 fn ignores_term() -> Result<(), Failed> {
