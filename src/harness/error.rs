@@ -117,6 +117,14 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Several as one.
+    pub(super) fn together(mut errors: Vec<Self>) -> Self {
+        match errors.pop() {
+            Some(only) if errors.is_empty() => only,
+            last => Self::Missing(errors.into_iter().chain(last).collect()),
+        }
+    }
+
     /// As what it ends a run in which something was complete already.
     pub(super) fn stop_reason(&self) -> StopReason {
         match self {

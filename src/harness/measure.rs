@@ -17,7 +17,7 @@ use crate::{
     baseline::Lock,
     compare::{self, cache_reason, compare, settle, with_earlier},
     config::{Benchmark, Turns},
-    report::{self, Output, SinkError, Sinks, print_calibration, warn},
+    report::{self, Output, Sinks, print_calibration, warn},
     run::{Baseline, Commit, Comparison, Design, Report},
     text::visible,
 };
@@ -41,10 +41,13 @@ pub struct Measured {
 
 /// Where the server that the run started has ended on its own, that is the error, and the requests' failures follow from it.
 fn why_server_died(session: &Session, error: RunError) -> RunError {
-    match (session.why_died(), error) {
-        (_, RunError::Interrupted) => RunError::Interrupted,
-        (Some(died), _) => died,
-        (None, error) => error,
+    match &error {
+        RunError::TooManyFailures { .. }
+        | RunError::AllFailed { .. }
+        | RunError::Warmup { .. }
+        | RunError::Connect(_)
+        | RunError::Server(_) => session.why_died().unwrap_or(error),
+        _ => error,
     }
 }
 
@@ -55,14 +58,14 @@ impl Work<'_> {
         let _lock = self.lock()?;
         // What ends the run does so before anything is sent.
         let earlier = self.baselines.earlier(name, &mut warn)?;
-        let mut unsaved = Vec::new();
+        let (mut unsaved, mut problems) = (Vec::new(), Vec::new());
         let mut beside = None;
         let loaded = self.baselines.loaded(name, &mut warn)?;
         let mut report = match (loaded, &self.against) {
             (Some(report), _) => report,
             (None, Some(against)) => {
-                let (report, other, problems) = self.in_turn(benchmark, against)?;
-                unsaved = problems;
+                let (report, other, met) = self.in_turn(benchmark, against)?;
+                problems.extend(met);
                 beside = Some(other);
                 report
             }
@@ -82,12 +85,11 @@ impl Work<'_> {
                     unsaved.into_iter().for_each(|e| warn(e.to_string()));
                     return Err(error);
                 }
-                self.session.hook("after_benchmark", |hooks| &hooks.after_benchmark)?;
+                problems.extend(self.session.hook("after_benchmark", |hooks| &hooks.after_benchmark).err());
                 ready.report(run, None, self.commit.clone())
             }
         };
         let Earlier { mut baseline, mut calibration, mut last_run } = earlier;
-        let mut problems = Vec::new();
         if let Some(other) = beside {
             problems.extend(self.baselines.keep_beside(&other));
             problems.extend(self.sinks.borrow_mut().beside(&other).into_iter().map(RunError::from));
@@ -111,8 +113,9 @@ impl Work<'_> {
         Ok(Measured { report, problems })
     }
 
-    /// Measures a benchmark on two servers in turn, pass by pass: A B, B A, A B. Gives both reports, and what could not be saved.
-    fn in_turn(&self, benchmark: &Benchmark, against: &Session) -> Result<(Report, Report, Vec<SinkError>), RunError> {
+    /// Measures a benchmark on two servers in turn, pass by pass: A B, B A, A B. Gives both reports, and what went wrong without
+    /// ending it.
+    fn in_turn(&self, benchmark: &Benchmark, against: &Session) -> Result<(Report, Report, Vec<RunError>), RunError> {
         let sessions = [&self.session, against];
         let exclusive = self.session.plan.turns == Turns::Exclusive;
         let mut sides = Vec::new();
@@ -153,9 +156,10 @@ impl Work<'_> {
                 }
             }
         }
+        let mut problems: Vec<RunError> = unsaved.into_iter().map(RunError::from).collect();
         let mut reports = Vec::new();
         for ((ready, done), session) in sides.into_iter().zip(sessions) {
-            session.hook("after_benchmark", |hooks| &hooks.after_benchmark)?;
+            problems.extend(session.hook("after_benchmark", |hooks| &hooks.after_benchmark).err());
             // What was built from a revision is that one's, whatever is checked out; of another server nobody knows.
             let commit = match session.started.revision() {
                 Some(sha) => Some(Commit { sha, dirty: false, branch: None }),
@@ -164,7 +168,7 @@ impl Work<'_> {
             reports.push(ready.report(done, None, commit));
         }
         match (reports.pop(), reports.pop()) {
-            (Some(other), Some(report)) => Ok((report, other, unsaved)),
+            (Some(other), Some(report)) => Ok((report, other, problems)),
             _ => Err(RunError::Setup("a side has no report".to_owned())),
         }
     }

@@ -99,6 +99,8 @@ struct Ran {
     records: Vec<Record>,
     stopped: Option<StopReason>,
     unsaved: Vec<SinkError>,
+    /// What went wrong after it: no reason to lose it.
+    after: Option<RunError>,
 }
 
 impl<'a> Ready<'a> {
@@ -210,7 +212,7 @@ impl<'a> Ready<'a> {
     pub fn run(&self, numbers: Range<usize>, of: usize, sinks: &RefCell<Sinks>) -> Result<Passes, RunError> {
         let mut run = Passes::default();
         for number in numbers {
-            let Ran { pass, records, stopped, unsaved } = match self.pass(number, of, sinks) {
+            let Ran { pass, records, stopped, unsaved, after } = match self.pass(number, of, sinks) {
                 Ok(ran) => ran,
                 Err(error) if run.whole.is_empty() => return Err(error),
                 Err(error) => {
@@ -225,6 +227,10 @@ impl<'a> Ready<'a> {
             let Some(why) = stopped else {
                 run.whole.push(pass);
                 run.records = records;
+                if after.is_some() {
+                    run.ended = after;
+                    break;
+                }
                 continue;
             };
             let error = self.why_stopped(number, &pass, why);
@@ -289,11 +295,11 @@ impl<'a> Ready<'a> {
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
-        self.session.hook("after_pass", |hooks| &hooks.after_pass)?;
+        let after = self.session.hook("after_pass", |hooks| &hooks.after_pass).err();
         if pass.completed == 0 && run.stopped.is_none() {
             return Err(all_failed(number, &pass));
         }
-        Ok(Ran { pass, records: run.records, stopped: run.stopped, unsaved })
+        Ok(Ran { pass, records: run.records, stopped: run.stopped, unsaved, after })
     }
 
     /// Counts the prompts that are sent once more.

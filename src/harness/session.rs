@@ -269,15 +269,16 @@ impl<'a> Session<'a> {
         missing.extend(self.tokenizer(workload.tokenizer.as_ref()).err());
         // A server that comes up later does not help then.
         let patience = if missing.is_empty() { self.plan.wait_ready } else { Duration::ZERO };
+        // And none is built in vain.
+        if !missing.is_empty() && matches!(self.spec, ServerSpec::Started { .. }) {
+            return Err(RunError::together(missing));
+        }
         match self.server(workload, patience, tell) {
             Ok(server) if missing.is_empty() => return Ok(server),
             Ok(_) => {}
             Err(error) => missing.push(error),
         }
-        Err(match missing.pop() {
-            Some(only) if missing.is_empty() => only,
-            last => RunError::Missing(missing.into_iter().chain(last).collect()),
-        })
+        Err(RunError::together(missing))
     }
 
     /// What the server says of itself; empty before [`Session::server`].

@@ -30,6 +30,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("started/restarts_and_hooks_come_when_they_should", restarts),
         Trial::test("started/two_servers_are_measured_in_turn", in_turn),
         Trial::test("started/exclusive_turns_are_never_up_together", exclusive),
+        Trial::test("started/what_was_measured_outlives_a_failing_hook", failing_hooks),
+        Trial::test("started/nothing_is_built_in_vain", not_in_vain),
         Trial::test("started/in_process", in_process),
         Trial::test("started/a_revision_is_built_and_measured", revision),
     ];
@@ -112,7 +114,9 @@ fn pids(package: &Package) -> Vec<Pid> {
 }
 
 fn is_gone(pid: Pid) -> bool {
-    kill(pid, None).is_err()
+    // Whoever has ended and whom nobody has waited for is gone, too.
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    kill(pid, None).is_err() || state.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 fn none_is_left(package: &Package) -> Result<(), Failed> {
@@ -324,6 +328,43 @@ fn in_process() -> Result<(), Failed> {
     outcome.expect(101)?;
     let expected = "error: sharegpt/c2: the server in this process has returned, or panicked";
     assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// What was measured before a command after it failed is kept.
+fn failing_hooks() -> Result<(), Failed> {
+    for (when, kept) in [("after_benchmark", "new"), ("after_pass", "partial")] {
+        for against in [false, true] {
+            let more = format!("{when} = [\"false\"]");
+            let mut tables = table("head", "serve", "decode_step_ms=0.2", &more);
+            let mut flags = vec!["--bench"];
+            if against {
+                tables += &table("base", "serve", "decode_step_ms=0.2", "");
+                flags.extend(["--against", "base"]);
+            }
+            let package = package(&tables);
+            let outcome = package.run(&flags, &[]);
+            outcome.expect(101)?;
+            let expected = format!("error: sharegpt/c2: {when} of the server head failed (exit status: 1)");
+            assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+            assert!(outcome.stdout.contains("12 completed, 0 failed") || kept == "new", "{}", outcome.stdout);
+            let report = package.path("target/tachometer/sharegpt/c2").join(kept).join("report.json");
+            let report: Value = serde_json::from_str(&std::fs::read_to_string(report)?)?;
+            assert_eq!(report["passes"][0]["completed"], 12, "{when}");
+            none_is_left(&package)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where something else is missing, nothing is built for minutes.
+fn not_in_vain() -> Result<(), Failed> {
+    let build = "build = [\"sh\", \"-c\", \"touch built\"]";
+    let package = package(&table("head", "serve", "decode_step_ms=0.2", build));
+    let outcome = package.run(&["--bench", "--dataset", "nowhere.json"], &[]);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("cannot read the dataset nowhere.json"), "{}", outcome.stderr);
+    assert!(!package.path("built").exists() && pids(&package).is_empty());
     Ok(())
 }
 
