@@ -14,7 +14,7 @@ use crate::{
     load::{Arrival, FailureBudget, RequestRate},
     metrics::Metric,
     report::{CsvFormat, OutputFormat},
-    server::Serve,
+    server::{Hooks, Restart, Serve},
 };
 
 /// What to run, as code says it: over `tachometer.toml`, and under flags and environment variables.
@@ -127,6 +127,36 @@ impl Server {
     /// Where a server is built and started, if not at the package root.
     pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
         self.started(|server| server.directory = Some(directory.into()))
+    }
+
+    /// The git revision that is built and started, in a worktree of its own.
+    pub fn revision(self, revision: impl Into<String>) -> Self {
+        self.started(|server| server.revision = Some(revision.into()))
+    }
+
+    /// When a server is started anew: never, if not given.
+    pub fn restart(self, restart: Restart) -> Self {
+        self.started(|server| server.restart = Some(restart))
+    }
+
+    /// How long a server may take to get ready, in seconds: 60 if not given.
+    pub fn ready_timeout(self, seconds: f64) -> Self {
+        self.started(|server| server.ready_timeout = Some(seconds))
+    }
+
+    /// How long a server may take to end after SIGTERM, in seconds: 10 if not given.
+    pub fn stop_timeout(self, seconds: f64) -> Self {
+        self.started(|server| server.stop_timeout = Some(seconds))
+    }
+
+    /// Commands around what is measured.
+    pub fn hooks(self, hooks: Hooks) -> Self {
+        self.started(|server| {
+            server.before_benchmark = hooks.before_benchmark;
+            server.after_benchmark = hooks.after_benchmark;
+            server.before_pass = hooks.before_pass;
+            server.after_pass = hooks.after_pass;
+        })
     }
 
     fn started(mut self, set: impl FnOnce(&mut NamedServer)) -> Self {

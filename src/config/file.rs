@@ -64,10 +64,12 @@ impl ConfigFile {
         let servers = servers.into_iter().map(|(name, server)| {
             let error = |why: String| ConfigError::File { path: path.to_owned(), why };
             check_server_name(&name).map_err(error)?;
-            // What is wrong with it is told by its name: as a value it has no line.
-            let server = server.try_into();
-            let server = server
-                .map_err(|e: toml::de::Error| error(format!("[server.{name}]: {}", e.message().replace('\n', " "))))?;
+            // As a value it has no line: that of its table is told.
+            let table = format!("server.{name}");
+            let server = server.try_into().map_err(|e: toml::de::Error| ConfigError::Value {
+                setting: format!("{}: [{table}]", place(path, text, &table)),
+                why: e.message().replace('\n', " "),
+            })?;
             Ok((name, server))
         });
         let servers = servers.collect::<Result<Vec<(String, NamedServer)>, ConfigError>>()?;

@@ -26,4 +26,7 @@ pub use servers::NamedServer;
 pub(crate) use settings::Setting;
 pub use settings::{FailOn, JsonObject, Settings, Turns};
 
-pub use crate::report::{CsvFormat, OutputFormat};
+pub use crate::{
+    report::{CsvFormat, OutputFormat},
+    server::{Hooks, Launch, Readiness, Restart, Serve},
+};

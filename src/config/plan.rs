@@ -203,6 +203,14 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         Some(text) => Some(against(text, &first, &top, &named, arguments.list)?),
         None => None,
     };
+    let starts = |spec: &ServerSpec| matches!(spec, ServerSpec::Started { .. });
+    if let Some(second) = second.as_ref().filter(|second| !(starts(&first) && starts(second)))
+        && top.turns == Turns::Exclusive
+    {
+        let runs = if starts(&first) { second.identity() } else { first.identity() };
+        let why = format!("exclusive turns are of servers that the run starts by a command, and `{runs}` is none");
+        return Err(ConfigError::value("--turns", why));
+    }
     Ok(Plan {
         benchmarks,
         server: first,

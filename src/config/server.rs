@@ -105,6 +105,11 @@ pub(super) fn against(
     let is_url = text.contains("://")
         || text.starts_with("unix:")
         || text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if text == first.identity() {
+        let why =
+            format!("`{text}` is what is measured: to set it beside itself, give it a second table of another name");
+        return Err(ConfigError::value(flag, why));
+    }
     if is_url || named.servers.iter().any(|(name, _)| *name == text) {
         return live_server(flag, text, top, named, list);
     }

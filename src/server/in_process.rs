@@ -32,11 +32,11 @@ impl PartialEq for Serve {
     }
 }
 
-/// The function at work. Dropped, it is ended.
+/// The function at work. Dropped, it is told to end; where it never yields, it ends with the process.
 pub struct InProcess {
     port: u16,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _end: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl InProcess {
@@ -61,7 +61,7 @@ impl InProcess {
             // Connections that it has handed to tasks of their own wait for nobody.
             runtime.shutdown_background();
         })?;
-        Ok(Self { port, end: Some(end), thread: Some(thread) })
+        Ok(Self { port, _end: end, thread })
     }
 
     /// Where it listens.
@@ -71,16 +71,6 @@ impl InProcess {
 
     /// Whether it has returned, or panicked.
     pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // Its panic has had its message.
-            _ = thread.join();
-        }
+        self.thread.is_finished()
     }
 }

@@ -30,7 +30,6 @@ pub struct Launch {
 
 /// Commands around what is measured, as program and arguments; empty for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Hooks {
     /// Before the warm-up of each benchmark.
     pub before_benchmark: Vec<String>,

@@ -489,7 +489,7 @@ const WRONG: &[Wrong] = &[
     Wrong {
         name: "hook-is-not-there",
         how: "serve",
-        more: "after_pass = [\"./nowhere\"]",
+        more: "before_pass = [\"./nowhere\"]",
         flags: &[],
         code: 101,
         message: "cannot start the server head: ./nowhere: No such file or directory",
@@ -500,7 +500,23 @@ const WRONG: &[Wrong] = &[
         more: "comand = [\"x\"]",
         flags: &[],
         code: 2,
-        message: "[server.head]: unknown field `comand`, expected one of `url`, `command`",
+        message: "tachometer.toml line 8: [server.head]: unknown field `comand`, expected one of `url`, `command`",
+    },
+    Wrong {
+        name: "exclusive-turns-with-a-running-server",
+        how: "serve",
+        more: "",
+        flags: &["--against", "127.0.0.1:1", "--turns", "exclusive"],
+        code: 2,
+        message: "--turns: exclusive turns are of servers that the run starts by a command, and `http://127.0.0.1:1` is none",
+    },
+    Wrong {
+        name: "against-itself",
+        how: "serve",
+        more: "",
+        flags: &["--against", "head"],
+        code: 2,
+        message: "--against: `head` is what is measured: to set it beside itself, give it a second table of another name",
     },
     Wrong {
         name: "unknown-readiness",
