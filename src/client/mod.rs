@@ -10,6 +10,7 @@ mod api;
 mod client;
 pub(crate) mod clock;
 mod connection;
+mod decoder;
 mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]

@@ -4,16 +4,14 @@ use std::{io, time::Duration};
 
 use super::{
     answer::{Answer, Event, error_message},
-    api::{Api, Framing},
+    api::Api,
+    decoder::{Decoder, MAX_EVENT},
     failure::{Failure, FailureClass, one_line},
     http1::Head,
-    lines::LineDecoder,
     record::{Gap, Record},
-    sse::{EventTooLarge, SseDecoder, SseItem},
+    sse::SseItem,
 };
 
-/// Most bytes of one server-sent event.
-const MAX_EVENT: usize = 16 << 20;
 /// Most bytes of one response, streamed or not.
 const MAX_BODY: usize = 64 << 20;
 /// Most bytes of an error response that are looked at.
@@ -74,43 +72,6 @@ pub struct Arrived<'a> {
 
 /// Hears of each event.
 pub(super) type Hear<'a> = &'a mut (dyn FnMut(Arrived<'_>) + Send);
-
-/// Takes a stream apart.
-pub(super) enum Decoder {
-    Events(SseDecoder),
-    Lines(LineDecoder),
-}
-
-impl Decoder {
-    pub fn new(framing: Framing) -> Self {
-        match framing {
-            Framing::ServerSentEvents => Self::Events(SseDecoder::new(MAX_EVENT)),
-            Framing::JsonLines => Self::Lines(LineDecoder::new(MAX_EVENT)),
-        }
-    }
-
-    pub fn reset(&mut self) {
-        match self {
-            Self::Events(events) => events.reset(),
-            Self::Lines(lines) => lines.reset(),
-        }
-    }
-
-    pub fn feed(&mut self, piece: &[u8], each: impl FnMut(SseItem)) -> Result<(), EventTooLarge> {
-        match self {
-            Self::Events(events) => events.feed(piece, each),
-            Self::Lines(lines) => lines.feed(piece, each),
-        }
-    }
-
-    /// What is too large at the end is none.
-    fn finish(&mut self, each: impl FnMut(SseItem)) {
-        match self {
-            Self::Events(events) => _ = events.finish(each),
-            Self::Lines(lines) => lines.finish(each),
-        }
-    }
-}
 
 /// How the body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

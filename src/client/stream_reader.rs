@@ -1,7 +1,7 @@
 //! A stream's bytes to what its items say, without times and records: for the hot_path benchmark and the test that it allocates
 //! nothing.
 
-use super::{answer::Answer, api::Api, response::Decoder, sse::SseItem};
+use super::{answer::Answer, api::Api, decoder::Decoder, sse::SseItem};
 
 /// Takes streams apart and reads their items; its buffers are kept.
 pub struct StreamReader {

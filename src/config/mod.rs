@@ -5,6 +5,7 @@
 
 mod arguments;
 mod builders;
+mod environment;
 mod error;
 mod file;
 mod load;
@@ -14,13 +15,15 @@ mod seconds;
 mod server;
 mod servers;
 pub(crate) mod settings;
+mod terms;
 
 pub use arguments::{Arguments, Color, ListFormat};
 pub use builders::{Code, Given, Server, Workload};
+pub(crate) use environment::check_environment;
 pub use error::ConfigError;
 pub(crate) use file::ConfigFile;
+pub(crate) use plan::plan;
 pub use plan::{Benchmark, Plan, WorkloadPlan};
-pub(crate) use plan::{check_environment, plan};
 pub use server::{ServerSpec, Way};
 pub use servers::NamedServer;
 pub(crate) use settings::Setting;

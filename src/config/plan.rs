@@ -4,13 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Workload,
-    error::nearest,
     file::check_name,
     load::load_points,
     seconds::seconds,
     server::{Named, ServerSpec, against, is_live, server, timeouts},
     servers::NamedServers,
-    settings::{SETTINGS, Setting, Turns, Values},
+    settings::{Setting, Turns, Values},
+    terms::{fail_on, level, terms},
 };
 use crate::{
     client::{Sampling, Timeouts},
@@ -18,7 +18,6 @@ use crate::{
     dataset::{Dataset, Policy, SystemTurns},
     fixtures,
     load::{FailureBudget, LoadPoint},
-    metrics::Metric,
     report::{CsvFormat, OutputFormat},
 };
 
@@ -329,49 +328,6 @@ fn workload(
 /// Where bodies have the prompt, whatever the API.
 const PROMPT_FIELDS: [&str; 5] = ["messages", "prompt", "input", "inputs", "text"];
 
-fn terms(values: &Values) -> Result<Terms, ConfigError> {
-    let noise_threshold = values.noise_threshold;
-    if !(0.0..1.0).contains(&noise_threshold) {
-        let why = format!("{noise_threshold} is not a share from 0 to less than 1: 1 % is 0.01");
-        return Err(ConfigError::value("--noise-threshold", why));
-    }
-    // Without streaming there is no first token to be late.
-    let streams = values.stream && values.api.generates();
-    let default: &[&str] = match (values.api.generates(), streams) {
-        (false, _) => &["rpm", "e2e_p50"],
-        (true, true) => &["output_tokens_per_s", "ttft_p50"],
-        (true, false) => &["output_tokens_per_s"],
-    };
-    let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
-    let of_tokens = |metric: &&Metric| ["ttft", "ttfo", "tpot", "itl"].contains(&metric.quantity().name);
-    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !streams) {
-        let why = format!("{metric} is measured with --stream true alone");
-        return Err(ConfigError::value("--gate", why));
-    }
-    Ok(Terms {
-        noise_threshold,
-        significance_level: level("--significance-level", values.significance_level)?,
-        confidence_level: level("--confidence-level", values.confidence_level)?,
-        gate: values.gate.clone().unwrap_or_else(default),
-    })
-}
-
-fn fail_on(top: &Values) -> Result<Vec<FailOn>, ConfigError> {
-    let mut all = top.fail_on.clone().unwrap_or_default();
-    if all.contains(&FailOn::Never) && all.iter().any(|what| *what != FailOn::Never) {
-        return Err(ConfigError::value("--fail-on", "`never` leaves no room for anything else"));
-    }
-    all.retain(|what| *what != FailOn::Never);
-    Ok(all)
-}
-
-fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {
-    if value > 0.0 && value < 1.0 {
-        return Ok(value);
-    }
-    Err(ConfigError::value(flag, format!("{value} is not between 0 and 1")))
-}
-
 fn client_threads(top: &Values) -> Result<usize, ConfigError> {
     match top.client_threads {
         Some(0) => Err(ConfigError::value("--client-threads", "0 threads would send nothing: use 1 or more")),
@@ -386,21 +342,6 @@ fn in_range(flag: &str, value: f64, least: f64, most: f64) -> Result<f64, Config
         return Ok(value);
     }
     Err(ConfigError::value(flag, format!("{value} is not between {least} and {most}")))
-}
-
-/// Refuses `TACHOMETER_*` variables that no setting has: a misspelt one would be passed over in silence otherwise.
-///
-/// # Errors
-/// [`ConfigError::Unknown`], with the nearest name that there is.
-pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
-    let known: Vec<String> = SETTINGS.iter().map(Setting::variable).chain(["TACHOMETER_CONFIG".to_owned()]).collect();
-    for name in names.filter(|name| name.starts_with("TACHOMETER_")) {
-        if !known.contains(&name) {
-            let nearest = nearest(&name, known.iter().map(String::as_str));
-            return Err(ConfigError::Unknown { place: "the environment".to_owned(), kind: "variable", name, nearest });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -569,14 +510,5 @@ mod tests {
         let plan = planned(&["--server", "embedded"], file, false).unwrap();
         assert!(matches!(plan.server, ServerSpec::Embedded(_)));
         assert_eq!(names(&plan), ["b/c1", "a/c1"]);
-    }
-
-    #[test]
-    fn a_misspelt_variable_is_an_error() {
-        let check = |name: &str| check_environment([name.to_owned()].into_iter()).map_err(|e| e.to_string());
-        assert_eq!(check("TACHOMETER_NUM_PROMPTS"), Ok(()));
-        assert_eq!(check("PATH"), Ok(()));
-        let message = check("TACHOMETER_NUM_PROMPT").unwrap_err();
-        assert!(message.ends_with("did you mean `TACHOMETER_NUM_PROMPTS`?"), "{message}");
     }
 }

@@ -1,0 +1,53 @@
+//! What comparisons go by, and what fails the run.
+
+use super::{
+    ConfigError,
+    settings::{FailOn, Values},
+};
+use crate::{compare::Terms, metrics::Metric};
+
+/// What a comparison of a workload's runs goes by.
+pub(super) fn terms(values: &Values) -> Result<Terms, ConfigError> {
+    let noise_threshold = values.noise_threshold;
+    if !(0.0..1.0).contains(&noise_threshold) {
+        let why = format!("{noise_threshold} is not a share from 0 to less than 1: 1 % is 0.01");
+        return Err(ConfigError::value("--noise-threshold", why));
+    }
+    // Without streaming there is no first token to be late.
+    let streams = values.stream && values.api.generates();
+    let default: &[&str] = match (values.api.generates(), streams) {
+        (false, _) => &["rpm", "e2e_p50"],
+        (true, true) => &["output_tokens_per_s", "ttft_p50"],
+        (true, false) => &["output_tokens_per_s"],
+    };
+    let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
+    let of_tokens = |metric: &&Metric| ["ttft", "ttfo", "tpot", "itl"].contains(&metric.quantity().name);
+    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !streams) {
+        let why = format!("{metric} is measured with --stream true alone");
+        return Err(ConfigError::value("--gate", why));
+    }
+    Ok(Terms {
+        noise_threshold,
+        significance_level: level("--significance-level", values.significance_level)?,
+        confidence_level: level("--confidence-level", values.confidence_level)?,
+        gate: values.gate.clone().unwrap_or_else(default),
+    })
+}
+
+/// What makes the run fail.
+pub(super) fn fail_on(top: &Values) -> Result<Vec<FailOn>, ConfigError> {
+    let mut all = top.fail_on.clone().unwrap_or_default();
+    if all.contains(&FailOn::Never) && all.iter().any(|what| *what != FailOn::Never) {
+        return Err(ConfigError::value("--fail-on", "`never` leaves no room for anything else"));
+    }
+    all.retain(|what| *what != FailOn::Never);
+    Ok(all)
+}
+
+/// A share between 0 and 1.
+pub(super) fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(value);
+    }
+    Err(ConfigError::value(flag, format!("{value} is not between 0 and 1")))
+}
