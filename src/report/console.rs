@@ -101,7 +101,7 @@ fn remarks(report: &Report) -> Vec<String> {
         remarks.push(format!("{number} say too little for some intervals: more --sample-size gives them"));
     }
     if report.server.embedded {
-        let what = "the embedded engine, a simulation: --server measures others";
+        let what = "the embedded engine, a simulation and no real server";
         remarks.push(what.to_owned());
     }
     let (output, asked) = (sum(|p| p.output_tokens), sum(|p| p.requested_tokens));
