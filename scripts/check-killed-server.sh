@@ -19,6 +19,8 @@ check() {
   local how=$1 code=$2 classes=$3 prompts=$4
   local port
   port=$(free_port)
+  # Emptied here: what runs in the background empties its files only when it comes to it, and the last run's words would be read.
+  : > "$work/server.log" > "$work/out" > "$work/err"
   "$root/scripts/real-server/start.sh" "$dir" "$port" > "$work/server.log" 2>&1 &
   server=$!
   cat > "$work/tachometer.toml" <<EOF
