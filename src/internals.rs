@@ -9,7 +9,7 @@ pub use crate::{
     config::settings::SETTINGS,
     report::append_csv,
     stats::{
-        estimate::{estimates, interval},
+        estimate::{each, estimates, interval},
         holm::holm,
         paired::{PairedChange, Threshold},
     },

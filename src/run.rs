@@ -11,7 +11,7 @@ use crate::{
     dataset::Policy,
     load::{LoadPoint, StopReason},
     metrics::{ByMetric, Metric, PassMetrics},
-    stats::{Estimate, Verdict},
+    stats::{Estimate, Stopping, Verdict},
 };
 
 /// Of report.json: goes up when the meaning of a key changes; an older file still reads.
@@ -47,6 +47,9 @@ pub struct Report {
     pub started_at: String,
     /// The numbers of each pass.
     pub passes: Vec<PassMetrics>,
+    /// The change that was to be resolved, as a share, where passes went on until it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve: Option<f64>,
     /// Level of the intervals of the estimates.
     #[serde(default = "usual_confidence_level")]
     pub confidence_level: f64,
@@ -197,6 +200,11 @@ impl ServerReport {
 }
 
 impl Report {
+    /// How the number of its passes came about.
+    pub fn stopping(&self) -> Stopping {
+        if self.resolve.is_some() { Stopping::Sequential } else { Stopping::Planned }
+    }
+
     /// Whether both ran for the same package, as far as that is known, on the same server.
     pub fn is_of(&self, package: Option<&str>, server: &str) -> bool {
         let same_package = self.package.as_deref().zip(package).is_none_or(|(a, b)| a == b);
@@ -284,8 +292,15 @@ pub struct Comparison {
     /// How many processes of the server and of the other one the passes were spread over, where the run started both.
     #[serde(default)]
     pub processes: Option<(usize, usize)>,
-    /// Passes that both runs made with the same seed: the unit of replication.
+    /// Passes that both runs made with the same seed: the unit of replication, unless there were several processes of a server.
     pub pairs: usize,
+    /// How many pairs of processes of the servers these passes are spread over: the unit of replication then, so that the intervals
+    /// hold the spread between processes, too. `null` where either server was one process, or is not known.
+    #[serde(default)]
+    pub pairs_of_processes: Option<usize>,
+    /// Passes went on until they were enough: intervals and p-values are those of a confidence sequence.
+    #[serde(default)]
+    pub sequential: bool,
     /// Changes up to this share are none.
     pub noise_threshold: f64,
     /// Chance of any wrong *regressed* or *improved* among all gated metrics of a run; and again among all others.

@@ -17,6 +17,7 @@ use tachometer::{
     metrics::{ClientUse, PassMetrics},
     report_from_json,
     run::Report,
+    stats::Stopping,
 };
 
 const LARGEST: usize = 1 << 16;
@@ -114,7 +115,7 @@ proptest! {
         let of = |i: usize| PassMetrics::of(i as u64, "2026-01-01T00:00:00.000Z".to_owned(), &requests, ConnectionStats::default(), client);
         let passes: Vec<PassMetrics> = (0..passes).map(of).collect();
         let mut report = template();
-        report.estimates = estimates(&passes, 0.95);
+        report.estimates = estimates(&passes, 0.95, Stopping::Planned);
         report.passes = passes;
         let json = to_json(&report).unwrap();
         // NaN and infinity are `null` in JSON, which no number is read from.

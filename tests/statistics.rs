@@ -7,15 +7,17 @@
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Deserialize;
 use tachometer::{
-    internals::{PairedChange, Threshold, holm, interval},
+    internals::{PairedChange, Threshold, each, holm, interval},
     metrics::Better,
-    stats::Verdict,
+    stats::{Stopping, Verdict},
 };
 
 #[derive(Deserialize)]
 struct Golden {
     intervals: Vec<IntervalCase>,
     paired: Vec<PairedCase>,
+    sequential: Vec<SequentialCase>,
+    nested: Vec<NestedCase>,
     holm: Vec<HolmCase>,
 }
 
@@ -43,6 +45,25 @@ struct PairedCase {
 }
 
 #[derive(Debug, Deserialize)]
+struct SequentialCase {
+    base: Vec<f64>,
+    new: Vec<f64>,
+    threshold: f64,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    p_beyond: f64,
+    p_within: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct NestedCase {
+    units: Vec<Vec<f64>>,
+    point: f64,
+    lower: f64,
+    upper: f64,
+}
+
+#[derive(Debug, Deserialize)]
 struct HolmCase {
     p_values: Vec<f64>,
     corrected: Vec<f64>,
@@ -63,24 +84,24 @@ fn near(got: f64, expected: f64, case: &dyn std::fmt::Debug) {
 #[test]
 fn intervals_are_scipys() {
     for case in golden().intervals {
-        let got = interval(&case.values, case.level).unwrap();
+        let got = interval(&each(&case.values), case.level, Stopping::Planned).unwrap();
         let (lower, upper) = got.ends.unwrap();
         near(got.point, case.point, &case);
         near(lower, case.lower, &case);
         near(upper, case.upper, &case);
     }
     for none in [&[][..], &[1.0, 0.0], &[-1.0], &[f64::NAN], &[1.0, f64::INFINITY]] {
-        assert_eq!(interval(none, 0.95), None);
+        assert_eq!(interval(&each(none), 0.95, Stopping::Planned), None);
     }
     // A single value is no interval.
-    assert_eq!(interval(&[5.0], 0.95).unwrap().ends, None);
+    assert_eq!(interval(&each(&[5.0]), 0.95, Stopping::Planned).unwrap().ends, None);
 }
 
 #[test]
 fn changes_and_their_p_values_are_scipys() {
     for case in golden().paired {
         let pairs: Vec<(f64, f64)> = case.base.iter().copied().zip(case.new.iter().copied()).collect();
-        let got = PairedChange::of(&pairs).unwrap();
+        let got = PairedChange::of(&each(&pairs), Stopping::Planned).unwrap();
         let threshold = Threshold::new(case.threshold);
         let (lower, upper) = got.interval(0.95);
         near(got.change(), case.change, &case);
@@ -90,13 +111,43 @@ fn changes_and_their_p_values_are_scipys() {
         near(got.p_within(threshold), case.p_within, &case);
         let detectable = got.detectable(threshold, 0.05);
         assert!((detectable / case.detectable - 1.0).abs() < 1e-5, "{detectable}: {case:?}");
-        assert_eq!(got.passes_needed(threshold, threshold, 0.05), case.passes_needed, "{case:?}");
+        assert_eq!(got.units_needed(threshold, threshold, 0.05), case.passes_needed, "{case:?}");
         // The p-values say what the interval shows.
         assert_eq!(got.p_beyond(threshold) < 0.05, lower > case.threshold || upper < -case.threshold, "{case:?}");
         assert_eq!(got.p_within(threshold) < 0.05, lower > -case.threshold && upper < case.threshold, "{case:?}");
     }
     for none in [&[][..], &[(1.0, 2.0)], &[(1.0, 2.0), (0.0, 1.0)], &[(1.0, f64::NAN), (1.0, 1.0)]] {
-        assert_eq!(PairedChange::of(none), None);
+        assert_eq!(PairedChange::of(&each(none), Stopping::Planned), None);
+    }
+}
+
+/// Against the Bayes factor as an integral over the noncentral t distribution.
+#[test]
+fn sequences_are_those_of_the_integral() {
+    let close = |got: f64, expected: f64| (got - expected).abs() <= 1e-5 * expected.abs() + 1e-9;
+    for case in golden().sequential {
+        let pairs: Vec<(f64, f64)> = case.base.iter().copied().zip(case.new.iter().copied()).collect();
+        let got = PairedChange::of(&each(&pairs), Stopping::Sequential).unwrap();
+        let threshold = Threshold::new(case.threshold);
+        assert!(close(got.p_beyond(threshold), case.p_beyond), "{}: {case:?}", got.p_beyond(threshold));
+        assert!(close(got.p_within(threshold), case.p_within), "{}: {case:?}", got.p_within(threshold));
+        let (lower, upper) = got.interval(0.95);
+        match case.lower.zip(case.upper) {
+            Some(ends) => assert!(close(lower, ends.0) && close(upper, ends.1), "{lower} {upper}: {case:?}"),
+            None => assert!(upper.is_infinite() && got.detectable(threshold, 0.05).is_infinite(), "{case:?}"),
+        }
+    }
+}
+
+/// Against the analysis of variance.
+#[test]
+fn intervals_by_process_are_statsmodels() {
+    for case in golden().nested {
+        let got = interval(&case.units, 0.95, Stopping::Planned).unwrap();
+        let (lower, upper) = got.ends.unwrap();
+        near(got.point, case.point, &case);
+        near(lower, case.lower, &case);
+        near(upper, case.upper, &case);
     }
 }
 
@@ -119,13 +170,13 @@ fn changes_without_noise() {
     for (new, beyond, within, verdict) in
         [(1.0, 1.0, 0.0, Verdict::NoChange), (1.25, 0.0, 1.0, Verdict::Improved), (0.75, 0.0, 1.0, Verdict::Regressed)]
     {
-        let change = PairedChange::of(&[(1.0, new), (4.0, 4.0 * new)]).unwrap();
+        let change = PairedChange::of(&each(&[(1.0, new), (4.0, 4.0 * new)]), Stopping::Planned).unwrap();
         assert_eq!((change.p_beyond(threshold), change.p_within(threshold)), (beyond, within));
         assert_eq!(Verdict::of(change.change(), Better::Higher, beyond, within, 0.05), verdict);
-        assert_eq!(change.passes_needed(threshold, threshold, 0.05), Some(2));
+        assert_eq!(change.units_needed(threshold, threshold, 0.05), Some(2));
     }
     // On the very edge nothing can be said, either way.
-    let edge = PairedChange::of(&[(1.0, 1.01), (4.0, 4.04)]).unwrap();
+    let edge = PairedChange::of(&each(&[(1.0, 1.01), (4.0, 4.04)]), Stopping::Planned).unwrap();
     assert_eq!((edge.p_beyond(threshold), edge.p_within(threshold)), (1.0, 1.0));
 }
 
@@ -160,7 +211,7 @@ fn coverage(n: usize, spread: f64, noise: Noise) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
     let covers = |rng: &mut ChaCha8Rng| {
         let values: Vec<f64> = (0..n).map(|_| 1000.0 * noise(rng, spread)).collect();
-        let (lower, upper) = interval(&values, 0.95).unwrap().ends.unwrap();
+        let (lower, upper) = interval(&each(&values), 0.95, Stopping::Planned).unwrap().ends.unwrap();
         lower <= 1000.0 && 1000.0 <= upper
     };
     (0..SETS).filter(|_| covers(&mut rng)).count() as f64 / SETS as f64
@@ -183,7 +234,7 @@ fn simulate(rng: &mut ChaCha8Rng, n: usize, change: f64, noise: impl Fn(&mut Cha
             (prompts * noise(rng), prompts * (1.0 + change) * noise(rng))
         })
         .collect();
-    PairedChange::of(&pairs).unwrap()
+    PairedChange::of(&each(&pairs), Stopping::Planned).unwrap()
 }
 
 #[test]
@@ -259,7 +310,7 @@ fn what_is_detectable_is_detected() {
         let deviation = (scores.iter().map(|score| score * score).sum::<f64>() / (n - 1) as f64).sqrt();
         let typical: Vec<(f64, f64)> =
             scores.iter().map(|score| (1.0, (score / deviation * 0.005 * 2f64.sqrt()).exp())).collect();
-        let detectable = PairedChange::of(&typical).unwrap().detectable(threshold, 0.05);
+        let detectable = PairedChange::of(&each(&typical), Stopping::Planned).unwrap().detectable(threshold, 0.05);
 
         let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
         let noise = |rng: &mut ChaCha8Rng| LOG_NORMAL(rng, 0.005);
@@ -280,11 +331,132 @@ fn a_spread_between_runs_is_in_no_p_value_of_theirs() {
             let (base, new) = (LOG_NORMAL(rng, between), LOG_NORMAL(rng, between));
             let pairs: Vec<(f64, f64)> =
                 (0..5).map(|_| (base * LOG_NORMAL(rng, 0.002), new * LOG_NORMAL(rng, 0.002))).collect();
-            PairedChange::of(&pairs).unwrap().p_beyond(threshold) < 0.05
+            PairedChange::of(&each(&pairs), Stopping::Planned).unwrap().p_beyond(threshold) < 0.05
         };
         (0..SETS).filter(|_| said(&mut rng)).count() as f64 / SETS as f64
     };
     let (with, without) = (wrong(0.01), wrong(0.0));
     println!("identical runs called regressed or improved: {with:.3} with 1 % between runs, {without:.4} without");
     assert!((0.33..0.38).contains(&with) && without < 0.001, "{with} {without}");
+}
+
+/// Noise of a pair of passes: of the base and of the new one, at the time at which each was made, and of their processes.
+struct Disturbance {
+    name: &'static str,
+    of_pass: Noise,
+    /// The machine's speed walks by this from a pass to the next, and it gets slower by as much.
+    drift: f64,
+}
+
+const DISTURBANCES: [Disturbance; 3] = [
+    Disturbance { name: "normal", of_pass: NORMAL, drift: 0.0 },
+    Disturbance { name: "log-normal", of_pass: LOG_NORMAL, drift: 0.0 },
+    Disturbance { name: "drifting", of_pass: LOG_NORMAL, drift: 0.01 },
+];
+
+/// Most pairs of processes of a simulated comparison, and pairs of passes of each.
+const MOST: usize = 20;
+const A_PROCESS: usize = 2;
+
+/// Comparisons of a sequential test; debug builds are slow.
+const SEQUENCES: usize = if cfg!(debug_assertions) { 500 } else { SETS };
+
+/// A comparison in turn, ABBA, of processes that differ by `between`; a unit each.
+fn in_turn(rng: &mut ChaCha8Rng, change: f64, between: f64, disturbance: &Disturbance) -> Vec<Vec<(f64, f64)>> {
+    let mut speed = 1000.0;
+    (0..MOST)
+        .map(|_| {
+            let processes = [1.0, 1.0 + change].map(|of| of * LOG_NORMAL(rng, between));
+            let mut turn = |turn: usize| {
+                let mut values = [0.0; 2];
+                for side in [turn % 2, 1 - turn % 2] {
+                    speed *= (disturbance.drift * (normal(rng) - 1.0)).exp();
+                    values[side] = speed * processes[side] * (disturbance.of_pass)(rng, 0.015);
+                }
+                (values[0], values[1])
+            };
+            (0..A_PROCESS).map(&mut turn).collect()
+        })
+        .collect()
+}
+
+/// How a comparison that looks after each unit ends, and after how many.
+fn sequentially(units: &[Vec<(f64, f64)>], threshold: Threshold) -> (Verdict, usize) {
+    for n in 2..=units.len() {
+        let change = PairedChange::of(&units[..n], Stopping::Sequential).unwrap();
+        let (beyond, within) = (change.p_beyond(threshold), change.p_within(threshold));
+        let verdict = Verdict::of(change.change(), Better::Higher, beyond, within, 0.05);
+        if verdict != Verdict::Inconclusive {
+            return (verdict, n);
+        }
+    }
+    (Verdict::Inconclusive, units.len())
+}
+
+/// However often it is looked, each wrong verdict is as rare as its level says; and what that costs, beside a number of units that is
+/// fixed before.
+#[test]
+fn looking_after_every_pass_makes_no_verdict_wrong() {
+    let threshold = Threshold::new(0.03);
+    let right = |verdict: Verdict, change: f64| match verdict {
+        Verdict::NoChange => change.abs() < 0.03,
+        Verdict::Improved => change > 0.03,
+        Verdict::Regressed => change < -0.03,
+        Verdict::Inconclusive => false,
+    };
+    println!("a threshold of 3 %, up to {MOST} pairs of processes of {A_PROCESS} passes, {SEQUENCES} comparisons each");
+    for disturbance in &DISTURBANCES {
+        for between in [0.0, 0.02] {
+            for change in [0.0, -0.03, -0.05, -0.1] {
+                let mut rng = ChaCha8Rng::seed_from_u64(5);
+                let runs: Vec<_> = (0..SEQUENCES).map(|_| in_turn(&mut rng, change, between, disturbance)).collect();
+                let ends: Vec<(Verdict, usize)> = runs.iter().map(|units| sequentially(units, threshold)).collect();
+                let share = |of: &dyn Fn(Verdict) -> bool| {
+                    ends.iter().filter(|(verdict, _)| of(*verdict)).count() as f64 / SEQUENCES as f64
+                };
+                let changed = |verdict| matches!(verdict, Verdict::Regressed | Verdict::Improved);
+                let false_change = share(&|verdict| changed(verdict) && !right(verdict, change));
+                let false_none = share(&|verdict| verdict == Verdict::NoChange && !right(verdict, change));
+                let found = share(&|verdict| right(verdict, change));
+                let mean = ends.iter().map(|(_, n)| n).sum::<usize>() as f64 / SEQUENCES as f64;
+                // The least number that, fixed before, finds it as often.
+                let as_often = |n: &usize| {
+                    let verdict = |units: &Vec<Vec<(f64, f64)>>| {
+                        let paired = PairedChange::of(&units[..*n], Stopping::Planned).unwrap();
+                        let (beyond, within) = (paired.p_beyond(threshold), paired.p_within(threshold));
+                        Verdict::of(paired.change(), Better::Higher, beyond, within, 0.05)
+                    };
+                    let found_so = runs.iter().filter(|units| right(verdict(units), change)).count();
+                    found_so as f64 / SEQUENCES as f64 >= found
+                };
+                let fixed = (2..=MOST).find(as_often).filter(|_| found > 0.0);
+                let (name, percent) = (disturbance.name, change * 100.0);
+                println!(
+                    "{name}, {:.0} % between processes, change {percent:+.0} %: false change {false_change:.4}, false no change \
+                     {false_none:.4}, right {found:.3} in {mean:.1} pairs; fixed {fixed:?}",
+                    between * 100.0
+                );
+                assert!(false_change <= 0.05 && false_none <= 0.05, "{name} {between} {change}");
+            }
+        }
+    }
+}
+
+/// The interval of processes that were started several times covers what passes alone do not.
+#[test]
+fn intervals_hold_what_processes_differ_by() {
+    let cover = |by_process: bool| {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let covers = |rng: &mut ChaCha8Rng| {
+            let units = in_turn(rng, 0.0, 0.02, &DISTURBANCES[1]);
+            let pairs: Vec<(f64, f64)> = units[..5].iter().flatten().copied().collect();
+            let units = if by_process { units[..5].to_vec() } else { each(&pairs) };
+            let (lower, upper) = PairedChange::of(&units, Stopping::Planned).unwrap().interval(0.95);
+            lower <= 0.0 && 0.0 <= upper
+        };
+        (0..SETS).filter(|_| covers(&mut rng)).count() as f64 / SETS as f64
+    };
+    let (by_process, by_pass) = (cover(true), cover(false));
+    println!("coverage of 95 % intervals, 5 pairs of processes: {by_process:.3} by process, {by_pass:.3} by pass");
+    assert!((0.93..=0.97).contains(&by_process) && by_pass < 0.92, "{by_process} {by_pass}");
 }

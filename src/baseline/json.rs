@@ -90,7 +90,7 @@ mod version_1 {
         report.schema_version = SCHEMA_VERSION;
         let level = report.estimates.values().next().map(|estimate| estimate.confidence_level);
         if let (Some(_), Some(level)) = (report.load.shape().request_rate(), level) {
-            report.estimates = estimates(&report.passes, level);
+            report.estimates = estimates(&report.passes, level, report.stopping());
         } else if report.passes.iter().any(|pass| pass.itl_s.is_none()) {
             report.estimates.retain(|metric, _| metric.quantity().name != "itl");
         }

@@ -1,23 +1,25 @@
 //! How far identical runs fall apart on one host and server: the noise floor of its verdicts.
 
+use super::units::{Pair, units};
 use crate::{
     metrics::Metric,
     run::{CALIBRATION_SCHEMA_VERSION, Calibration, Report},
-    stats::PairedChange,
+    stats::{PairedChange, Stopping},
 };
 
 /// What two runs that differ in nothing show.
 pub fn calibrate(first: &Report, second: Report, confidence_level: f64) -> Calibration {
     // Pass by pass; with fresh prompts the halves have other seeds.
-    let halves = || first.passes.iter().zip(&second.passes);
+    let halves: Vec<Pair> = first.passes.iter().zip(&second.passes).collect();
+    let pairs = halves.len();
     let floor = |metric: Metric| {
-        let values = halves().filter_map(|(a, b)| metric.of(a).zip(metric.of(b)));
-        let (lower, upper) = PairedChange::of(&values.collect::<Vec<_>>())?.interval(confidence_level);
+        let of_unit = |unit: &Vec<Pair>| unit.iter().map(|(a, b)| metric.of(a).zip(metric.of(b))).collect();
+        let values: Option<Vec<Vec<(f64, f64)>>> = units(&halves).iter().map(of_unit).collect();
+        let (lower, upper) = PairedChange::of(&values?, Stopping::Planned)?.interval(confidence_level);
         // A floor of 1 or more would leave nothing to be said; a band below -100 % does not exist.
         Some((metric, upper.max(-lower).min(MOST)))
     };
     let noise_floors = Metric::all().filter_map(floor).collect();
-    let pairs = halves().count();
     let mut seeds: Vec<u64> = first.passes.iter().chain(&second.passes).map(|pass| pass.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
@@ -86,7 +88,9 @@ mod tests {
     #[test]
     fn a_floor_is_the_far_end_of_the_interval_either_way() {
         let slower = calibration([0.9, 0.92, 0.94]);
-        let interval = |factors: [f64; 3]| PairedChange::of(&factors.map(|f| (1.0, f))).unwrap().interval(0.95);
+        let interval = |factors: [f64; 3]| {
+            PairedChange::of(&factors.map(|f| vec![(1.0, f)]), Stopping::Planned).unwrap().interval(0.95)
+        };
         assert_eq!(slower.noise_floors[&OUTPUT.parse().unwrap()], -interval([0.9, 0.92, 0.94]).0);
         assert_eq!(calibration([1.1, 1.2, 1.15]).noise_floors[&OUTPUT.parse().unwrap()], interval([1.1, 1.2, 1.15]).1);
         assert_eq!((slower.noise_floors[&"rpm".parse().unwrap()], slower.pairs, slower.calibrations), (0.0, 3, 1));

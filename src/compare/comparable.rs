@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::units::Pair;
 use crate::{
     client::TokenSource,
     metrics::{Distribution, PassMetrics},
@@ -53,7 +54,9 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
     differs("model", &new.server.model, &base.server.model);
     differs("load", &new.load.to_string(), &base.load.to_string());
     reasons.extend(workload);
-    for (new_pass, base_pass) in pairs(new, base).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty()) {
+    for (new_pass, base_pass) in
+        pairs(&new.passes, &base.passes).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty())
+    {
         if new_pass.digest != base_pass.digest && new.workload.digest == base.workload.digest {
             reasons.push(format!("other prompts in the pass with seed {}", new_pass.seed));
         }
@@ -146,7 +149,8 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     let lengths: [(&str, fn(&Distribution) -> f64); 2] = [("mean", |l| l.mean), ("90th percentile", |l| l.p90)];
     for (which, of) in lengths {
         let length = |pass: &PassMetrics| pass.output_length.as_ref().map(of);
-        let both: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| length(n).zip(length(b))).collect();
+        let both: Vec<(f64, f64)> =
+            pairs(&new.passes, &base.passes).filter_map(|(n, b)| length(n).zip(length(b))).collect();
         let (new, base): (f64, f64) = both.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
         if base > 0.0 && (new / base - 1.0).abs() > LENGTH_TOLERANCE {
             let change = (new / base - 1.0) * 100.0;
@@ -189,8 +193,8 @@ pub fn cache_reason(new: &Report, base: &Report) -> Option<String> {
 }
 
 /// The passes of both runs that had the same seed, and so the same prompts.
-pub(super) fn pairs<'a>(new: &'a Report, base: &'a Report) -> impl Iterator<Item = (&'a PassMetrics, &'a PassMetrics)> {
-    new.passes.iter().filter_map(|pass| Some((pass, base.passes.iter().find(|other| other.seed == pass.seed)?)))
+pub(super) fn pairs<'a>(new: &'a [PassMetrics], base: &'a [PassMetrics]) -> impl Iterator<Item = Pair<'a>> {
+    new.iter().filter_map(|pass| Some((pass, base.iter().find(|other| other.seed == pass.seed)?)))
 }
 
 const MIXED: &str = "mixed";

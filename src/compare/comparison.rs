@@ -3,11 +3,12 @@
 use super::{
     calibration::no_floors_for,
     comparable::{cache_reason, client_difference, pairs, warnings, why_not},
+    units::{Pair, units},
 };
 use crate::{
     metrics::{ByMetric, Metric},
     run::{Baseline, Calibration, Comparison, Design, FailureChange, MetricChange, Report},
-    stats::{PairedChange, Threshold, Verdict, holm, more_failures},
+    stats::{PairedChange, Stopping, Threshold, Verdict, holm, more_failures},
 };
 
 /// What a comparison goes by.
@@ -50,9 +51,9 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     let another_question = !reasons.another_question.is_empty();
     let mut warnings = warnings(new, base, baseline.design);
     warnings.extend(baseline.note.clone());
-    let pairs = pairs(new, base).count();
-    let fewer = new.passes.len().max(base.passes.len()) - pairs;
-    if fewer > 0 && pairs > 0 && why_not.is_empty() {
+    let pairs: Vec<Pair> = pairs(&new.passes, &base.passes).collect();
+    let fewer = new.passes.len().max(base.passes.len()) - pairs.len();
+    if fewer > 0 && !pairs.is_empty() && why_not.is_empty() {
         warnings.push(format!("{fewer} passes have no partner of the same seed, and count for nothing"));
     }
     let floors = calibration.and_then(|calibration| match no_floors_for(calibration, new) {
@@ -70,10 +71,12 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
              give the client cores of its own"
         ));
     }
+    let units = units(&pairs);
+    let stopping = if is_sequential(new, base) { Stopping::Sequential } else { Stopping::Planned };
     let change = |metric: Metric| {
         let floor = floors.and_then(|floors| floors.get(&metric).copied());
         let own = of_client.filter(|_| metric.point().is_none()).unwrap_or(0.0);
-        Some((metric, metric_change(metric, new, base, floor, own, terms)?))
+        Some((metric, metric_change(metric, &units, (floor, own), stopping, terms)?))
     };
     let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { ByMetric::default() };
     let gate = terms.gate.iter().filter(|metric| !metrics.contains_key(metric)).map(Metric::to_string);
@@ -88,7 +91,9 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
         warnings,
         design: baseline.design,
         processes: new.server.instances.zip(base.server.instances),
-        pairs,
+        pairs: pairs.len(),
+        pairs_of_processes: has_several_processes(&pairs).then_some(units.len()),
+        sequential: stopping == Stopping::Sequential,
         noise_threshold: terms.noise_threshold,
         significance_level: terms.significance_level,
         confidence_level: terms.confidence_level,
@@ -104,25 +109,49 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     comparison
 }
 
+/// Whether passes of either side went to several processes of its server.
+fn has_several_processes(pairs: &[Pair]) -> bool {
+    let differ = |of: fn(&Pair) -> Option<usize>| pairs.windows(2).any(|two| of(&two[0]) != of(&two[1]));
+    differ(|pair| pair.0.instance) || differ(|pair| pair.1.instance)
+}
+
+/// Whether the passes of either run went on until they were enough.
+fn is_sequential(new: &Report, base: &Report) -> bool {
+    [new, base].iter().any(|report| report.stopping() == Stopping::Sequential)
+}
+
+/// The `(baseline, new)` values of a metric, by unit; what either pass did not measure is left out.
+pub(super) fn values(metric: Metric, units: &[Vec<Pair>]) -> Vec<Vec<(f64, f64)>> {
+    let of_unit = |unit: &Vec<Pair>| -> Vec<(f64, f64)> {
+        unit.iter().filter_map(|(new, base)| metric.of(base).zip(metric.of(new))).collect()
+    };
+    units.iter().map(of_unit).filter(|values| !values.is_empty()).collect()
+}
+
 fn metric_change(
     metric: Metric,
-    new: &Report,
-    base: &Report,
-    noise_floor: Option<f64>,
-    of_client: f64,
+    units: &[Vec<Pair>],
+    (noise_floor, of_client): (Option<f64>, f64),
+    stopping: Stopping,
     terms: &Terms,
 ) -> Option<MetricChange> {
-    let values: Vec<(f64, f64)> = pairs(new, base).filter_map(|(n, b)| metric.of(b).zip(metric.of(n))).collect();
+    let values = values(metric, units);
     let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client);
     // A floor, or the client, may keep a change from being said; that there is none it can't prove.
     let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
-    let change = match (PairedChange::of(&values), values.as_slice()) {
+    let paired = PairedChange::of(&values, stopping);
+    let pairs: usize = values.iter().map(Vec::len).sum();
+    let change = match (&paired, values.as_slice()) {
         (Some(paired), _) => paired.change(),
-        (None, [(base, new)]) if *base > 0.0 && new.is_finite() => new / base - 1.0,
+        (None, [one]) => match one.as_slice() {
+            [(base, new)] if *base > 0.0 && new.is_finite() => new / base - 1.0,
+            _ => return None,
+        },
         _ => return None,
     };
-    let paired = PairedChange::of(&values);
-    let ends = paired.map(|paired| paired.interval(terms.confidence_level)).filter(|(_, upper)| upper.is_finite());
+    let ends = paired.map(|paired| paired.interval(terms.confidence_level));
+    let ends = ends.filter(|(lower, upper)| *lower > -1.0 && upper.is_finite());
+    let needed = paired.and_then(|paired| paired.units_needed(beyond, within, terms.significance_level));
     Some(MetricChange {
         change,
         lower: ends.map(|(lower, _)| lower),
@@ -137,7 +166,7 @@ fn metric_change(
         detectable_change: paired
             .map(|paired| paired.detectable(beyond, terms.significance_level))
             .filter(|change| change.is_finite()),
-        passes_needed: paired.and_then(|paired| paired.passes_needed(beyond, within, terms.significance_level)),
+        passes_needed: needed.map(|units| (units * pairs).div_ceil(values.len())),
     })
 }
 

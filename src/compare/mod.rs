@@ -6,7 +6,10 @@
 mod calibration;
 mod comparable;
 mod comparison;
+mod standing;
+mod units;
 
 pub use calibration::{calibrate, with_earlier};
 pub use comparable::cache_reason;
 pub use comparison::{Terms, compare, settle};
+pub use standing::{Standing, precision, standings};

@@ -1,6 +1,6 @@
 //! What to run, said in code: the same settings by the same names.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     NamedServer,
@@ -134,7 +134,7 @@ impl Server {
         self.started(|server| server.revision = Some(revision.into()))
     }
 
-    /// When a server is started anew: never, if not given.
+    /// When a server is started anew, if `instances` does not say over how many processes passes are spread.
     pub fn restart(self, restart: Restart) -> Self {
         self.started(|server| server.restart = Some(restart))
     }

@@ -22,12 +22,13 @@ pub use builders::{Code, Given, Server, Workload};
 pub(crate) use environment::check_environment;
 pub use error::ConfigError;
 pub(crate) use file::ConfigFile;
-pub(crate) use plan::plan;
 pub use plan::{Benchmark, Plan, WorkloadPlan};
+pub(crate) use plan::{MOST_PASSES, plan};
 pub use server::{ServerSpec, Way};
 pub use servers::NamedServer;
 pub(crate) use settings::Setting;
 pub use settings::{FailOn, JsonObject, Settings, Turns};
+pub use terms::Resolve;
 
 pub use crate::{
     report::{CsvFormat, OutputFormat},

@@ -10,7 +10,7 @@ use super::{
     server::{Named, ServerSpec, against, is_live, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
-    terms::{fail_on, level, terms},
+    terms::{Resolve, fail_on, level, resolve, terms},
 };
 use crate::{
     client::{Sampling, Timeouts},
@@ -33,6 +33,10 @@ pub struct Plan {
     pub against: Option<ServerSpec>,
     /// How the two take turns.
     pub turns: Turns,
+    /// Processes of a server that the run starts, over which the passes of a benchmark are spread, where that was said.
+    pub instances: Option<usize>,
+    /// What passes go on for, where their number is not fixed.
+    pub resolve: Option<Resolve>,
     /// How long a server that is not ready is waited for.
     pub wait_ready: Duration,
     /// Threads that the clients run on.
@@ -210,11 +214,21 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         let why = format!("exclusive turns are of servers that the run starts by a command, and `{runs}` is none");
         return Err(ConfigError::value("--turns", why));
     }
+    let instances = match top.instances.filter(|_| !tiny) {
+        Some(0) => return Err(ConfigError::value("--instances", "0 processes would measure nothing: use 1 or more")),
+        Some(_) if ![Some(&first), second.as_ref()].into_iter().flatten().any(starts) => {
+            let why = "passes are spread over processes of servers that the run starts by a command, and there is none";
+            return Err(ConfigError::value("--instances", why));
+        }
+        instances => instances,
+    };
     Ok(Plan {
         benchmarks,
         server: first,
         against: second,
         turns: top.turns,
+        instances,
+        resolve: resolve(&top)?.filter(|_| !tiny && !arguments.calibrate),
         wait_ready: match top.wait_ready {
             0.0 => Duration::ZERO,
             value => seconds("--wait-ready", value)?,
@@ -233,6 +247,8 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     })
 }
 
+/// Where their number is not fixed.
+pub(crate) const MOST_PASSES: usize = 1000;
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
@@ -299,7 +315,7 @@ fn workload(
     }
     let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
     let sample_size = at_least_1("--sample-size", values.sample_size)?;
-    if values.seed.checked_add(sample_size as u64).is_none() {
+    if values.seed.checked_add(sample_size.max(MOST_PASSES) as u64).is_none() {
         let why = format!("{} leaves no room for the seeds of further passes", values.seed);
         return Err(ConfigError::value("--seed", why));
     }

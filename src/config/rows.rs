@@ -44,6 +44,8 @@ macro_rules! rows {
             /// How two servers take turns: shared, both are up all the time, or exclusive, each is started for its pass and stopped after it
             #[arg(hide_possible_values = true)]
             @server turns: Turns = Server "HOW" value(Turns::default());
+            /// Processes of a server that the run starts, over which the passes of each benchmark are spread, so that the intervals hold what processes of one build differ by; 1 for one process alone
+            @server instances: usize = Server "N" text("as restart says; without that as many as passes, and fewer, but not under 3, where a start takes longer than a pass");
             /// The embedded engine's behaviour, as key=value,…: instance_num, decode_step_ms, decode_per_request_us, prefill_tokens_per_s, kv_tokens, jitter, fault_share
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");
@@ -116,7 +118,7 @@ macro_rules! rows {
             /// Requests sent before the first pass, on prompts that are not measured
             warmup: usize = Load "N" text("16, at most the concurrency");
             /// Passes of each benchmark, the unit of its statistics
-            sample_size: usize = Load "N" value(3, 5);
+            sample_size: usize = Load "N" value(5);
             /// Threads that the clients run on
             @run client_threads: usize = Load "N" text("the cores, less one");
 
@@ -129,7 +131,15 @@ macro_rules! rows {
             #[serde(deserialize_with = "one_or_many")]
             @run fail_on: Vec<FailOn> = Comparison "WHAT,…" text("never");
             /// Changes up to this share are noise: 0.01 is 1 %
-            noise_threshold: f64 = Comparison "SHARE" value(0.01);
+            noise_threshold: f64 = Comparison "SHARE" text("0.01, or what --resolve says");
+            /// The change that matters, such as 3%: passes go on, however many --sample-size says, until each gated metric is shown to have changed by more than that or by less, or --time-budget is spent
+            #[arg(value_parser = share)]
+            #[serde(deserialize_with = "share_or_text")]
+            @run resolve: f64 = Comparison "SHARE" text("none: --sample-size passes");
+            /// How long the passes that --resolve asks for may take, all benchmarks together, such as 90s or 10m
+            #[arg(value_parser = humantime::parse_duration)]
+            #[serde(deserialize_with = "duration")]
+            @run time_budget: Duration = Comparison "TIME" text("10m");
             /// Chance of any wrong `regressed` or `improved` among the gated metrics of a run, by what its passes and a calibration show
             @run significance_level: f64 = Comparison "LEVEL" value(0.05);
             /// File that gets a JSON line a run of a benchmark

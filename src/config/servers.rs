@@ -30,7 +30,7 @@ pub struct NamedServer {
     pub ready_timeout: Option<f64>,
     /// How long it may take to end after SIGTERM, in seconds: 10 if not given.
     pub stop_timeout: Option<f64>,
-    /// When it is started anew: `never`, `benchmark` or `pass`.
+    /// When it is started anew: `never`, `benchmark` or `pass`; if not given, as `instances` says.
     pub restart: Option<Restart>,
     /// A function of the program itself that serves; in code alone.
     #[serde(skip)]
@@ -105,6 +105,6 @@ pub(super) fn launch(
         ready: ready.unwrap_or_default(),
         ready_timeout: time("ready_timeout", server.ready_timeout, like.ready_timeout, READY_S)?,
         stop_timeout: time("stop_timeout", server.stop_timeout, like.stop_timeout, STOP_S)?,
-        restart: server.restart.or(like.restart).unwrap_or_default(),
+        restart: server.restart.or(like.restart),
     }))
 }

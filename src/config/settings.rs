@@ -1,6 +1,6 @@
 //! Every setting, once: the same name as flag, environment variable and key of the file.
 
-use std::{any::Any, path::PathBuf};
+use std::{any::Any, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -223,6 +223,34 @@ fn from_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// `3%`, or 0.03.
+fn share(text: &str) -> Result<f64, String> {
+    let error = || format!("`{text}` is no share: write 3% or 0.03");
+    let (number, of) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent.trim(), 100.0));
+    let number: f64 = number.parse().map_err(|_| error())?;
+    Some(number / of).filter(|share| (0.0..1.0).contains(share)).ok_or_else(error)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither a share such as 0.03 nor a text such as \"3%\"")]
+enum ShareOrText {
+    Share(f64),
+    Text(String),
+}
+
+fn share_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = match ShareOrText::deserialize(deserializer)? {
+        ShareOrText::Share(share) => share.to_string(),
+        ShareOrText::Text(text) => text,
+    };
+    share(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map(Some).map_err(|why| serde::de::Error::custom(format!("`{text}`: {why}")))
 }
 
 #[derive(Deserialize)]

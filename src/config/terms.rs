@@ -1,14 +1,25 @@
 //! What comparisons go by, and what fails the run.
 
+use std::time::Duration;
+
 use super::{
     ConfigError,
     settings::{FailOn, Values},
 };
 use crate::{compare::Terms, metrics::Metric};
 
+/// Passes go on until they are enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Resolve {
+    /// The change that matters, as a share.
+    pub change: f64,
+    /// How long the passes of all benchmarks may take.
+    pub budget: Duration,
+}
+
 /// What a comparison of a workload's runs goes by.
 pub(super) fn terms(values: &Values) -> Result<Terms, ConfigError> {
-    let noise_threshold = values.noise_threshold;
+    let noise_threshold = values.resolve.or(values.noise_threshold).unwrap_or(0.01);
     if !(0.0..1.0).contains(&noise_threshold) {
         let why = format!("{noise_threshold} is not a share from 0 to less than 1: 1 % is 0.01");
         return Err(ConfigError::value("--noise-threshold", why));
@@ -43,6 +54,23 @@ pub(super) fn fail_on(top: &Values) -> Result<Vec<FailOn>, ConfigError> {
     all.retain(|what| *what != FailOn::Never);
     Ok(all)
 }
+
+/// What passes go on for, and how long they may; `None` for a number that is fixed.
+pub(super) fn resolve(top: &Values) -> Result<Option<Resolve>, ConfigError> {
+    match (top.resolve, top.time_budget) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let why = "it is how long --resolve may take: say which change matters, as in --resolve 3%";
+            Err(ConfigError::value("--time-budget", why))
+        }
+        (Some(0.0), _) => {
+            Err(ConfigError::value("--resolve", "no number of passes shows that nothing has changed: use 1% or 3%"))
+        }
+        (Some(change), budget) => Ok(Some(Resolve { change, budget: budget.unwrap_or(BUDGET) })),
+    }
+}
+
+const BUDGET: Duration = Duration::from_secs(600);
 
 /// A share between 0 and 1.
 pub(super) fn level(flag: &str, value: f64) -> Result<f64, ConfigError> {

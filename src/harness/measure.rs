@@ -3,20 +3,23 @@
 use std::{
     cell::RefCell,
     io::{Write, stderr, stdout},
+    time::Duration,
 };
 
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
     gate::Gate,
+    goal::{Beside, Budget, Goal},
     prompt_cache::PromptsOf,
     ready::{Half, Passes, Ready},
     session::Session,
 };
 use crate::{
-    baseline::Lock,
+    baseline::{AGAINST, Lock},
     compare::{self, cache_reason, compare, settle, with_earlier},
     config::{Benchmark, Turns},
+    metrics::PassMetrics,
     report::{self, Output, Sinks, print_calibration, warn},
     run::{Baseline, Commit, Comparison, Design, Report},
     text::visible,
@@ -28,6 +31,8 @@ pub struct Work<'a> {
     /// The server that is measured in turn with it.
     pub against: Option<Session<'a>>,
     pub baselines: Baselines<'a>,
+    /// What there is for passes.
+    pub budget: Budget,
     pub sinks: RefCell<Sinks>,
     pub commit: Option<Commit>,
     pub output: Output,
@@ -51,6 +56,28 @@ fn why_server_died(session: &Session, error: RunError) -> RunError {
     }
 }
 
+/// Settles after the first pass how those to come are spread over processes of the servers, for all sides alike.
+fn spread(goal: &Goal, sides: &[(&Ready, &[PassMetrics])]) {
+    if sides.iter().any(|(_, done)| done.len() != 1) {
+        return;
+    }
+    let spread = sides.iter().filter(|(ready, _)| ready.is_spread());
+    let of = |(ready, done): &(&Ready, &[PassMetrics])| {
+        let first = done.first();
+        let round = sides.len() as f64 * first.map_or(0.0, |pass| pass.duration_s);
+        ready.per_process(first, goal.expected(Duration::from_secs_f64(round)))
+    };
+    if let Some(passes) = spread.clone().map(of).max() {
+        spread.for_each(|(ready, _)| ready.spread_by(passes));
+    }
+}
+
+/// Whether a run was made in turn with this server.
+fn was_beside(run: &Report, against: &Session) -> bool {
+    let identity = against.identity();
+    run.comparison.as_ref().is_some_and(|c| c.design == Design::Interleaved && c.baseline == identity)
+}
+
 impl Work<'_> {
     /// Measures a benchmark, or takes a baseline's results for it; compares, and gives them to where they are kept and shown.
     pub fn measure(&self, benchmark: &Benchmark) -> Result<Measured, RunError> {
@@ -61,10 +88,15 @@ impl Work<'_> {
         let (mut unsaved, mut problems) = (Vec::new(), Vec::new());
         let mut beside = None;
         let loaded = self.baselines.loaded(name, &mut warn)?;
+        let terms = &benchmark.workload.terms;
+        let goal = self.budget.goal(name, terms, benchmark.workload.sample_size, self.output);
         let mut report = match (loaded, &self.against) {
             (Some(report), _) => report,
             (None, Some(against)) => {
-                let (report, other, met) = self.in_turn(benchmark, against)?;
+                let last = earlier.last_run.as_ref().filter(|last| was_beside(last, against));
+                let other = self.baselines.store.read_report(name, AGAINST)?;
+                goal.foresee(last.zip(other.as_ref()));
+                let (report, other, met) = self.in_turn(benchmark, against, &goal)?;
                 problems.extend(met);
                 beside = Some(other);
                 report
@@ -75,9 +107,13 @@ impl Work<'_> {
                 let ready =
                     Ready::new(&self.session, benchmark, Half::First, sent_before, self.output).map_err(died)?;
                 ready.warm_up().map_err(died)?;
-                let passes = benchmark.workload.sample_size;
-                let run = ready.run(0..passes, passes, &self.sinks);
-                let mut run = run.map_err(died)?;
+                let baseline = earlier.baseline.as_ref().map(|baseline| &*baseline.report.passes);
+                let beside = baseline.map_or(Beside::Nothing, Beside::Earlier);
+                let next = |done: &[PassMetrics]| {
+                    spread(&goal, &[(&ready, done)]);
+                    goal.goes_on(done, beside, ready.stays_for(done.len()))
+                };
+                let mut run = ready.run(0, goal.planned(), &self.sinks, next).map_err(died)?;
                 unsaved = std::mem::take(&mut run.unsaved);
                 if let Some(error) = run.ended.take() {
                     let error = died(error);
@@ -98,9 +134,7 @@ impl Work<'_> {
             let name = other.server.identity().to_owned();
             baseline = Some(Baseline { name, report: other, note: None, design: Design::Interleaved });
         }
-        report.comparison = baseline
-            .as_ref()
-            .map(|baseline| compare(&report, baseline, calibration.as_ref(), &benchmark.workload.terms));
+        report.comparison = baseline.as_ref().map(|baseline| compare(&report, baseline, calibration.as_ref(), terms));
         // The report first: the other files can be made from it.
         problems.extend(self.baselines.keep(&report));
         let measured = report::Measured {
@@ -115,9 +149,15 @@ impl Work<'_> {
 
     /// Measures a benchmark on two servers in turn, pass by pass: A B, B A, A B. Gives both reports, and what went wrong without
     /// ending it.
-    fn in_turn(&self, benchmark: &Benchmark, against: &Session) -> Result<(Report, Report, Vec<RunError>), RunError> {
+    fn in_turn(
+        &self,
+        benchmark: &Benchmark,
+        against: &Session,
+        goal: &Goal,
+    ) -> Result<(Report, Report, Vec<RunError>), RunError> {
         let sessions = [&self.session, against];
-        let exclusive = self.session.plan.turns == Turns::Exclusive;
+        let plan = self.session.plan;
+        let exclusive = plan.turns == Turns::Exclusive;
         let mut sides = Vec::new();
         for session in sessions {
             let sent_before =
@@ -130,14 +170,25 @@ impl Work<'_> {
             }
             sides.push((ready, Passes::default()));
         }
-        let passes = benchmark.workload.sample_size;
+        // Where a turn has a process of its own, it may have several passes.
+        let instances = plan.instances.filter(|_| exclusive);
+        let a_turn = instances.map_or(1, |instances| benchmark.workload.sample_size.div_ceil(instances));
         let mut unsaved = Vec::new();
-        for number in 0..passes {
+        for turn in 0.. {
+            let [new, base] = [0, 1].map(|side| sides[side].1.whole());
+            spread(goal, &[(&sides[0].0, new), (&sides[1].0, base)]);
+            let stays = sides.iter().any(|(ready, _)| ready.stays_for(new.len()));
+            if !goal.goes_on(new, Beside::InTurn(base), stays) {
+                break;
+            }
+            let passes = goal.planned().map_or(a_turn, |planned| a_turn.min(planned - new.len()));
             // Whoever went second goes first now, so that a drift meets both alike.
-            for side in [number % 2, 1 - number % 2] {
+            for side in [turn % 2, 1 - turn % 2] {
                 let (ready, done) = &mut sides[side];
+                let next = |done: &[PassMetrics]| done.len() < passes;
                 // What was whole before is kept, whatever comes of this one.
-                let mut run = ready.run(number..number + 1, passes, &self.sinks).unwrap_or_else(Passes::ended_by);
+                let run = ready.run(turn * a_turn, goal.planned(), &self.sinks, next);
+                let mut run = run.unwrap_or_else(Passes::ended_by);
                 if exclusive && run.ended.is_none() {
                     sessions[side].started.end();
                 }
@@ -182,7 +233,7 @@ impl Work<'_> {
         }
         let _lock = self.lock()?;
         let earlier = self.baselines.store.read_calibration(&benchmark.name)?;
-        let run = |half, numbers, sent_before: &dyn Fn(&PromptsOf, &str) -> Option<String>| {
+        let run = |half, from, sent_before: &dyn Fn(&PromptsOf, &str) -> Option<String>| {
             let ready = Ready::new(&self.session, benchmark, half, sent_before, self.output)?;
             // A cache would make the second half another benchmark than the first.
             if half == Half::First && ready.caches_halves()? {
@@ -191,7 +242,12 @@ impl Work<'_> {
                 return Err(RunError::Calibration(why.to_owned()));
             }
             ready.warm_up()?;
-            let mut run = ready.run(numbers, 2 * passes, &self.sinks)?;
+            let goal = self.budget.goal(&benchmark.name, &benchmark.workload.terms, passes, self.output);
+            let next = |done: &[PassMetrics]| {
+                spread(&goal, &[(&ready, done)]);
+                done.len() < passes
+            };
+            let mut run = ready.run(from, Some(2 * passes), &self.sinks, next)?;
             match run.ended.take() {
                 None => Ok(ready.report(run, None, self.commit.clone())),
                 Some(error) => Err(error),
@@ -199,8 +255,8 @@ impl Work<'_> {
         };
         let sent_before =
             |prompts: &PromptsOf, server: &str| self.baselines.sent_before(&benchmark.name, prompts, server);
-        let first = run(Half::First, 0..passes, &sent_before)?;
-        let second = run(Half::Second, passes..2 * passes, &|_, _| None)?;
+        let first = run(Half::First, 0, &sent_before)?;
+        let second = run(Half::Second, passes, &|_, _| None)?;
         if let Some(why) = cache_reason(&second, &first) {
             return Err(RunError::Calibration(format!(
                 "{why} (the first half), which makes no calibration: add --cache-bust or --fresh-prompts"

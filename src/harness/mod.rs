@@ -7,6 +7,7 @@ mod builder;
 mod conclusion;
 mod error;
 mod gate;
+mod goal;
 mod history;
 mod measure;
 mod mode;

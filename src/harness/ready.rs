@@ -1,13 +1,12 @@
 //! One benchmark, from prompts to its report.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     io::{IsTerminal, Write, stderr, stdout},
-    ops::Range,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -17,19 +16,18 @@ use super::{
     probe::probe,
     progress::Progress,
     prompt_cache::PromptsOf,
-    session::{Server, Session, warmup_sampling},
+    session::{Server, Session, Spread, warmup_sampling},
 };
 use crate::{
     baseline::this_host,
     client::{Record, RequestWriter},
-    config::{self, Benchmark},
+    config::{self, Benchmark, MOST_PASSES},
     dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
     load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
     metrics::{PassMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
-    server::Restart,
-    stats::{estimates, estimates_within},
+    stats::{Stopping, estimates, estimates_within},
     text::visible,
 };
 
@@ -45,6 +43,8 @@ pub struct Ready<'a> {
     cache: Option<Cache>,
     /// The processes of the server that passes went to, where the run starts it.
     processes: RefCell<HashSet<usize>>,
+    /// How passes are spread over such.
+    spread: Cell<Spread>,
     /// Hashes of the prompts that were sent, and how many were among them already.
     sent: RefCell<(HashSet<u64>, usize)>,
 }
@@ -57,6 +57,9 @@ pub enum Half {
     /// The second half.
     Second,
 }
+
+/// A server is to be started so many times in a run, where its starts are dear.
+const LEAST_PROCESSES: usize = 3;
 
 /// What some passes gave.
 #[derive(Default)]
@@ -76,6 +79,11 @@ impl Passes {
     /// None, and why.
     pub fn ended_by(error: RunError) -> Self {
         Self { ended: Some(error), ..Self::default() }
+    }
+
+    /// Those that were not cut short.
+    pub fn whole(&self) -> &[PassMetrics] {
+        &self.whole
     }
 
     /// Whether nothing was measured.
@@ -114,7 +122,7 @@ impl<'a> Ready<'a> {
         output: Output,
     ) -> Result<Self, RunError> {
         let Benchmark { name, workload: spec, load } = benchmark;
-        session.renew(Restart::Benchmark);
+        session.renew_for_benchmark();
         let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
@@ -130,6 +138,7 @@ impl<'a> Ready<'a> {
             server,
             cache: None,
             processes: RefCell::default(),
+            spread: Cell::new(session.spread(spec.sample_size)),
             sent: RefCell::default(),
         };
         session.hook("before_benchmark", |hooks| &hooks.before_benchmark)?;
@@ -142,7 +151,8 @@ impl<'a> Ready<'a> {
     /// Whether the server may have these prompts in its cache.
     fn find_cache(&self, sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>) -> Result<Cache, RunError> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
-        let seeds = (0..spec.sample_size).map(|draw| seed_of(spec, load, self.half, draw)).collect();
+        let most = if self.session.plan.resolve.is_some() { MOST_PASSES } else { spec.sample_size };
+        let seeds = (0..most).map(|draw| seed_of(spec, load, self.half, draw)).collect();
         let prompts = PromptsOf { dataset: spec.dataset.to_string(), sampler: spec.sampler, seeds };
         // What another process was sent, one that was just started does not know.
         let sent_before = |prompts: &PromptsOf, url: &str| match self.session.name() {
@@ -180,7 +190,7 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let requests = spec.warmup_at(load);
         if requests == 0 {
-            self.session.started.warmed();
+            self.session.started.warmed(Duration::ZERO);
             return Ok(());
         }
         self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
@@ -193,12 +203,13 @@ impl<'a> Ready<'a> {
         let prefix = request_id_prefix("warmup");
         // The server may take a few requests to come to itself.
         warm.workload.max_failures = FailureBudget::Percent(100.0);
+        let began = Instant::now();
         let PassRecords { records, stopped, .. } =
             send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
         if stopped.is_some() {
             return Err(RunError::Interrupted);
         }
-        self.session.started.warmed();
+        self.session.started.warmed(began.elapsed());
         match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
             Some(failure) if records.iter().all(|record| !record.is_completed()) => {
                 Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
@@ -207,11 +218,51 @@ impl<'a> Ready<'a> {
         }
     }
 
-    /// Runs the passes of these numbers, of so many in all; sinks get the requests of each. With a calibration's second half
+    /// How many passes go to one process of the server before another is started, once the first pass has shown how long one takes:
+    /// starts are to take no longer than passes, but `expected` passes are to meet three processes, where there are so many.
+    pub fn per_process(&self, first: Option<&PassMetrics>, expected: usize) -> usize {
+        match self.spread.get() {
+            Spread::One => usize::MAX,
+            Spread::Each(passes) => passes,
+            Spread::Open => {
+                let pass_s = first.map_or(f64::INFINITY, |pass| pass.duration_s);
+                let dear = (self.session.started.start_took().as_secs_f64() / pass_s).ceil() as usize;
+                dear.min(expected / LEAST_PROCESSES).max(1)
+            }
+        }
+    }
+
+    /// Settles how passes are spread over processes.
+    pub fn spread_by(&self, per_process: usize) {
+        if self.spread.get() == Spread::Open {
+            self.spread.set(Spread::Each(per_process));
+        }
+    }
+
+    /// Whether the pass of a number goes to the same process as the one before it.
+    pub fn stays_for(&self, number: usize) -> bool {
+        matches!(self.spread.get(), Spread::Each(passes) if !number.is_multiple_of(passes))
+    }
+
+    /// Whether passes are spread over processes of the server that this run starts.
+    pub fn is_spread(&self) -> bool {
+        self.spread.get() != Spread::One
+    }
+
+    /// Runs passes as long as `next` says so, from a number on; sinks get the requests of each. With a calibration's second half
     /// the numbers go on, and the seeds begin anew. What was complete before an error is given beside it.
-    pub fn run(&self, numbers: Range<usize>, of: usize, sinks: &RefCell<Sinks>) -> Result<Passes, RunError> {
+    pub fn run(
+        &self,
+        from: usize,
+        of: Option<usize>,
+        sinks: &RefCell<Sinks>,
+        next: impl Fn(&[PassMetrics]) -> bool,
+    ) -> Result<Passes, RunError> {
         let mut run = Passes::default();
-        for number in numbers {
+        for number in from.. {
+            if !next(&run.whole) {
+                break;
+            }
             let Ran { pass, records, stopped, unsaved, after } = match self.pass(number, of, sinks) {
                 Ok(ran) => ran,
                 Err(error) if run.whole.is_empty() => return Err(error),
@@ -248,9 +299,12 @@ impl<'a> Ready<'a> {
         Ok(run)
     }
 
-    fn pass(&self, number: usize, of: usize, sinks: &RefCell<Sinks>) -> Result<Ran, RunError> {
+    fn pass(&self, number: usize, of: Option<usize>, sinks: &RefCell<Sinks>) -> Result<Ran, RunError> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
-        let draw = number % spec.sample_size;
+        let draw = match self.half {
+            Half::First => number,
+            Half::Second => number - spec.sample_size,
+        };
         let mut workload = match draw {
             0 => self.first.clone(),
             draw => self.session.prompts(spec, seed_of(spec, load, self.half, draw))?,
@@ -262,8 +316,9 @@ impl<'a> Ready<'a> {
             let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
             workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
         }
-        if number > 0 {
-            self.session.renew(Restart::Pass);
+        let is_due = matches!(self.spread.get(), Spread::Each(passes) if number.is_multiple_of(passes));
+        if number > 0 && is_due && !self.session.started.is_cold() {
+            self.session.renew();
         }
         self.session.keep_up(&self.server, |line| self.output.status(line))?;
         if self.session.started.is_cold() {
@@ -274,7 +329,8 @@ impl<'a> Ready<'a> {
         self.note_sent(&workload);
         self.session.check_stopped()?;
         let whose = self.session.name().map_or_else(String::new, |name| format!(" on {name}"));
-        let title = format!("{name}{whose}: pass {}/{of}", number + 1);
+        let of = of.map_or_else(String::new, |of| format!("/{of}"));
+        let title = format!("{name}{whose}: pass {}{of}", number + 1);
         if !stderr().is_terminal() {
             self.output.status(&format!("Benchmarking {title}"));
         }
@@ -295,6 +351,7 @@ impl<'a> Ready<'a> {
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
+        pass.instance = Some(self.session.started.processes()).filter(|processes| *processes > 0);
         let after = self.session.hook("after_pass", |hooks| &hooks.after_pass).err();
         if pass.completed == 0 && run.stopped.is_none() {
             return Err(all_failed(number, &pass));
@@ -333,14 +390,17 @@ impl<'a> Ready<'a> {
         let Benchmark { name, workload: spec, load } = self.benchmark;
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
+        let resolve = self.session.plan.resolve.map(|resolve| resolve.change);
         // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
         let estimates = match (whole.as_slice(), &cut) {
             ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
-            (passes, _) => estimates(passes, level),
+            (passes, _) => {
+                estimates(passes, level, if resolve.is_some() { Stopping::Sequential } else { Stopping::Planned })
+            }
         };
         let partial = ended.map(|error| Partial {
             why: error.stop_reason(),
-            passes_wanted: spec.sample_size,
+            passes_wanted: if resolve.is_some() { whole.len() + 1 } else { spec.sample_size },
             last_pass_cut: cut.is_some(),
         });
         let passes: Vec<PassMetrics> = whole.into_iter().chain(cut).collect();
@@ -388,6 +448,7 @@ impl<'a> Ready<'a> {
             confidence_level: level,
             estimates,
             passes,
+            resolve,
             cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),
             comparison: None,
             partial,

@@ -10,6 +10,7 @@ use super::{
     RunError,
     baselines::Baselines,
     conclusion::{Conclusion, EXIT_INTERRUPTED},
+    goal::Budget,
     history::show_history,
     measure::{Measured, Work},
     mode::Mode,
@@ -77,8 +78,8 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
                 .map(nothing)
                 .into()
         }
-        Mode::Calibrate => calibrate(&work(arguments, plan), &selected).map(nothing).into(),
-        Mode::Measure => measure(&work(arguments, plan), &selected),
+        Mode::Calibrate => calibrate(&work(arguments, plan, &selected), &selected).map(nothing).into(),
+        Mode::Measure => measure(&work(arguments, plan, &selected), &selected),
     }
 }
 
@@ -168,7 +169,7 @@ fn is_interrupted(work: &Work) -> bool {
 }
 
 /// Gets ready to measure.
-fn work<'a>(arguments: &Arguments, plan: &'a Plan) -> Work<'a> {
+fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark]) -> Work<'a> {
     let (stop, output) = (Stop::default(), output(arguments));
     raise_open_files_limit();
     stop_on_signals(stop.clone());
@@ -183,6 +184,7 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan) -> Work<'a> {
     Work {
         against: plan.against.as_ref().map(|spec| session.beside(spec)),
         session,
+        budget: Budget::new(plan, selected.iter().map(|benchmark| &benchmark.workload.terms)),
         sinks: RefCell::new(Sinks::new(plan.output_format, &baselines.outputs(output))),
         commit: baselines.commit(),
         baselines,

@@ -68,6 +68,17 @@ struct Sent {
     prompts: PromptsOf,
 }
 
+/// How the passes of a benchmark are spread over processes of its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// All go to one.
+    One,
+    /// So many to each.
+    Each(usize),
+    /// That hangs on how long starts and passes take, and is settled after the first pass.
+    Open,
+}
+
 /// The server, and what is sent to it beside prompts.
 pub struct Server {
     /// Where it is.
@@ -204,16 +215,34 @@ impl<'a> Session<'a> {
         self.started.ensure(launch, (&server.target, &server.headers), runtime.get(), &tell)
     }
 
-    /// Where a server that this run starts is to be another process for what comes now, ends the one that runs.
-    pub fn renew(&self, before: Restart) {
+    /// Ends the process of a server that this run starts, where another one is due: for a benchmark that begins.
+    pub fn renew_for_benchmark(&self) {
         let ServerSpec::Started { launch, .. } = self.spec else { return };
-        let is_due = launch.restart == before || launch.restart == Restart::Pass;
+        let keeps = match self.plan.instances {
+            Some(instances) => instances == 1,
+            None => launch.restart == Some(Restart::Never),
+        };
         // One that has ended on its own fails no other benchmark.
-        let has_died = before == Restart::Benchmark && self.started.died().is_some();
-        if has_died || is_due && !self.started.is_cold() {
-            self.started.end();
-            // Another process knows none of the prompts.
-            self.sent.borrow_mut().clear();
+        if self.started.died().is_some() || !keeps && !self.started.is_cold() {
+            self.renew();
+        }
+    }
+
+    /// Ends the process of a server that this run starts: the next one is started when it is needed.
+    pub fn renew(&self) {
+        self.started.end();
+        // Another process knows none of the prompts.
+        self.sent.borrow_mut().clear();
+    }
+
+    /// How passes are spread over processes of the server.
+    pub fn spread(&self, sample_size: usize) -> Spread {
+        let ServerSpec::Started { launch, .. } = self.spec else { return Spread::One };
+        match (self.plan.instances, launch.restart) {
+            (Some(1), _) | (None, Some(Restart::Never | Restart::Benchmark)) => Spread::One,
+            (Some(instances), _) => Spread::Each(sample_size.div_ceil(instances)),
+            (None, Some(Restart::Pass)) => Spread::Each(1),
+            (None, None) => Spread::Open,
         }
     }
 
@@ -257,6 +286,11 @@ impl<'a> Session<'a> {
             ServerSpec::InProcess { name, .. } => Some(name),
             ServerSpec::Embedded(_) | ServerSpec::Live { .. } => None,
         }
+    }
+
+    /// What tells the server from others in the files of earlier runs.
+    pub fn identity(&self) -> String {
+        self.spec.identity()
     }
 
     /// The server of a workload, before its dataset is read, which can take long. What else is missing is told with it.

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use once_cell::unsync::OnceCell;
@@ -34,6 +35,8 @@ pub struct Started {
     cold: Cell<bool>,
     /// How many there have been.
     processes: Cell<usize>,
+    /// How long the last one took to get ready and warm.
+    start_took: Cell<Duration>,
 }
 
 impl Started {
@@ -50,6 +53,7 @@ impl Started {
             revision: OnceCell::new(),
             cold: Cell::new(false),
             processes: Cell::new(0),
+            start_took: Cell::default(),
         }
     }
 
@@ -71,8 +75,12 @@ impl Started {
             return process.ended().map_or(Ok(()), |ended| Err(self.told(ended)));
         }
         let launch = self.launch.get_or_try_init(|| self.made_ready(launch, tell))?;
+        // Once is enough.
+        let silent = |_: &str| ();
+        let tell = if self.processes.get() == 0 { tell } else { &silent };
         // Its arguments may hold a key.
         tell(&format!("Starting the server {}: {} …", launch.name, launch.command.first().map_or("", String::as_str)));
+        let told = Instant::now();
         let process = Process::start(launch, self.port()?, &self.log(&launch.name, ""));
         let mut process = process.map_err(|e| self.told(e))?;
         let ready = wait_until_ready(&mut process, launch, (target, headers), &self.stop, tell);
@@ -80,6 +88,7 @@ impl Started {
         *self.process.borrow_mut() = Some(process);
         self.cold.set(true);
         self.processes.set(self.processes.get() + 1);
+        self.start_took.set(told.elapsed());
         Ok(())
     }
 
@@ -153,9 +162,16 @@ impl Started {
         self.cold.get()
     }
 
-    /// It has had its warm-up requests.
-    pub fn warmed(&self) {
-        self.cold.set(false);
+    /// It has had its warm-up requests, which took so long.
+    pub fn warmed(&self, took: Duration) {
+        if self.cold.replace(false) {
+            self.start_took.set(self.start_took.get() + took);
+        }
+    }
+
+    /// How long a start takes, with its warm-up.
+    pub fn start_took(&self) -> Duration {
+        self.start_took.get()
     }
 }
 

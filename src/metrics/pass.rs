@@ -18,6 +18,9 @@ pub struct PassMetrics {
     /// Digest of its prompts and of the sampling parameters; empty in older files.
     #[serde(default)]
     pub digest: String,
+    /// The process of the server that it went to, numbered from 1 in the order of their starts in this run, where the run starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<usize>,
     /// When it started, by the wall clock, RFC 3339.
     pub started_at: String,
     /// First send to last terminal event, in seconds; prefill included, and failed requests too.
@@ -198,6 +201,7 @@ impl PassMetrics {
         let mut pass = Self {
             seed,
             digest: String::new(),
+            instance: None,
             started_at,
             duration_s: 0.0,
             completed: completed.len(),

@@ -154,7 +154,7 @@ fn remarks(report: &Report) -> Vec<String> {
         let interval = report.estimates.values().any(|e| e.replication == Replication::Batch && e.lower.is_some());
         remarks.push(match interval {
             true => "one pass: intervals by batch means, within this run alone".to_owned(),
-            false => "one pass has no interval: --sample-size 3 gives one".to_owned(),
+            false => "one pass has no interval: --sample-size 5 gives one".to_owned(),
         });
     }
     if !report.workload.stream && generates {

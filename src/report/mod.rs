@@ -23,6 +23,7 @@ pub use self::csv::append_csv;
 pub use block::Style;
 pub use history::{Listed, print_history};
 pub use json::print_reports;
+pub use numbers::{change_of, share};
 pub use output::{Output, warn};
 pub use sink::{CriterionFiles, CsvFormat, Measured, Outputs, PassSent, SinkError};
 pub use sinks::{OutputFormat, Sinks};

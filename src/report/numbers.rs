@@ -24,6 +24,14 @@ pub(super) fn is_meaningless(estimate: &Estimate) -> bool {
 /// From one end of an interval to the other.
 const MOST_FACTOR: f64 = 4.0;
 
+/// A change with its interval, as criterion shows it.
+pub fn change_of(change: f64, ends: Option<(f64, f64)>) -> String {
+    match ends {
+        Some((lower, upper)) => format!("[{} {} {}]", percent(lower), percent(change), percent(upper)),
+        None => percent(change),
+    }
+}
+
 /// A time with its interval, as criterion shows it.
 pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
@@ -94,7 +102,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A share that has no direction.
-pub(super) fn share(share: f64) -> String {
+pub fn share(share: f64) -> String {
     percent(share).trim_start_matches('+').to_owned()
 }
 

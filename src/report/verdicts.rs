@@ -4,7 +4,7 @@ use std::io::{self, Write, stderr};
 
 use super::{
     block::{INDENT, Style, WIDTH, paint, wrapped, write_block},
-    numbers::{percent, share},
+    numbers::{change_of, percent, share},
     output::Output,
 };
 use crate::{
@@ -21,18 +21,19 @@ pub(super) fn change_lines<'a>(
 ) -> impl Iterator<Item = String> + 'a {
     compared(comparison).filter(|(metric, change)| change.gated && belongs(*metric)).map(move |(metric, change)| {
         let point = metric.point().map_or_else(String::new, |point| format!("{} ", Point::name(point)));
-        match (change.lower, change.upper, change.p_value) {
-            (Some(lower), Some(upper), Some(p)) => {
-                let (lower, estimate, upper) = (percent(lower), percent(change.change), percent(upper));
+        let ends = change.lower.zip(change.upper);
+        let interval = change_of(change.change, ends);
+        match change.p_value.filter(|_| ends.is_some()) {
+            Some(p) => {
                 // What identical runs differ by is in no p-value of theirs.
                 let p = match p {
                     _ if comparison.provisional => String::new(),
                     p if p < 0.01 => " (p < 0.01)".to_owned(),
                     p => format!(" (p = {p:.2})"),
                 };
-                format!("change: {point}[{lower} {estimate} {upper}]{p}")
+                format!("change: {point}{interval}{p}")
             }
-            _ => format!("change: {point}{}", percent(change.change)),
+            None => format!("change: {point}{interval}"),
         }
     })
 }
@@ -191,7 +192,10 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
         return Vec::new();
     }
     let Some(detectable) = change.detectable_change else {
-        return vec!["one pass cannot tell: --sample-size 3 can".to_owned()];
+        return vec![match comparison.pairs {
+            0 | 1 => "one pass cannot tell: --sample-size 5 can".to_owned(),
+            n => format!("{n} passes cannot tell: --time-budget gives more"),
+        }];
     };
     let alone = change.p_value.is_some_and(|p| p < comparison.significance_level);
     let mut lines = Vec::new();
@@ -217,8 +221,17 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
 
 /// What the verdicts rest on.
 fn basis(comparison: &Comparison) -> String {
-    let mut text =
-        format!("{} pairs of passes; changes up to {} are noise", comparison.pairs, share(comparison.noise_threshold));
+    let mut text = match comparison.pairs {
+        1 => "1 pair of passes".to_owned(),
+        n => format!("{n} pairs of passes"),
+    };
+    if let Some(n) = comparison.pairs_of_processes {
+        text += &format!(" on {n} pairs of processes");
+    }
+    if comparison.sequential {
+        text += ", as many as it took, which the intervals allow for";
+    }
+    text += &format!("; changes up to {} are noise", share(comparison.noise_threshold));
     let floors = compared(comparison).filter(|(_, change)| change.gated).filter_map(|(metric, change)| {
         let floor = change.noise_floor.filter(|floor| *floor > comparison.noise_threshold)?;
         Some(format!("{} for {metric}", share(floor)))
@@ -232,10 +245,10 @@ fn basis(comparison: &Comparison) -> String {
     }
     text += match (comparison.design, comparison.processes) {
         (Design::Apart, _) => "",
-        (Design::Interleaved, Some((a, b))) if a > 1 && b > 1 => "; measured in turn, each of several processes",
+        (Design::Interleaved, Some((a, b))) if a > 1 && b > 1 => "; measured in turn",
         (Design::Interleaved, Some(_)) => {
             "; measured in turn, of one process each, so that it is about these processes, which differ even where their build does \
-             not: restart = \"pass\" starts a new one for each pass"
+             not: --instances 5 spreads the passes over several"
         }
         (Design::Interleaved, None) => {
             "; measured in turn, as these servers were running: about their processes, not their builds"

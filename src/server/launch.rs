@@ -24,8 +24,8 @@ pub struct Launch {
     pub ready_timeout: Duration,
     /// How long it may take to end once it is told to; then it is killed.
     pub stop_timeout: Duration,
-    /// When it is started anew.
-    pub restart: Restart,
+    /// When it is started anew, where that was said.
+    pub restart: Option<Restart>,
 }
 
 /// Commands around what is measured, as program and arguments; empty for nothing.
@@ -100,12 +100,11 @@ impl std::str::FromStr for Readiness {
 }
 
 /// When a server is started anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Restart {
     /// Once a run.
-    #[default]
     Never,
     /// Before each benchmark but the first.
     Benchmark,

@@ -1,8 +1,8 @@
 //! What one pass alone can say of its own spread.
 
 use super::{
-    Estimate, Interval, Replication,
-    estimate::{MeanOfLogs, t_quantile},
+    Estimate, Interval, Replication, Stopping,
+    estimate::{MeanOfLogs, each},
 };
 use crate::{
     client::{ConnectionStats, Record},
@@ -24,10 +24,10 @@ pub fn estimates_within(pass: &PassMetrics, records: &[Record], confidence_level
         let point = metric.of(pass).filter(|value| value.is_finite() && *value > 0.0)?;
         let long_enough = batches.first().is_some_and(|batch| batch.completed as f64 * beyond(metric) >= LEAST_BEYOND);
         let values: Option<Vec<f64>> = batches.iter().map(|batch| metric.of(batch)).collect();
-        let logs = values.filter(|_| long_enough).and_then(|values| MeanOfLogs::of(&values));
+        let logs = values.filter(|_| long_enough).and_then(|values| MeanOfLogs::of(&each(&values)));
         // The spread is that of the batches, the point that of the whole pass: ramp and drain belong to it.
         let ends = logs.and_then(|logs| {
-            let half = t_quantile(0.5 + confidence_level / 2.0, logs.degrees_of_freedom()) * logs.standard_error?;
+            let half = Stopping::Planned.reach(logs.n, confidence_level) * logs.standard_error?;
             Some((point * (-half).exp(), point * half.exp()))
         });
         let interval = Interval { point, ends };
@@ -119,7 +119,7 @@ mod tests {
             ("e2e_mean", |takes_s| takes_s),
         ] {
             let metric: Metric = name.parse().unwrap();
-            let expected = interval(&per_batch(of), 0.9).unwrap();
+            let expected = interval(&each(&per_batch(of)), 0.9, Stopping::Planned).unwrap();
             let (lower, upper) = expected.ends.unwrap();
             let point = metric.of(&pass).unwrap();
             let (found_lower, found_upper) = ends(&estimates, name).unwrap();

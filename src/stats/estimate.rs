@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::stopping::Stopping;
 use crate::metrics::{Better, ByMetric, Metric, PassMetrics};
 
 /// A metric over all passes of a benchmark.
@@ -31,6 +34,8 @@ pub enum Replication {
     /// Passes: the interval covers what other passes would give.
     #[default]
     Pass,
+    /// Processes of the server, over which the passes were spread: the interval covers what other processes would give.
+    Process,
     /// Batches of the requests of one pass: the interval holds within that run alone.
     Batch,
 }
@@ -44,48 +49,58 @@ pub struct Interval {
     pub ends: Option<(f64, f64)>,
 }
 
-/// The geometric mean of one value a pass, and Student's t interval on the logarithms.
+/// The geometric mean of one value a pass, and Student's t interval on the logarithms, or the sequence that stands for it.
 ///
-/// Rates and latencies are positive, and what disturbs them does so by a factor; on the logarithm the interval is therefore
-/// symmetric, and it is exact for log-normal noise between passes however few they are (Student 1908), and as good as
-/// exact for normal noise of some per cent. `None` where a value is not positive and finite, or there is none.
-pub fn interval(values: &[f64], confidence_level: f64) -> Option<Interval> {
-    let logs = MeanOfLogs::of(values)?;
+/// Passes come by unit: each by itself, or those of one process of the server together, whose mean counts as one. Rates and
+/// latencies are positive, and what disturbs them does so by a factor; on the logarithm the interval is therefore symmetric, and
+/// it is exact for log-normal noise however few units there are (Student 1908), and as good as exact for normal noise of some
+/// per cent. `None` where a value is not positive and finite, or there is none.
+pub fn interval(units: &[Vec<f64>], confidence_level: f64, stopping: Stopping) -> Option<Interval> {
+    let logs = MeanOfLogs::of(units)?;
     let ends = logs.standard_error.map(|standard_error| {
-        let half = t_quantile(0.5 + confidence_level / 2.0, logs.degrees_of_freedom()) * standard_error;
+        let half = stopping.reach(logs.n, confidence_level) * standard_error;
         ((logs.mean - half).exp(), (logs.mean + half).exp())
     });
+    // An interval without ends says nothing.
+    let ends = ends.filter(|(lower, upper)| *lower > 0.0 && upper.is_finite());
     Some(Interval { point: logs.mean.exp(), ends })
 }
 
-/// The mean of logarithms.
+/// The mean of the units' means of logarithms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct MeanOfLogs {
+    /// Units.
     pub n: usize,
     pub mean: f64,
-    /// `None` for a single value.
+    /// `None` for a single unit.
     pub standard_error: Option<f64>,
 }
 
 impl MeanOfLogs {
-    /// Of values that are positive and finite, or `None`.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        if values.is_empty() || values.iter().any(|v| !v.is_finite() || *v <= 0.0) {
+    /// Of values that are positive and finite, or `None`. With a unit of several values the model is a random effect of the unit and
+    /// one of the value: where all units have as many, the mean of their means has the variance that their spread shows, with one
+    /// degree of freedom less than there are units, exactly; where they have not, nearly (Searle, Casella and McCulloch, *Variance
+    /// Components*, 1992, ch. 3; for benchmarks Kalibera and Jones, *Rigorous benchmarking in reasonable time*, ISMM 2013).
+    pub fn of(units: &[Vec<f64>]) -> Option<Self> {
+        let wrong = |value: &f64| !value.is_finite() || *value <= 0.0;
+        if units.is_empty() || units.iter().any(|unit| unit.is_empty() || unit.iter().any(wrong)) {
             return None;
         }
-        let n = values.len() as f64;
-        let logs = || values.iter().map(|value| value.ln());
+        let mean_log = |unit: &Vec<f64>| unit.iter().map(|value| value.ln()).sum::<f64>() / unit.len() as f64;
+        let n = units.len() as f64;
+        let logs = || units.iter().map(mean_log);
         let mean = logs().sum::<f64>() / n;
-        let standard_error = (values.len() > 1).then(|| {
+        let standard_error = (units.len() > 1).then(|| {
             let variance = logs().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
             (variance / n).sqrt()
         });
-        Some(Self { n: values.len(), mean, standard_error })
+        Some(Self { n: units.len(), mean, standard_error })
     }
+}
 
-    pub fn degrees_of_freedom(&self) -> f64 {
-        (self.n - 1) as f64
-    }
+/// Each value by itself.
+pub fn each<T: Copy>(values: &[T]) -> Vec<Vec<T>> {
+    values.iter().map(|value| vec![*value]).collect()
 }
 
 /// Student's t: the value below which that share of the distribution lies.
@@ -98,14 +113,28 @@ pub(super) fn t_above(value: f64, degrees_of_freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(1.0, |t| t.sf(value))
 }
 
-/// Every metric that all passes measured. The pass is the unit of replication.
-pub fn estimates(passes: &[PassMetrics], confidence_level: f64) -> ByMetric<Estimate> {
+/// Every metric that all passes measured. The unit of replication is the pass, or the process of the server, where passes went to
+/// several.
+pub fn estimates(passes: &[PassMetrics], confidence_level: f64, stopping: Stopping) -> ByMetric<Estimate> {
+    let units = by_process(passes);
+    let replication = if units.len() < passes.len() { Replication::Process } else { Replication::Pass };
     let estimate = |metric: Metric| {
-        let values: Option<Vec<f64>> = passes.iter().map(|pass| metric.of(pass)).collect();
-        let interval = interval(&values?, confidence_level)?;
-        Some((metric, Estimate::new(metric, interval, confidence_level, Replication::Pass)))
+        let of_unit = |unit: &Vec<&PassMetrics>| unit.iter().map(|pass| metric.of(pass)).collect::<Option<Vec<f64>>>();
+        let values: Option<Vec<Vec<f64>>> = units.iter().map(of_unit).collect();
+        let interval = interval(&values?, confidence_level, stopping)?;
+        Some((metric, Estimate::new(metric, interval, confidence_level, replication)))
     };
     Metric::all().filter_map(estimate).collect()
+}
+
+/// Passes by the process of the server that they went to, where there were several; each by itself, where not.
+fn by_process(passes: &[PassMetrics]) -> Vec<Vec<&PassMetrics>> {
+    let mut units: BTreeMap<Option<usize>, Vec<&PassMetrics>> = BTreeMap::new();
+    passes.iter().for_each(|pass| units.entry(pass.instance).or_default().push(pass));
+    match units.len() {
+        0 | 1 => passes.iter().map(|pass| vec![pass]).collect(),
+        _ => units.into_values().collect(),
+    }
 }
 
 impl Estimate {
@@ -130,17 +159,40 @@ mod tests {
             scale(r, &["e2e_s", "p99"], [1.0, 0.0, 1.0]);
         })
         .passes;
-        let estimates = estimates(&passes, 0.9);
+        let estimates = estimates(&passes, 0.9, Stopping::Planned);
         let names: Vec<String> = estimates.keys().map(ToString::to_string).collect();
         assert!(names.contains(&"e2e_p50".to_owned()) && !names.contains(&"e2e_p99".to_owned()), "{names:?}");
         assert_eq!(names.len(), Metric::all().count() - 5 - 5 - 1);
         let rpm = &estimates[&"rpm".parse().unwrap()];
-        let (lower, upper) = interval(&[1.0, 2.0, 4.0], 0.9).unwrap().ends.unwrap();
+        let (lower, upper) = interval(&each(&[1.0, 2.0, 4.0]), 0.9, Stopping::Planned).unwrap().ends.unwrap();
         assert_eq!((rpm.point, rpm.lower, rpm.upper, rpm.confidence_level), (2.0, Some(lower), Some(upper), 0.9));
         assert_eq!((&*rpm.unit, rpm.better, rpm.replication), ("1/min", Better::Higher, Replication::Pass));
         // One pass has no interval.
-        let alone = super::estimates(&passes[..1], 0.9);
+        let alone = super::estimates(&passes[..1], 0.9, Stopping::Planned);
         assert_eq!(alone[&"rpm".parse().unwrap()].lower, None);
-        assert!(super::estimates(&[], 0.9).is_empty());
+        assert!(super::estimates(&[], 0.9, Stopping::Planned).is_empty());
+    }
+
+    #[test]
+    fn passes_of_one_process_are_one_unit() {
+        let rpm = "rpm".parse().unwrap();
+        let of = |instances: [serde_json::Value; 3]| {
+            let passes = report(|r| {
+                scale(r, &["rpm"], [1.0, 4.0, 16.0]);
+                for (i, instance) in instances.into_iter().enumerate() {
+                    r["passes"][i]["instance"] = instance;
+                }
+            });
+            estimates(&passes.passes, 0.95, Stopping::Planned)[&rpm].clone()
+        };
+        let two = of([1.into(), 1.into(), 2.into()]);
+        // ln 2 and ln 16: the mean of two units, with one degree of freedom.
+        assert!((two.point - 32f64.sqrt()).abs() < 1e-12, "{two:?}");
+        let expected = interval(&each(&[2.0, 16.0]), 0.95, Stopping::Planned).unwrap().ends;
+        assert_eq!((two.lower.zip(two.upper), two.replication), (expected, Replication::Process));
+        let one = of([1.into(), 1.into(), 1.into()]);
+        let unknown = of([serde_json::Value::Null, serde_json::Value::Null, serde_json::Value::Null]);
+        assert_eq!((&one, one.replication), (&unknown, Replication::Pass));
+        assert_eq!(of([1.into(), 2.into(), 3.into()]), one);
     }
 }

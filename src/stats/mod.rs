@@ -1,6 +1,6 @@
 //! From the metrics of several passes to estimates with confidence intervals, and from two runs to a verdict.
 //!
-//! The unit of replication is the pass. docs/statistics.md states the methods and their sources, and how they were checked.
+//! The unit of replication is the pass, or the process of the server, where a run starts several. docs/statistics.md states the methods and their sources, and how they were checked.
 
 mod batch_means;
 mod bootstrap;
@@ -8,6 +8,7 @@ pub(crate) mod estimate;
 mod fisher;
 pub(crate) mod holm;
 pub(crate) mod paired;
+mod stopping;
 mod verdict;
 
 pub(crate) use batch_means::estimates_within;
@@ -17,4 +18,5 @@ pub(crate) use estimate::{Interval, estimates};
 pub(crate) use fisher::more_failures;
 pub(crate) use holm::holm;
 pub(crate) use paired::{PairedChange, Threshold};
+pub use stopping::Stopping;
 pub use verdict::Verdict;

@@ -2,23 +2,25 @@
 
 use statrs::function::{erf::erfc, gamma::ln_gamma};
 
-use super::estimate::{MeanOfLogs, t_above, t_quantile};
+use super::{estimate::MeanOfLogs, stopping::Stopping};
 
 /// The power at which [`PairedChange::detectable`] speaks of detecting.
 pub const POWER: f64 = 0.8;
-/// More passes than this are no advice.
-const MOST_PASSES: usize = 1000;
+/// More units than this are no advice.
+const MOST_UNITS: usize = 1000;
 
 /// The change of one metric from a baseline's passes to those of another run, paired by pass.
 ///
 /// Pass *i* of both runs sent the same prompts, so what the prompts do to the metric cancels in the ratio, and the noise
-/// between passes is left. The unit of replication is the pair. All of it is Student's one-sample t on the logarithms of
-/// the ratios; changes are shares, so 0.05 is 5 % more than the baseline.
+/// between passes is left. The unit of replication is the pair, or, where servers were started several times, the pair of
+/// processes, whose passes share its luck: then a unit is the mean of its pairs. Student's one-sample t on the logarithms of the
+/// ratios, or the sequence that stands for it; changes are shares, so 0.05 is 5 % more than the baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairedChange {
-    degrees_of_freedom: f64,
+    units: usize,
     mean: f64,
     standard_error: f64,
+    stopping: Stopping,
 }
 
 /// The band of changes that count as none: from `-share` to `+share`.
@@ -36,13 +38,13 @@ impl Threshold {
 }
 
 impl PairedChange {
-    /// Of `(baseline, new)` values, one pair a pass. `None` for fewer than two, or where a value is not positive and
-    /// finite.
-    pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
-        let ratios: Vec<f64> = pairs.iter().map(|(base, new)| new / base).collect();
+    /// Of `(baseline, new)` values, a pair a pass and a list a unit. `None` for fewer than two units, or where a value is not
+    /// positive and finite.
+    pub fn of(units: &[Vec<(f64, f64)>], stopping: Stopping) -> Option<Self> {
+        let ratios = |unit: &Vec<(f64, f64)>| unit.iter().map(|(base, new)| new / base).collect();
+        let ratios: Vec<Vec<f64>> = units.iter().map(ratios).collect();
         let logs = MeanOfLogs::of(&ratios)?;
-        let standard_error = logs.standard_error?;
-        Some(Self { degrees_of_freedom: logs.degrees_of_freedom(), mean: logs.mean, standard_error })
+        Some(Self { units: logs.n, mean: logs.mean, standard_error: logs.standard_error?, stopping })
     }
 
     /// The estimate: the geometric mean of the ratios, less 1.
@@ -52,60 +54,53 @@ impl PairedChange {
 
     /// Its confidence interval.
     pub fn interval(&self, confidence_level: f64) -> (f64, f64) {
-        let half = self.quantile(0.5 + confidence_level / 2.0) * self.standard_error;
+        let half = self.stopping.reach(self.units, confidence_level) * self.standard_error;
         ((self.mean - half).exp_m1(), (self.mean + half).exp_m1())
     }
 
     /// Two-sided p-value of the hypothesis that the change lies within the threshold. It is below 1 − level exactly where the
     /// interval of that level lies beyond the threshold, and for a threshold of 0 it is that of the paired t test.
     pub fn p_beyond(&self, threshold: Threshold) -> f64 {
-        let above = self.share_above((self.mean - threshold.above) / self.standard_error);
-        let below = self.share_above((threshold.below - self.mean) / self.standard_error);
-        (2.0 * above.min(below)).min(1.0)
+        self.p_value(self.mean - threshold.above).min(self.p_value(threshold.below - self.mean))
     }
 
     /// p-value of the hypothesis that the change lies beyond the threshold: two one-sided tests (Schuirmann 1987), doubled
     /// so that it is below 1 − level exactly where the interval of that level lies inside the threshold.
     pub fn p_within(&self, threshold: Threshold) -> f64 {
-        let not_above = self.share_above((threshold.above - self.mean) / self.standard_error);
-        let not_below = self.share_above((self.mean - threshold.below) / self.standard_error);
-        (2.0 * not_above.max(not_below)).min(1.0)
+        self.p_value(threshold.above - self.mean).max(self.p_value(self.mean - threshold.below))
     }
 
     /// The change that would be found beyond the threshold four times of five, with so many passes and such noise: the power
     /// of the one-sample t test, by the noncentral t distribution.
     pub fn detectable(&self, threshold: Threshold, significance_level: f64) -> f64 {
-        let reach = noncentrality(self.degrees_of_freedom, self.quantile(1.0 - significance_level / 2.0));
+        let critical = self.stopping.reach(self.units, 1.0 - significance_level);
+        if critical.is_infinite() {
+            return f64::INFINITY;
+        }
+        let reach = noncentrality((self.units - 1) as f64, critical);
         (threshold.above + reach * self.standard_error).exp_m1()
     }
 
-    /// How many passes would bring the interval wholly beyond one threshold or wholly inside another, narrower one, if the
+    /// How many units would bring the interval wholly beyond one threshold or wholly inside another, narrower one, if the
     /// change and the noise stay what they are; `None` where no number up to 1,000 would, and none ever would for a change
     /// that lies between the two.
-    pub fn passes_needed(&self, beyond: Threshold, within: Threshold, significance_level: f64) -> Option<usize> {
+    pub fn units_needed(&self, beyond: Threshold, within: Threshold, significance_level: f64) -> Option<usize> {
         let outside = (self.mean - beyond.above).max(beyond.below - self.mean);
         let inside = (within.above - self.mean).min(self.mean - within.below);
         let distance = outside.max(inside);
-        let deviation = self.standard_error * (self.degrees_of_freedom + 1.0).sqrt();
-        (2..=MOST_PASSES).find(|&n| {
-            let half = t_quantile(1.0 - significance_level / 2.0, (n - 1) as f64) * deviation / (n as f64).sqrt();
-            half < distance
-        })
+        (2..=MOST_UNITS).find(|&n| self.half_width(n, 1.0 - significance_level) < distance)
     }
 
-    fn quantile(&self, probability: f64) -> f64 {
-        t_quantile(probability, self.degrees_of_freedom)
+    /// Half of the interval that so many units would have with this noise, as a logarithm.
+    pub fn half_width(&self, units: usize, confidence_level: f64) -> f64 {
+        let deviation = self.standard_error * (self.units as f64).sqrt();
+        self.stopping.reach(units, confidence_level) * deviation / (units as f64).sqrt()
     }
 
-    /// The share of the t distribution above a value; the value of a change without any noise may be infinite, or, on the
-    /// very edge of the threshold, not a number.
-    fn share_above(&self, t: f64) -> f64 {
-        match t {
-            f64::INFINITY => 0.0,
-            f64::NEG_INFINITY => 1.0,
-            t if t.is_nan() => 0.5,
-            t => t_above(t, self.degrees_of_freedom),
-        }
+    /// Of a mean that lies so far beyond a bound. A change without any noise may lie infinitely many standard errors beyond it, or,
+    /// on the very edge, none that is a number.
+    fn p_value(&self, beyond: f64) -> f64 {
+        self.stopping.p_value(beyond / self.standard_error, self.units)
     }
 }
 

@@ -29,6 +29,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("started/one_that_ignores_sigterm_is_killed", ignores_term),
         Trial::test("started/restarts_and_hooks_come_when_they_should", restarts),
         Trial::test("started/two_servers_are_measured_in_turn", in_turn),
+        Trial::test("started/passes_go_on_until_it_is_clear", resolve),
+        Trial::test("started/passes_go_on_beside_an_earlier_run", resolve_apart),
         Trial::test("started/exclusive_turns_are_never_up_together", exclusive),
         Trial::test("started/what_was_measured_outlives_a_failing_hook", failing_hooks),
         Trial::test("started/nothing_is_built_in_vain", not_in_vain),
@@ -138,9 +140,10 @@ fn started() -> Result<(), Failed> {
         outcome.expect(0)?;
         assert!(outcome.stdout.contains("sharegpt/c2 on head"), "{}", outcome.stdout);
         let report = package.report("sharegpt/c2");
-        assert_eq!((&report["server"]["name"], &report["server"]["instances"]), (&"head".into(), &1.into()));
-        assert_eq!(report["passes"][0]["completed"], 12);
-        assert_eq!(pids(&package).len(), 1);
+        assert_eq!((&report["server"]["name"], &report["server"]["instances"]), (&"head".into(), &2.into()));
+        assert_eq!((&report["passes"][1]["completed"], &report["passes"][1]["instance"]), (&12.into(), &2.into()));
+        // A new one for each pass.
+        assert_eq!(pids(&package).len(), 2);
         none_is_left(&package)?;
         // The next run has another port, and is compared with this one all the same.
         let outcome = package.run(&["--bench"], &[]);
@@ -188,7 +191,8 @@ fn dies() -> Result<(), Failed> {
     // What the other side of a comparison has is not lost.
     let both = table("head", "serve", "decode_step_ms=0.2", "") + &table("base", "dies", "decode_step_ms=0.2", "");
     let package = self::package(&both);
-    let outcome = package.run(&["--bench", "--against", "base", "--num-prompts", "6", "--warmup", "0"], &[]);
+    let outcome =
+        package.run(&["--bench", "--against", "base", "--num-prompts", "6", "--warmup", "0", "--instances", "1"], &[]);
     outcome.expect(101)?;
     assert!(outcome.stdout.contains("PARTIAL, of 2 passes: it ended with an error"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("the server base ended on its own (exit status: 6)"), "{}", outcome.stderr);
@@ -221,18 +225,26 @@ fn ignores_term() -> Result<(), Failed> {
 fn restarts() -> Result<(), Failed> {
     let hook = |when: &str| format!("{when} = [\"sh\", \"-c\", \"echo {when} >> {{dir}}/hooks\"]\n");
     let hooks = ["before_benchmark", "after_benchmark", "before_pass", "after_pass"].map(hook).concat();
-    for (restart, processes) in [("never", 1), ("benchmark", 2), ("pass", 4)] {
-        let more = format!("restart = \"{restart}\"\n{hooks}");
-        let package = package(&table("head", "serve", "decode_step_ms=0.2", &more));
-        package.run(&["--bench", "--concurrency", "1,2"], &[]).expect(0)?;
-        assert_eq!(pids(&package).len(), processes, "{restart}");
+    let never = "restart = \"never\"\n";
+    let table_of: [(&str, &[&str], usize, usize); 6] = [
+        (never, &[], 1, 1),
+        ("restart = \"benchmark\"\n", &[], 2, 1),
+        ("restart = \"pass\"\n", &[], 4, 2),
+        ("", &[], 4, 2),
+        ("", &["--instances", "1"], 1, 1),
+        (never, &["--instances", "2"], 4, 2),
+    ];
+    for (restart, flags, processes, instances) in table_of {
+        let package = package(&table("head", "serve", "decode_step_ms=0.2", &(restart.to_owned() + &hooks)));
+        package.run(&[&["--bench", "--concurrency", "1,2"], flags].concat(), &[]).expect(0)?;
+        assert_eq!(pids(&package).len(), processes, "{restart} {flags:?}");
         none_is_left(&package)?;
         let told = std::fs::read_to_string(package.path("hooks"))?;
         let pass = "before_pass\nafter_pass\n";
         let benchmark = format!("before_benchmark\n{pass}{pass}after_benchmark\n");
-        assert_eq!(told, benchmark.repeat(2), "{restart}");
-        let instances = package.report("sharegpt/c2")["server"]["instances"].as_u64();
-        assert_eq!(instances, Some(if restart == "pass" { 2 } else { 1 }), "{restart}");
+        assert_eq!(told, benchmark.repeat(2), "{restart} {flags:?}");
+        let found = &package.report("sharegpt/c2")["server"]["instances"];
+        assert_eq!(*found, instances, "{restart} {flags:?}");
     }
     // A server that runs already has hooks, too.
     let engine = engine();
@@ -257,7 +269,8 @@ fn in_turn() -> Result<(), Failed> {
     let comparison = &report["comparison"];
     assert_eq!((&comparison["design"], &comparison["pairs"]), (&"interleaved".into(), &4.into()));
     assert_eq!(comparison["metrics"]["output_tokens_per_s"]["verdict"], "regressed");
-    assert_eq!((&comparison["provisional"], &comparison["processes"][0]), (&false.into(), &1.into()));
+    assert_eq!((&comparison["provisional"], &comparison["processes"]), (&false.into(), &json!([4, 4])));
+    assert_eq!((&comparison["pairs_of_processes"], &comparison["sequential"]), (&4.into(), &false.into()));
     let other = std::fs::read_to_string(package.path("target/tachometer/sharegpt/c2/against/report.json"))?;
     let other: Value = serde_json::from_str(&other)?;
     assert_eq!((&other["server"]["name"], &other["commit"]), (&"base".into(), &Value::Null));
@@ -281,6 +294,72 @@ fn in_turn() -> Result<(), Failed> {
     for slot in ["base", "new"] {
         assert!(package.path("target/criterion/sharegpt_c2/pass").join(slot).join("sample.json").is_file(), "{slot}");
     }
+    // Of one process each it is about these two.
+    let outcome = package.run(&[&flags[..], &["--instances", "1"]].concat(), &[]);
+    outcome.expect(0)?;
+    let comparison = &package.report("sharegpt/c2")["comparison"];
+    assert_eq!((&comparison["processes"], &comparison["pairs_of_processes"]), (&json!([1, 1]), &Value::Null));
+    assert!(outcome.stdout.contains("--instances 5 spreads the passes"), "{}", outcome.stdout);
+    // Two passes a process: the pair of processes is what is repeated.
+    package.run(&[&flags[..], &["--instances", "2"]].concat(), &[]).expect(0)?;
+    let report = package.report("sharegpt/c2");
+    assert_eq!(report["comparison"]["pairs_of_processes"], 2);
+    assert_eq!(report["estimates"]["rpm"]["replication"], "process");
+    none_is_left(&package)
+}
+
+/// Passes go on until it is clear, or the time is spent.
+fn resolve() -> Result<(), Failed> {
+    let tables = table("head", "serve", "decode_step_ms=9", "") + &table("base", "serve", "decode_step_ms=1", "");
+    let package = package(&tables);
+    let flags = ["--bench", "--against", "base", "--gate", "output_tokens_per_s", "--fail-on", "regression"];
+    let outcome = package.run(&[&flags[..], &["--resolve", "5%"]].concat(), &[]);
+    outcome.expect(3)?;
+    for expected in ["output_tokens_per_s -", "% -", "] regressed; that is enough"] {
+        assert!(outcome.stderr.contains(expected), "{expected}: {}", outcome.stderr);
+    }
+    let words = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(", as many as it took, which the intervals allow for"), "{words}");
+    let report = package.report("sharegpt/c2");
+    let (comparison, passes) = (&report["comparison"], report["passes"].as_array().unwrap().len());
+    assert!((4..30).contains(&passes), "{passes}");
+    // No process is left with fewer passes than the others.
+    let processes = comparison["pairs_of_processes"].as_u64().unwrap() as usize;
+    assert_eq!(passes % processes, 0, "{passes} {processes}");
+    assert_eq!((&comparison["sequential"], &comparison["noise_threshold"]), (&true.into(), &0.05.into()));
+    assert_eq!((&report["resolve"], &comparison["pairs"]), (&0.05.into(), &passes.into()));
+    // The next run knows from it what its time can tell.
+    let outcome = package.run(&[&flags[..], &["--resolve", "10%"]].concat(), &[]);
+    outcome.expect(3)?;
+    assert!(
+        outcome.stderr.contains("passes fit into 10m; with the noise of the last run they tell"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = package.run(&[&flags[..], &["--resolve", "0.1%", "--time-budget", "1ms"]].concat(), &[]);
+    assert!(outcome.stderr.contains("and 0s tell nothing: --time-budget gives more"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("after 2 passes in"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("; the time is spent (0s)"), "{}", outcome.stderr);
+    outcome.expect(0)?;
+    none_is_left(&package)
+}
+
+/// With an earlier run, as many passes as that has; with none, until the numbers are known well enough.
+fn resolve_apart() -> Result<(), Failed> {
+    let engine = engine();
+    let package = package(&format!("server = \"{}\"\n", engine.url()));
+    let flags = ["--bench", "--gate", "rpm", "--resolve", "90%"];
+    let outcome = package.run(&flags, &[]);
+    outcome.expect(0)?;
+    assert!(outcome.stderr.contains("rpm is known to ±"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("that is enough"), "{}", outcome.stderr);
+    let first = package.report("sharegpt/c2")["passes"].as_array().unwrap().len();
+    let outcome = package.run(&["--bench", "--gate", "rpm", "--resolve", "0.001%"], &[]);
+    outcome.expect(0)?;
+    assert!(outcome.stderr.contains("the baseline has no more passes to compare with"), "{}", outcome.stderr);
+    let report = package.report("sharegpt/c2");
+    assert_eq!(report["passes"].as_array().unwrap().len(), first);
+    assert_eq!(report["comparison"]["sequential"], true);
     Ok(())
 }
 
@@ -419,7 +498,10 @@ fn revision() -> Result<(), Failed> {
     assert_eq!(String::from_utf8_lossy(&status.stdout), "");
     let started = std::fs::read_to_string(&pids_path)?;
     assert!(package.path("target/tachometer/revisions/HEAD-1/target/kept").exists());
-    assert!(started.lines().count() == 6 && started.lines().all(|line| is_gone(Pid::from_raw(line.parse().unwrap()))));
+    assert!(
+        started.lines().count() == 3 * 2 * 3
+            && started.lines().all(|line| is_gone(Pid::from_raw(line.parse().unwrap())))
+    );
     let outcome = package.run(&["--bench", "--against", "nowhere"], &[]);
     outcome.expect(101)?;
     let expected = "cannot check out nowhere for the server nowhere: there is no such revision in this repository";
