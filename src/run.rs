@@ -437,7 +437,7 @@ pub(crate) mod samples {
                 "ttft_s": latency, "ttfo_s": latency, "tpot_s": latency, "itl_s": latency, "e2e_s": latency,
                 "send_lag_s": null, "token_events": 1000, "coalesced_share": 0.0,
                 "connections": {"opened": 1, "reopened": 0, "resent": 0, "connect_mean_s": 0.001},
-                "client": {"cpu_s": null, "threads": 1, "share": 0.001}
+                "client": {"cpu_s": null, "threads": 1, "share": 0.001}, "server": {"cpu_s": 1000.0}
             })
         };
         let mut value = json!({

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::units::Pair;
 use crate::{
-    client::TokenSource,
-    metrics::{Distribution, PassMetrics},
+    client::{ServerUrl, TokenSource},
+    metrics::{Distribution, HostUse, PassMetrics},
     run::{Cache, Design, Report, WorkloadReport},
 };
 
@@ -17,6 +17,9 @@ pub const FAILURE_BUDGET: f64 = 0.01;
 const LENGTH_TOLERANCE: f64 = 0.02;
 /// How far the shares of cached prompt tokens may lie apart without a word.
 const CACHE_TOLERANCE: f64 = 0.05;
+/// How many cores more others may have used without a word, and what share of the time may have been stolen.
+const OTHERS_CORES: f64 = 0.2;
+const STOLEN_SHARE: f64 = 0.02;
 /// A baseline that is older than this gets a word.
 const OLD_DAYS: u64 = 30;
 
@@ -122,6 +125,30 @@ pub fn client_difference(new: &Report, base: &Report) -> Option<f64> {
     Some((share(new)? - share(base)?).abs())
 }
 
+/// By how much longer the machine took for the same work than for the baseline, as a share, where the server is on it and the runs were
+/// made apart. `None` where that is not known, or no more than what it wavered by (two standard errors, between passes).
+pub fn host_difference(new: &Report, base: &Report, design: Design) -> Option<f64> {
+    let is_here = |report: &Report| {
+        let url = ServerUrl::parse(&report.server.url);
+        report.server.embedded || url.is_ok_and(|url| url.is_loopback())
+    };
+    if design == Design::Interleaved || !is_here(new) || !is_here(base) {
+        return None;
+    }
+    let [(new, new_variance), (base, base_variance)] = [mean_log_probe(new)?, mean_log_probe(base)?];
+    let difference = new - base;
+    Some(difference.exp_m1()).filter(|_| difference.abs() > 2.0 * (new_variance + base_variance).sqrt())
+}
+
+/// The mean of the logarithms of the probes before passes, and its variance.
+fn mean_log_probe(report: &Report) -> Option<(f64, f64)> {
+    let logs: Vec<f64> = report.passes.iter().map(|pass| Some(pass.host?.probe_s.ln())).collect::<Option<_>>()?;
+    let n = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / n;
+    let squares = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
+    Some((mean, squares / (n - 1.0) / n)).filter(|(mean, variance)| mean.is_finite() && variance.is_finite())
+}
+
 /// What does not forbid a verdict but may explain it.
 pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -144,6 +171,20 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
         if fact(new) != fact(base) {
             let (new, base) = (fact(new), fact(base));
             warnings.push(format!("the server's {key} is {new}, the baseline's server had {base}"));
+        }
+    }
+    if design == Design::Apart {
+        let mean = |report: &Report, of: fn(&HostUse) -> Option<f64>| {
+            let all: Option<Vec<f64>> = report.passes.iter().map(|pass| of(&pass.host?)).collect();
+            all.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
+        };
+        let both = |of| mean(new, of).zip(mean(base, of));
+        if let Some((new, base)) = both(|host| host.others_cores).filter(|(a, b)| (a - b).abs() > OTHERS_CORES) {
+            warnings.push(format!("other processes used {new:.1} cores of the machine, {base:.1} for the baseline"));
+        }
+        if let Some((new, base)) = both(|host| host.stolen_share).filter(|(a, b)| (a - b).abs() > STOLEN_SHARE) {
+            let [new, base] = [new, base].map(|share| share * 100.0);
+            warnings.push(format!("{new:.0} % of the machine's time was stolen, {base:.0} % for the baseline"));
         }
     }
     let lengths: [(&str, fn(&Distribution) -> f64); 2] = [("mean", |l| l.mean), ("90th percentile", |l| l.p90)];

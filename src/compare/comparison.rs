@@ -2,7 +2,7 @@
 
 use super::{
     calibration::no_floors_for,
-    comparable::{cache_reason, client_difference, pairs, warnings, why_not},
+    comparable::{cache_reason, client_difference, host_difference, pairs, warnings, why_not},
     units::{Pair, units},
 };
 use crate::{
@@ -71,12 +71,21 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
              give the client cores of its own"
         ));
     }
+    let of_host = host_difference(new, base, baseline.design).filter(|share| share.abs() > terms.noise_threshold);
+    if let Some(difference) = of_host {
+        let (percent, how) = (difference.abs() * 100.0, if difference > 0.0 { "slower" } else { "faster" });
+        warnings.push(format!(
+            "the machine was {percent:.1} % {how} than for the baseline, by a fixed piece of work before each pass: nothing is said of a \
+             change within that"
+        ));
+    }
     let units = units(&pairs);
     let stopping = if is_sequential(new, base) { Stopping::Sequential } else { Stopping::Planned };
     let change = |metric: Metric| {
         let floor = floors.and_then(|floors| floors.get(&metric).copied());
         let own = of_client.filter(|_| metric.point().is_none()).unwrap_or(0.0);
-        Some((metric, metric_change(metric, &units, (floor, own), stopping, terms)?))
+        let of_host = of_host.map_or(0.0, f64::abs);
+        Some((metric, metric_change(metric, &units, (floor, own, of_host), stopping, terms)?))
     };
     let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { ByMetric::default() };
     let gate = terms.gate.iter().filter(|metric| !metrics.contains_key(metric)).map(Metric::to_string);
@@ -131,13 +140,13 @@ pub(super) fn values(metric: Metric, units: &[Vec<Pair>]) -> Vec<Vec<(f64, f64)>
 fn metric_change(
     metric: Metric,
     units: &[Vec<Pair>],
-    (noise_floor, of_client): (Option<f64>, f64),
+    (noise_floor, of_client, of_host): (Option<f64>, f64, f64),
     stopping: Stopping,
     terms: &Terms,
 ) -> Option<MetricChange> {
     let values = values(metric, units);
-    let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client);
-    // A floor, or the client, may keep a change from being said; that there is none it can't prove.
+    let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client).max(of_host);
+    // A floor, the client or the machine may keep a change from being said; that there is none it can't prove.
     let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
     let paired = PairedChange::of(&values, stopping);
     let pairs: usize = values.iter().map(Vec::len).sum();
@@ -158,7 +167,8 @@ fn metric_change(
         upper: ends.map(|(_, upper)| upper),
         p_value: paired.map(|paired| paired.p_beyond(beyond)),
         p_value_corrected: None,
-        p_value_no_change: paired.map(|paired| paired.p_within(within)),
+        // Where the machine differs, nor can anything else.
+        p_value_no_change: paired.map(|paired| if of_host > 0.0 { 1.0 } else { paired.p_within(within) }),
         verdict: Verdict::Inconclusive,
         gated: terms.gate.contains(&metric),
         threshold,
@@ -297,6 +307,45 @@ mod tests {
             let found = with(share, 0.97, 1.0);
             assert_eq!((found.metrics[&metric(OUTPUT)].verdict, found.warnings.len()), (Verdict::Regressed, 1));
         }
+    }
+
+    /// Of a server on this machine, what the machine's own speed differs by explains as much.
+    #[test]
+    fn a_machine_that_was_slower_explains_as_much() {
+        let with = |url: &str, probes: [f64; 3], rate: f64| {
+            let edit = |probes: [f64; 3], rate: f64| {
+                move |r: &mut Value| {
+                    r["server"]["url"] = url.into();
+                    for (i, probe) in probes.into_iter().enumerate() {
+                        r["passes"][i]["host"] = json!({"probe_s": probe, "others_cores": probe * 500.0});
+                    }
+                    scale(r, &[OUTPUT], [rate; 3]);
+                }
+            };
+            let base = baseline(edit([1.0e-3, 1.01e-3, 0.99e-3], 1.0));
+            compare(&report(edit(probes, rate)), &base, None, &terms())
+        };
+        let here = "http://127.0.0.1:1";
+        let slow = [1.08e-3, 1.09e-3, 1.07e-3];
+        let verdict = |found: &Comparison| found.metrics[&metric(OUTPUT)].verdict;
+        for (probes, rate, expected) in [
+            (slow, 0.95, Verdict::Inconclusive),
+            (slow, 1.0, Verdict::Inconclusive),
+            (slow, 0.9, Verdict::Regressed),
+            // No more than what the machine wavers by.
+            ([0.9e-3, 1.0e-3, 1.2e-3], 0.95, Verdict::Regressed),
+            ([1.0e-3, 1.01e-3, 0.99e-3], 1.0, Verdict::NoChange),
+        ] {
+            assert_eq!(verdict(&with(here, probes, rate)), expected, "{probes:?} {rate}");
+        }
+        let found = with(here, slow, 0.95);
+        let expected = "the machine was 8.0 % slower than for the baseline, by a fixed piece of work before each pass";
+        assert!(found.warnings.iter().any(|warning| warning.starts_with(expected)), "{:?}", found.warnings);
+        // Another machine's server does not care how fast this one is.
+        assert_eq!(verdict(&with("http://h:1", slow, 0.95)), Verdict::Regressed);
+        let busy = with(here, [2.0e-3, 2.01e-3, 1.99e-3], 0.4);
+        let expected = "other processes used 1.0 cores of the machine, 0.5 for the baseline".to_owned();
+        assert!(busy.warnings.contains(&expected) && verdict(&busy) == Verdict::Inconclusive, "{:?}", busy.warnings);
     }
 
     #[test]

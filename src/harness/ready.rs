@@ -27,6 +27,7 @@ use crate::{
     metrics::{PassMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
+    server::HostWatch,
     stats::{Stopping, estimates, estimates_within},
     text::visible,
 };
@@ -337,7 +338,14 @@ impl<'a> Ready<'a> {
         let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));
-        let mut run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix)?;
+        let watch = HostWatch::start(self.session.started.group());
+        let run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix);
+        let (mut host, server_use) = watch.stop();
+        let mut run = run?;
+        if self.session.runs_elsewhere_here() {
+            // The server is one of the others.
+            host.others_cores = None;
+        }
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
         let sent = PassSent {
             benchmark: name,
@@ -349,6 +357,7 @@ impl<'a> Ready<'a> {
         let unsaved = sinks.borrow_mut().pass(&sent);
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
+        (pass.host, pass.server) = (Some(host), server_use);
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         pass.instance = Some(self.session.started.processes()).filter(|processes| *processes > 0);

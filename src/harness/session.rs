@@ -279,6 +279,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the server is a program on this machine that the run did not start.
+    pub fn runs_elsewhere_here(&self) -> bool {
+        matches!(self.spec, ServerSpec::Live { url, .. } if url.is_loopback())
+    }
+
     /// What the run calls the server, where it starts it.
     pub fn name(&self) -> Option<&str> {
         match self.spec {

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::Pid;
 use once_cell::unsync::OnceCell;
 use tokio::runtime::Runtime;
 
@@ -145,6 +146,11 @@ impl Started {
     pub fn died(&self) -> Option<RunError> {
         let ended = self.process.borrow_mut().as_mut()?.ended()?;
         Some(self.told(ended))
+    }
+
+    /// The group of its processes, where it runs.
+    pub fn group(&self) -> Option<Pid> {
+        self.process.borrow().as_ref().map(Process::group)
     }
 
     /// The commit that it was built from, where that is another than the one that is checked out.

@@ -38,6 +38,8 @@ pub struct Quantity {
 /// How a quantity comes from a pass.
 enum Value {
     Number(fn(&PassMetrics) -> f64),
+    /// Measured in some runs alone.
+    Known(fn(&PassMetrics) -> Option<f64>),
     /// One a request, or one a gap: each point of it is a metric.
     Distribution(fn(&PassMetrics) -> Option<Distribution>),
 }
@@ -47,6 +49,14 @@ static QUANTITIES: &[Quantity] = &[
     rate("rpm", "rpm:", "1/min", "requests/min", |pass| pass.rpm),
     rate("output_tokens_per_s", "output:", "1/s", "tokens/s", |pass| pass.output_tokens_per_s),
     rate("total_tokens_per_s", "total:", "1/s", "tokens/s", |pass| pass.total_tokens_per_s),
+    Quantity {
+        name: "cpu_s_per_output_token",
+        label: "cpu:",
+        unit: "s",
+        unit_in_words: "of CPU time per output token",
+        better: Better::Lower,
+        value: Value::Known(PassMetrics::cpu_s_per_output_token),
+    },
     latency("ttft", "ttft:", |pass| pass.ttft_s),
     latency("ttfo", "ttfo:", |pass| pass.ttfo_s),
     latency("tpot", "tpot:", |pass| pass.tpot_s),
@@ -130,15 +140,20 @@ impl Quantity {
     /// Its distribution in a pass; `None` where it has none, or was not measured.
     pub fn distribution(&self, pass: &PassMetrics) -> Option<Distribution> {
         match self.value {
-            Value::Number(_) => None,
+            Value::Number(_) | Value::Known(_) => None,
             Value::Distribution(of) => of(pass),
         }
+    }
+
+    /// Whether only some runs measure it, by what they are.
+    pub fn is_rare(&self) -> bool {
+        matches!(self.value, Value::Known(_))
     }
 
     /// Its metrics: itself, or the points of its distribution.
     pub fn metrics(&'static self) -> impl Iterator<Item = Metric> {
         let (alone, points) = match self.value {
-            Value::Number(_) => (Some(None), None),
+            Value::Number(_) | Value::Known(_) => (Some(None), None),
             Value::Distribution(_) => (None, Some(Point::ALL)),
         };
         let points = alone.into_iter().chain(points.into_iter().flatten().map(Some));
@@ -179,6 +194,7 @@ impl Metric {
     pub fn of(self, pass: &PassMetrics) -> Option<f64> {
         match (&self.quantity.value, self.point) {
             (Value::Number(of), _) => Some(of(pass)),
+            (Value::Known(of), _) => of(pass),
             (Value::Distribution(of), Some(point)) => of(pass).map(|distribution| point.of(&distribution)),
             (Value::Distribution(_), None) => None,
         }
@@ -320,11 +336,11 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        assert_eq!(Metric::all().count(), 28);
+        assert_eq!(Metric::all().count(), 29);
         for metric in Metric::all() {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }
-        let why = "no metric has that name: there are rpm, output_tokens_per_s, total_tokens_per_s, and mean, p50, p90, p95 and \
+        let why = "no metric has that name: there are rpm, output_tokens_per_s, total_tokens_per_s, cpu_s_per_output_token, and mean, p50, p90, p95 and \
                    p99 of ttft, ttfo, tpot, itl and e2e, as in ttft_p50";
         assert_eq!("ttft_p51".parse::<Metric>(), Err(why.to_owned()));
         let mut names: Vec<String> = Metric::all().map(|metric| metric.to_string()).collect();

@@ -5,6 +5,7 @@
 
 mod client_share;
 mod distribution;
+mod host;
 mod metric;
 mod pass;
 mod steady;
@@ -13,6 +14,7 @@ pub use client_share::client_share;
 pub use distribution::Distribution;
 #[cfg(feature = "harness")]
 pub(crate) use distribution::percentile;
+pub use host::{HostUse, ServerUse};
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
 pub use steady::Steady;

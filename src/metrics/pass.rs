@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Steady};
+use super::{Distribution, HostUse, ServerUse, Steady};
 use crate::{
     client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
     dataset::Tokenizer,
@@ -102,6 +102,12 @@ pub struct PassMetrics {
     pub connections: Connections,
     /// What the client itself used.
     pub client: ClientUse,
+    /// What its machine did meanwhile; `null` in older files.
+    #[serde(default)]
+    pub host: Option<HostUse>,
+    /// What the server's processes used, where the run starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerUse>,
 }
 
 /// What the connections of a pass cost, outside all latencies.
@@ -244,6 +250,8 @@ impl PassMetrics {
                 end_wait_s: records.iter().map(|record| record.end_wait_ns as f64 * NS).sum(),
             },
             client,
+            host: None,
+            server: None,
         };
         pass.set_duration(duration_s);
         pass
@@ -269,6 +277,12 @@ impl PassMetrics {
     pub fn client_cpu_share(&self) -> Option<f64> {
         let available_s = self.duration_s * self.client.threads as f64;
         self.client.cpu_s.filter(|_| available_s > 0.0).map(|used_s| used_s / available_s)
+    }
+
+    /// CPU time of the server for each output token of completed requests, in seconds; `None` where either is not known.
+    pub fn cpu_s_per_output_token(&self) -> Option<f64> {
+        let server = self.server.filter(|_| self.output_tokens > 0)?;
+        Some(server.cpu_s / self.output_tokens as f64)
     }
 
     /// Share of the requests that failed.

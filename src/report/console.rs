@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
-    numbers::{Time, count, grouped, is_meaningless, rate, share, significant},
+    numbers::{Time, count, grouped, is_meaningless, rate, share, significant, time_estimate},
     output::Output,
     sink::*,
     verdicts::{change_lines, print_verdicts},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     client::TokenSource,
     load::StopReason,
-    metrics::{Distribution, Metric, PassMetrics, Point, Quantity, Steady},
+    metrics::{Distribution, HostUse, Metric, PassMetrics, Point, Quantity, ServerUse, Steady},
     run::{Cache, Partial, Report},
     stats::Replication,
 };
@@ -54,6 +54,9 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     for quantity in Quantity::all() {
         // The same as ttft, where the model does not reason.
         if quantity.name == "ttfo" && same(report, quantity, "ttft") {
+            continue;
+        }
+        if quantity.is_rare() && quantity.metrics().all(|metric| !report.estimates.contains_key(&metric)) {
             continue;
         }
         lines.push(format!("{:<8}{}", quantity.label, value(report, quantity)));
@@ -257,6 +260,8 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
         }
         (None, None) => {}
     }
+    remarks.extend(server_use(passes));
+    remarks.extend(host(passes));
     let shares: Vec<f64> = passes.iter().filter_map(|p| p.client.share).collect();
     if !shares.is_empty() {
         let mean = share(shares.iter().sum::<f64>() / shares.len() as f64);
@@ -275,6 +280,61 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
     }
     remarks
 }
+
+/// What the server's processes used, where the run starts it.
+fn server_use(passes: &[PassMetrics]) -> Option<String> {
+    let all: Vec<(f64, &ServerUse)> = passes.iter().filter_map(|p| Some((p.duration_s, p.server.as_ref()?))).collect();
+    let (time_s, cpu_s) = all.iter().fold((0.0, 0.0), |sum, (time_s, server)| (sum.0 + time_s, sum.1 + server.cpu_s));
+    let memory = all.iter().filter_map(|(_, server)| server.peak_memory_bytes).max();
+    let memory =
+        memory.map_or_else(String::new, |bytes| format!(", and {} MB of memory at most", grouped(bytes / 1_000_000)));
+    (time_s > 0.0).then(|| format!("the server used {:.2} cores{memory}", cpu_s / time_s))
+}
+
+/// What the machine did, where it may explain the numbers.
+fn host(passes: &[PassMetrics]) -> Option<String> {
+    let hosts: Vec<&HostUse> = passes.iter().filter_map(|p| p.host.as_ref()).collect();
+    let ends = |of: fn(&HostUse) -> Option<f64>| {
+        let all = || hosts.iter().filter_map(|host| of(host));
+        Some((all().reduce(f64::min)?, all().reduce(f64::max)?))
+    };
+    let mean = |of: fn(&HostUse) -> Option<f64>| {
+        let all: Vec<f64> = hosts.iter().filter_map(|host| of(host)).collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    };
+    let mut told = Vec::new();
+    if let Some((least, most)) = ends(|host| Some(host.probe_s)).filter(|(least, most)| *most > PROBES_DIFFER * least) {
+        told.push(format!(
+            "a fixed piece of work took {} before one pass and {} before another",
+            Time(least),
+            Time(most)
+        ));
+    }
+    if let Some((least, most)) = ends(|host| host.clock_mhz).filter(|(least, most)| *most > CLOCKS_DIFFER * least) {
+        told.push(format!("its clock ran at {least:.0} to {most:.0} MHz"));
+    }
+    if hosts.iter().any(|host| host.throttled.is_some_and(|times| times > 0)) {
+        told.push("cores were slowed down because of heat".to_owned());
+    }
+    if let Some(stolen) = mean(|host| host.stolen_share).filter(|share| *share > STOLEN) {
+        told.push(format!("{:.0} % of its time was stolen", stolen * 100.0));
+    }
+    if let Some(cores) = mean(|host| host.others_cores).filter(|cores| *cores > OTHERS) {
+        told.push(format!("other processes used {cores:.1} cores"));
+    }
+    (!told.is_empty()).then(|| {
+        format!(
+            "the machine was not the server's and the client's alone, or not the same all the time: {}",
+            told.join("; ")
+        )
+    })
+}
+
+/// What of the machine is worth a word: probes, and clocks, that differ by these factors, a share of its time, cores.
+const PROBES_DIFFER: f64 = 1.1;
+const CLOCKS_DIFFER: f64 = 1.05;
+const STOLEN: f64 = 0.01;
+const OTHERS: f64 = 0.15;
 
 /// Threads that are busier than this may be what limits the pass.
 const BUSY: f64 = 0.9;
@@ -317,7 +377,10 @@ fn value(report: &Report, quantity: &'static Quantity) -> String {
         // The label `rpm:` says its unit.
         let unit = if quantity.unit == "1/min" { String::new() } else { format!(" {}", quantity.unit_in_words) };
         let estimate = quantity.metrics().next().and_then(|metric| report.estimates.get(&metric));
-        return rate(estimate, &unit);
+        return match quantity.unit {
+            "s" => time_estimate(estimate) + &unit,
+            _ => rate(estimate, &unit),
+        };
     };
     match points {
         [Some(p50), Some(p90), Some(p99)] => format!("p50 {:<10} p90 {:<10} p99 {}", Time(p50), Time(p90), Time(p99)),

@@ -145,7 +145,8 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
             of(point.name(), quantity.at(point).and_then(|metric| metric.of(pass)));
         }
     }
-    for metric in Metric::all().filter(|metric| metric.point().is_none()) {
+    // What only some runs measure would be an empty column in all others.
+    for metric in Metric::all().filter(|metric| metric.point().is_none() && !metric.quantity().is_rare()) {
         put(metric.quantity().name, text(metric.of(pass).map(six_digits)));
     }
     put("rps", six_digits(pass.rps));

@@ -56,6 +56,11 @@ impl Group {
         pipe.write_all(line.as_bytes())
     }
 
+    /// Its number.
+    pub fn id(&self) -> Pid {
+        self.id
+    }
+
     /// How the leader ended, once it has.
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         let status = self.leader.try_wait().ok().flatten()?;

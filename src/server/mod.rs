@@ -1,8 +1,9 @@
 //! Servers that a run starts: by a command, in a process group of their own that does not outlive the run, or as a function of the
-//! program itself.
+//! program itself. And what the machine does meanwhile.
 
 mod error;
 mod group;
+mod host;
 mod in_process;
 mod launch;
 mod process;
@@ -10,6 +11,7 @@ mod ready;
 mod revision;
 
 pub use error::StartError;
+pub use host::HostWatch;
 pub use in_process::{InProcess, Serve};
 pub use launch::{Hooks, Launch, Place, Readiness, Restart};
 pub use process::{Process, free_port, run_to_end};

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
+use nix::{sys::signal::Signal, unistd::Pid};
 
 use super::{
     StartError,
@@ -37,6 +37,11 @@ impl Process {
     pub fn start(launch: &Launch, port: u16, log: &Path) -> Result<Self, StartError> {
         let group = start(&launch.place(port), &launch.command, log)?;
         Ok(Self { name: launch.name.clone(), group, log: log.to_owned(), stop_timeout: launch.stop_timeout })
+    }
+
+    /// The group of its processes.
+    pub fn group(&self) -> Pid {
+        self.group.id()
     }
 
     /// Why it is not running any more, if it is not.

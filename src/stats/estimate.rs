@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::stopping::Stopping;
 use crate::metrics::{Better, ByMetric, Metric, PassMetrics};
@@ -101,16 +100,6 @@ impl MeanOfLogs {
 /// Each value by itself.
 pub fn each<T: Copy>(values: &[T]) -> Vec<Vec<T>> {
     values.iter().map(|value| vec![*value]).collect()
-}
-
-/// Student's t: the value below which that share of the distribution lies.
-pub(super) fn t_quantile(probability: f64, degrees_of_freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(probability))
-}
-
-/// Student's t: the share of the distribution above a value.
-pub(super) fn t_above(value: f64, degrees_of_freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(1.0, |t| t.sf(value))
 }
 
 /// Every metric that all passes measured. The unit of replication is the pass, or the process of the server, where passes went to

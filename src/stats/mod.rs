@@ -9,6 +9,7 @@ mod fisher;
 pub(crate) mod holm;
 pub(crate) mod paired;
 mod stopping;
+mod student;
 mod verdict;
 
 pub(crate) use batch_means::estimates_within;

@@ -1,6 +1,6 @@
 //! What an interval costs where it is looked at again and again.
 
-use super::estimate::{t_above, t_quantile};
+use super::student::{t_above, t_quantile};
 
 /// How the number of passes came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

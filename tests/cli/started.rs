@@ -144,6 +144,17 @@ fn started() -> Result<(), Failed> {
         assert_eq!((&report["passes"][1]["completed"], &report["passes"][1]["instance"]), (&12.into(), &2.into()));
         // A new one for each pass.
         assert_eq!(pids(&package).len(), 2);
+        // What it used, as the system tells.
+        #[cfg(target_os = "linux")]
+        {
+            let (pass, estimates) = (&report["passes"][0], &report["estimates"]);
+            assert!(pass["server"]["cpu_s"].as_f64() > Some(0.0), "{pass}");
+            assert!(pass["server"]["peak_memory_bytes"].as_u64() > Some(1_000_000), "{pass}");
+            assert!(pass["host"]["probe_s"].as_f64() > Some(0.0), "{pass}");
+            assert_eq!(estimates["cpu_s_per_output_token"]["unit"], "s");
+            assert!(outcome.stdout.contains("of CPU time per output token"), "{}", outcome.stdout);
+            assert!(outcome.stdout.contains("the server used "), "{}", outcome.stdout);
+        }
         none_is_left(&package)?;
         // The next run has another port, and is compared with this one all the same.
         let outcome = package.run(&["--bench"], &[]);
