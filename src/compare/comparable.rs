@@ -9,6 +9,7 @@ use crate::{
     client::{ServerUrl, TokenSource},
     metrics::{Distribution, HostUse, PassMetrics},
     run::{Cache, Design, Report, WorkloadReport},
+    stats::Stopping,
 };
 
 /// The share of failed requests above which a run's numbers are those of another load.
@@ -126,7 +127,7 @@ pub fn client_difference(new: &Report, base: &Report) -> Option<f64> {
 }
 
 /// By how much longer the machine took for the same work than for the baseline, as a share, where the server is on it and the runs were
-/// made apart. `None` where that is not known, or no more than what it wavered by (two standard errors, between passes).
+/// made apart. `None` where that is not known, or no more than what it wavered by between passes (Student's t, 95 %).
 pub fn host_difference(new: &Report, base: &Report, design: Design) -> Option<f64> {
     let is_here = |report: &Report| {
         let url = ServerUrl::parse(&report.server.url);
@@ -135,9 +136,11 @@ pub fn host_difference(new: &Report, base: &Report, design: Design) -> Option<f6
     if design == Design::Interleaved || !is_here(new) || !is_here(base) {
         return None;
     }
+    let passes = new.passes.len().min(base.passes.len());
     let [(new, new_variance), (base, base_variance)] = [mean_log_probe(new)?, mean_log_probe(base)?];
     let difference = new - base;
-    Some(difference.exp_m1()).filter(|_| difference.abs() > 2.0 * (new_variance + base_variance).sqrt())
+    let reach = Stopping::Planned.reach(passes, 0.95) * (new_variance + base_variance).sqrt();
+    Some(difference.exp_m1()).filter(|_| difference.abs() > reach)
 }
 
 /// The mean of the logarithms of the probes before passes, and its variance.
