@@ -199,7 +199,6 @@ impl Arguments {
         let command = Self::definition().name("tachometer").bin_name("tachometer");
         let mut arguments = Self::of(command)?;
         arguments.bench = true;
-        arguments.settings.out.get_or_insert_with(|| "tachometer".into());
         Ok(arguments)
     }
 

@@ -100,6 +100,10 @@ impl Harness {
         check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
         let file = ConfigFile::find(arguments.config.as_deref())?;
         // `cargo test --benches` appends nothing: then nothing is measured, and above all no live server is touched.
-        plan(arguments, &self.code, &file, Mode::of(arguments) == Mode::Test)
+        let mut plan = plan(arguments, &self.code, &file, Mode::of(arguments) == Mode::Test)?;
+        if self.is_program {
+            plan.out.get_or_insert_with(|| "tachometer".into());
+        }
+        Ok(plan)
     }
 }

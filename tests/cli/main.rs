@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Trial::test("a_model_that_is_not_listed_is_a_warning", wrong_model),
         Trial::test("a_misspelt_variable_is_an_error", misspelt_variable),
         Trial::test("a_refused_field_names_its_setting", refused_field),
+        Trial::test("the_program_writes_where_the_file_says", program),
     ];
     trials.extend(cache::trials());
     trials.extend(comparison::trials());
@@ -62,6 +63,23 @@ fn main() -> ExitCode {
     trials.extend(started::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Into ./tachometer, where neither flag nor file says another folder.
+fn program() -> Result<(), Failed> {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_tachometer"));
+    let flags = ["--num-prompts", "2", "--sample-size", "1", "--concurrency", "1", "--max-tokens", "3"];
+    let of_flag = [&flags[..], &["--out", "flagged"]].concat();
+    for (config, flags, folder) in [
+        ("", &flags[..], "tachometer"),
+        ("out = \"results\"\n", &flags[..], "results"),
+        ("out = \"results\"\n", &of_flag[..], "flagged"),
+    ] {
+        let package = Package::new(config);
+        package.run_as(program, &package.path(""), flags, &[]).expect(0)?;
+        assert!(package.path(folder).join("sharegpt/c1/new/report.json").is_file(), "{config} {flags:?}");
+    }
+    Ok(())
 }
 
 fn list() -> Result<(), Failed> {
