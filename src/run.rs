@@ -202,7 +202,7 @@ impl ServerReport {
 impl Report {
     /// How the number of its passes came about.
     pub fn stopping(&self) -> Stopping {
-        if self.resolve.is_some() { Stopping::Sequential } else { Stopping::Planned }
+        Stopping::of(self.resolve)
     }
 
     /// Whether both ran for the same package, as far as that is known, on the same server.

@@ -418,6 +418,25 @@ mod tests {
     }
 
     #[test]
+    fn the_change_that_matters_is_the_band() {
+        let of = |flags: &[&str], file: &str| {
+            let plan = planned(flags, file, false).unwrap();
+            let resolve = plan.resolve.map(|resolve| (resolve.change, resolve.budget.as_secs()));
+            (resolve, plan.benchmarks[0].workload.terms.noise_threshold)
+        };
+        assert_eq!(of(&[], ""), (None, 0.01));
+        assert_eq!(of(&["--resolve", "3%"], ""), (Some((0.03, 600)), 0.03));
+        assert_eq!(
+            of(&["--resolve", "0.05", "--time-budget", "90s"], "noise_threshold = 0.02"),
+            (Some((0.05, 90)), 0.05)
+        );
+        assert_eq!(of(&[], "resolve = \"2.5 %\"\ntime_budget = \"5m\""), (Some((0.025, 300)), 0.025));
+        assert_eq!(of(&["--time-budget", "1m"], "resolve = 0.04\n[workload.a]"), (Some((0.04, 60)), 0.04));
+        // Where nothing is compared, nothing goes on.
+        assert_eq!(of(&["--resolve", "3%", "--calibrate"], "").0, None);
+    }
+
+    #[test]
     fn a_test_run_is_tiny_and_embedded_whatever_is_configured() {
         let file = "server = \"h:1\"\nmodel = \"m\"\nconcurrency = [64]\nnum_prompts = 9999\n";
         let plan = planned(&[], file, true).unwrap();
@@ -457,6 +476,20 @@ mod tests {
             (vec!["--server", "ftp://h", "--dataset", "d", "--tokenizer", "t"], "", "`ftp://h` is not a server URL"),
             (live(&["--header", "no colon"]), "", "--header: a header is written as"),
             (live(&["--api-key-env", "NO_SUCH_VARIABLE_HERE"]), "", "the variable NO_SUCH_VARIABLE_HERE is not set"),
+            (vec!["--time-budget", "5m"], "", "--time-budget: it is how long --resolve may take"),
+            (vec!["--resolve", "3%", "--time-budget", "5"], "", "time unit needed"),
+            (vec!["--resolve", "0"], "", "--resolve: no number of passes shows that nothing has changed"),
+            (vec!["--resolve", "100%"], "", "`100%` is no share: write 3% or 0.03"),
+            (vec!["--resolve", "3x"], "", "`3x` is no share"),
+            (vec![], "resolve = true", "neither a share such as 0.03 nor a text such as"),
+            (vec![], "resolve = 0.03\ntime_budget = \"soon\"", "`soon`: "),
+            (
+                live(&["--instances", "2"]),
+                "",
+                "--instances: passes are spread over processes of servers that the run starts",
+            ),
+            (vec!["--instances", "2"], "", "--instances: passes are spread"),
+            (live(&["--instances", "0"]), "", "--instances: 0 processes would measure nothing"),
             (vec!["--concurency", "3"], "", "--concurrency"),
             (vec!["--api", "grpc"], "", "use chat, completions, responses,"),
             (vec!["--extra-body", "[1]"], "", "not a JSON object"),

@@ -83,9 +83,9 @@ impl Goal<'_> {
         self.planned().unwrap_or_else(|| (self.time.as_secs_f64() / round.as_secs_f64().max(1e-3)) as usize)
     }
 
-    /// Says what the time can resolve, if the noise is that of the last run.
-    pub fn foresee(&self, last: Option<(&Report, &Report)>) {
-        let (Some(resolve), Some((new, base))) = (self.budget.resolve, last) else { return };
+    /// Says what the time can resolve, if the noise is that of the last run and of what was measured in turn with it.
+    pub fn foresee(&self, new: &Report, base: &Report) {
+        let Some(resolve) = self.budget.resolve else { return };
         let started = |pass: &PassMetrics| humantime::parse_rfc3339(&pass.started_at).ok();
         let ends = new.passes.first().and_then(started).zip(new.passes.last().and_then(started));
         let took = ends.and_then(|(first, last)| last.duration_since(first).ok()).filter(|_| new.passes.len() > 1);

@@ -93,9 +93,13 @@ impl Work<'_> {
         let mut report = match (loaded, &self.against) {
             (Some(report), _) => report,
             (None, Some(against)) => {
-                let last = earlier.last_run.as_ref().filter(|last| was_beside(last, against));
-                let other = self.baselines.store.read_report(name, AGAINST)?;
-                goal.foresee(last.zip(other.as_ref()));
+                let last =
+                    earlier.last_run.as_ref().filter(|last| goal.planned().is_none() && was_beside(last, against));
+                // It is for a forecast alone: one that can't be read ends nothing.
+                let other = last.and_then(|_| self.baselines.store.read_report(name, AGAINST).ok()?);
+                if let Some((last, other)) = last.zip(other) {
+                    goal.foresee(last, &other);
+                }
                 let (report, other, met) = self.in_turn(benchmark, against, &goal)?;
                 problems.extend(met);
                 beside = Some(other);

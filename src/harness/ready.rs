@@ -403,9 +403,7 @@ impl<'a> Ready<'a> {
         // A pass that was cut short is shown, but estimates rest on whole ones, where there are any.
         let estimates = match (whole.as_slice(), &cut) {
             ([pass], _) | ([], Some(pass)) => estimates_within(pass, &records, level),
-            (passes, _) => {
-                estimates(passes, level, if resolve.is_some() { Stopping::Sequential } else { Stopping::Planned })
-            }
+            (passes, _) => estimates(passes, level, Stopping::of(resolve)),
         };
         let partial = ended.map(|error| Partial {
             why: error.stop_reason(),

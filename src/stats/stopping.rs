@@ -19,6 +19,11 @@ pub enum Stopping {
 const PRIOR: f64 = 4.0;
 
 impl Stopping {
+    /// Of a run whose passes went on until a change of that size was settled, or of one whose number of passes was fixed.
+    pub fn of(resolve: Option<f64>) -> Self {
+        if resolve.is_some() { Self::Sequential } else { Self::Planned }
+    }
+
     /// How many standard errors the interval of `n` units reaches to either side.
     pub fn reach(self, n: usize, confidence_level: f64) -> f64 {
         let (n, nu) = (n as f64, n as f64 - 1.0);
