@@ -11,8 +11,9 @@ use super::{
     baselines::{Baselines, Earlier},
     gate::Gate,
     goal::{Beside, Budget, Goal},
+    passes::Passes,
     prompt_cache::PromptsOf,
-    ready::{Half, Passes, Ready},
+    ready::{Half, Ready},
     session::Session,
 };
 use crate::{
@@ -57,18 +58,16 @@ fn why_server_died(session: &Session, error: RunError) -> RunError {
 }
 
 /// Settles after the first pass how those to come are spread over processes of the servers, for all sides alike.
-fn spread(goal: &Goal, sides: &[(&Ready, &[PassMetrics])]) {
-    if sides.iter().any(|(_, done)| done.len() != 1) {
-        return;
-    }
-    let spread = sides.iter().filter(|(ready, _)| ready.is_spread());
-    let of = |(ready, done): &(&Ready, &[PassMetrics])| {
-        let first = done.first();
-        let round = sides.len() as f64 * first.map_or(0.0, |pass| pass.duration_s);
-        ready.per_process(first, goal.expected(Duration::from_secs_f64(round)))
+fn settle_spread(goal: &Goal, sides: &[(&Ready, &[PassMetrics])]) {
+    let first = |(ready, done): &(&Ready, &[PassMetrics])| match done {
+        [first] => {
+            let round = Duration::from_secs_f64(sides.len() as f64 * first.duration_s);
+            ready.passes_a_process(first, goal.expected(round))
+        }
+        _ => None,
     };
-    if let Some(passes) = spread.clone().map(of).max() {
-        spread.for_each(|(ready, _)| ready.spread_by(passes));
+    if let Some(passes) = sides.iter().filter_map(first).max() {
+        sides.iter().for_each(|(ready, _)| ready.settle_spread(passes));
     }
 }
 
@@ -114,7 +113,7 @@ impl Work<'_> {
                 let baseline = earlier.baseline.as_ref().map(|baseline| &*baseline.report.passes);
                 let beside = baseline.map_or(Beside::Nothing, Beside::Earlier);
                 let next = |done: &[PassMetrics]| {
-                    spread(&goal, &[(&ready, done)]);
+                    settle_spread(&goal, &[(&ready, done)]);
                     goal.goes_on(done, beside, ready.stays_for(done.len()))
                 };
                 let mut run = ready.run(0, goal.planned(), &self.sinks, next).map_err(died)?;
@@ -179,8 +178,8 @@ impl Work<'_> {
         let a_turn = instances.map_or(1, |instances| benchmark.workload.sample_size.div_ceil(instances));
         let mut unsaved = Vec::new();
         for turn in 0.. {
-            let [new, base] = [0, 1].map(|side| sides[side].1.whole());
-            spread(goal, &[(&sides[0].0, new), (&sides[1].0, base)]);
+            let [new, base] = [0, 1].map(|side| sides[side].1.whole.as_slice());
+            settle_spread(goal, &[(&sides[0].0, new), (&sides[1].0, base)]);
             let stays = sides.iter().any(|(ready, _)| ready.stays_for(new.len()));
             if !goal.goes_on(new, Beside::InTurn(base), stays) {
                 break;
@@ -248,7 +247,7 @@ impl Work<'_> {
             ready.warm_up()?;
             let goal = self.budget.goal(&benchmark.name, &benchmark.workload.terms, passes, self.output);
             let next = |done: &[PassMetrics]| {
-                spread(&goal, &[(&ready, done)]);
+                settle_spread(&goal, &[(&ready, done)]);
                 done.len() < passes
             };
             let mut run = ready.run(from, Some(2 * passes), &self.sinks, next)?;

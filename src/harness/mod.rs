@@ -11,12 +11,15 @@ mod goal;
 mod history;
 mod measure;
 mod mode;
+mod passes;
 mod probe;
 mod progress;
 mod prompt_cache;
 mod ready;
 mod run;
 mod session;
+mod smoke_test;
+mod spread;
 mod started;
 
 pub use builder::Harness;

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
-    io::{IsTerminal, Write, stderr, stdout},
+    io::{IsTerminal, stderr},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -13,10 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     RunError,
+    passes::Passes,
     probe::probe,
     progress::Progress,
     prompt_cache::PromptsOf,
-    session::{Server, Session, Spread, warmup_sampling},
+    session::{Server, Session, warmup_sampling},
+    spread::Spread,
 };
 use crate::{
     baseline::this_host,
@@ -57,49 +59,6 @@ pub enum Half {
     First,
     /// The second half.
     Second,
-}
-
-/// A server is to be started so many times in a run, where its starts are dear.
-const LEAST_PROCESSES: usize = 3;
-
-/// What some passes gave.
-#[derive(Default)]
-pub struct Passes {
-    whole: Vec<PassMetrics>,
-    /// A pass that was cut short, where something of it was completed.
-    cut: Option<PassMetrics>,
-    /// Of the last whole pass, or else of the cut one.
-    records: Vec<Record>,
-    /// Why there are fewer whole passes than were wanted, if so.
-    pub ended: Option<RunError>,
-    /// What sinks could not keep of it: no reason to lose the rest.
-    pub unsaved: Vec<SinkError>,
-}
-
-impl Passes {
-    /// None, and why.
-    pub fn ended_by(error: RunError) -> Self {
-        Self { ended: Some(error), ..Self::default() }
-    }
-
-    /// Those that were not cut short.
-    pub fn whole(&self) -> &[PassMetrics] {
-        &self.whole
-    }
-
-    /// Whether nothing was measured.
-    pub fn is_empty(&self) -> bool {
-        self.whole.is_empty() && self.cut.is_none()
-    }
-
-    /// Takes what a later pass gave.
-    pub fn add(&mut self, later: Self) {
-        self.whole.extend(later.whole);
-        self.cut = later.cut;
-        if !later.records.is_empty() {
-            self.records = later.records;
-        }
-    }
 }
 
 /// What one pass gave.
@@ -219,35 +178,21 @@ impl<'a> Ready<'a> {
         }
     }
 
-    /// How many passes go to one process of the server before another is started, once the first pass has shown how long one takes:
-    /// starts are to take no longer than passes, but `expected` passes are to meet three processes, where there are so many.
-    pub fn per_process(&self, first: Option<&PassMetrics>, expected: usize) -> usize {
-        match self.spread.get() {
-            Spread::One => usize::MAX,
-            Spread::Each(passes) => passes,
-            Spread::Open => {
-                let pass_s = first.map_or(f64::INFINITY, |pass| pass.duration_s);
-                let dear = (self.session.started.start_took().as_secs_f64() / pass_s).ceil() as usize;
-                dear.min(expected / LEAST_PROCESSES).max(1)
-            }
-        }
+    /// How many passes go to one process of the server before another is started, by how long the first one took; `None` where one has
+    /// them all.
+    pub fn passes_a_process(&self, first: &PassMetrics, expected: usize) -> Option<usize> {
+        let pass = Duration::from_secs_f64(first.duration_s);
+        self.spread.get().passes_a_process(self.session.started.start_took(), pass, expected)
     }
 
-    /// Settles how passes are spread over processes.
-    pub fn spread_by(&self, per_process: usize) {
-        if self.spread.get() == Spread::Open {
-            self.spread.set(Spread::Each(per_process));
-        }
+    /// Settles how passes are spread over processes, where that was open.
+    pub fn settle_spread(&self, passes_a_process: usize) {
+        self.spread.set(self.spread.get().settled(passes_a_process));
     }
 
     /// Whether the pass of a number goes to the same process as the one before it.
     pub fn stays_for(&self, number: usize) -> bool {
-        matches!(self.spread.get(), Spread::Each(passes) if !number.is_multiple_of(passes))
-    }
-
-    /// Whether passes are spread over processes of the server that this run starts.
-    pub fn is_spread(&self) -> bool {
-        self.spread.get() != Spread::One
+        self.spread.get().stays_for(number)
     }
 
     /// Runs passes as long as `next` says so, from a number on; sinks get the requests of each. With a calibration's second half
@@ -317,8 +262,7 @@ impl<'a> Ready<'a> {
             let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
             workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
         }
-        let is_due = matches!(self.spread.get(), Spread::Each(passes) if number.is_multiple_of(passes));
-        if number > 0 && is_due && !self.session.started.is_cold() {
+        if self.spread.get().renews_for(number) && !self.session.started.is_cold() {
             self.session.renew();
         }
         self.session.keep_up(&self.server, |line| self.output.status(line))?;
@@ -487,30 +431,8 @@ pub fn digest(workload: &Prompts, spec: &config::WorkloadPlan) -> Digest {
     }
 }
 
-/// Runs a tiny benchmark on the embedded engine and checks what it can know: that every request completes, with the tokens
-/// that were asked for. Writes no files.
-pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
-    let Benchmark { name, workload: spec, .. } = benchmark;
-    _ = writeln!(stdout(), "Testing {name}");
-    let workload = session.prompts(spec, spec.seed)?;
-    let server = session.server(spec, Duration::ZERO, |_| {})?;
-    let progress = Progress::new(name, workload.prompts.len(), true);
-    let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
-    let tokenizer = session.tokenizer(None)?;
-    count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-    let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client);
-    if pass.failed > 0 || pass.completed < workload.prompts.len() {
-        return Err(all_failed(0, &pass));
-    }
-    if spec.sampling.ignore_eos && pass.output_tokens != pass.requested_tokens {
-        let message = format!("{} output tokens came of {} asked for", pass.output_tokens, pass.requested_tokens);
-        return Err(RunError::Test(message));
-    }
-    _ = writeln!(stdout(), "Success");
-    Ok(())
-}
-
-fn send(
+/// Sends a pass's prompts.
+pub(super) fn send(
     session: &Session,
     benchmark: &Benchmark,
     server: &Server,
@@ -540,7 +462,7 @@ fn send(
     run.map_err(|failure| RunError::Connect(failure.message))
 }
 
-fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
+pub(super) fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
     RunError::AllFailed { pass: number, requests: pass.failed, failures: failures(pass) }
 }
 
@@ -558,12 +480,12 @@ pub fn package() -> Option<String> {
 }
 
 /// RFC 3339, to the millisecond.
-fn timestamp() -> String {
+pub(super) fn timestamp() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
 /// What all request ids of a pass begin with: unlike any other run's, so that a server's log can be joined.
-fn request_id_prefix(pass: &str) -> String {
+pub(super) fn request_id_prefix(pass: &str) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("tachometer-{:x}-{:x}-{pass}", since.as_millis(), std::process::id())
 }

@@ -14,8 +14,9 @@ use super::{
     history::show_history,
     measure::{Measured, Work},
     mode::Mode,
-    ready::{Half, digest, seed_of, smoke_test},
+    ready::{Half, digest, seed_of},
     session::Session,
+    smoke_test::smoke_test,
 };
 use crate::{
     baseline::Store,

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::{
     RunError,
     prompt_cache::{Probed, PromptsOf},
+    spread::Spread,
     started::Started,
 };
 use crate::{
@@ -66,17 +67,6 @@ pub struct Session<'a> {
 struct Sent {
     benchmark: String,
     prompts: PromptsOf,
-}
-
-/// How the passes of a benchmark are spread over processes of its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
-    /// All go to one.
-    One,
-    /// So many to each.
-    Each(usize),
-    /// That hangs on how long starts and passes take, and is settled after the first pass.
-    Open,
 }
 
 /// The server, and what is sent to it beside prompts.
@@ -237,12 +227,9 @@ impl<'a> Session<'a> {
 
     /// How passes are spread over processes of the server.
     pub fn spread(&self, sample_size: usize) -> Spread {
-        let ServerSpec::Started { launch, .. } = self.spec else { return Spread::One };
-        match (self.plan.instances, launch.restart) {
-            (Some(1), _) | (None, Some(Restart::Never | Restart::Benchmark)) => Spread::One,
-            (Some(instances), _) => Spread::Each(sample_size.div_ceil(instances)),
-            (None, Some(Restart::Pass)) => Spread::Each(1),
-            (None, None) => Spread::Open,
+        match self.spec {
+            ServerSpec::Started { launch, .. } => Spread::of(self.plan.instances, launch.restart, sample_size),
+            _ => Spread::One,
         }
     }
 

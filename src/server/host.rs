@@ -231,14 +231,12 @@ mod tests {
             std::process::Command::new("sh").args(["-c", "while :; do :; done"]).process_group(0).spawn().unwrap();
         let group = Pid::from_raw(child.id() as i32);
         let watch = HostWatch::start(Some(group));
-        let mut used_s = 0.0;
+        let used_s = || Processes::of(group).cpu_s - watch.of_server.cpu_s;
         // However busy the machine is; a minute of nothing is a failure.
-        for _ in 0..6000 {
+        let mut looks = 0;
+        while used_s() < 0.05 && looks < 6000 {
             std::thread::sleep(std::time::Duration::from_millis(10));
-            used_s = Processes::of(group).cpu_s - watch.of_server.cpu_s;
-            if used_s >= 0.05 {
-                break;
-            }
+            looks += 1;
         }
         let (host, server) = watch.stop();
         child.kill().unwrap();

@@ -8,6 +8,7 @@ mod comparison;
 mod formats;
 mod gate;
 mod history;
+mod in_turn;
 mod kept;
 mod limits;
 mod messages;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     trials.extend(formats::trials());
     trials.extend(gate::trials());
     trials.extend(history::trials());
+    trials.extend(in_turn::trials());
     trials.extend(kept::trials());
     trials.extend(limits::trials());
     trials.extend(messages::trials());
