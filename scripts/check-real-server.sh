@@ -27,6 +27,12 @@ for how in "--stream true" "--stream false" "--stream true --api completions"; d
   measure $how
   python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
 done
+# Goodput, counted anew from what is saved of each request; some take too long.
+rm -f "$dir/requests.jsonl"
+cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --dataset fixtures/sharegpt.json \
+  --concurrency 8 --num-prompts 40 --sample-size 3 --stream true --goodput "ttft < 100 ms, tpot < 10 ms, e2e < 2 s" \
+  --timeout 3 --max-failures 100% --save-requests "$dir/requests.jsonl"
+python3 scripts/check_goodput.py "${CARGO_TARGET_DIR:-target}/tachometer/sharegpt/c8/new/report.json" "$dir/requests.jsonl"
 # The other APIs, three passes each.
 passes() {
   cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \

@@ -73,4 +73,4 @@ pub use baseline::report_from_json;
 #[cfg(feature = "harness")]
 pub use config::{Server, Workload};
 #[cfg(feature = "harness")]
-pub use harness::{Harness, main};
+pub use harness::{Harness, main, objectives};

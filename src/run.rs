@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::{
     client::Api,
     dataset::Policy,
-    load::{LoadPoint, StopReason},
+    load::{LoadPoint, Searched, StopReason},
     metrics::{ByMetric, Metric, PassMetrics},
-    stats::{Estimate, Stopping, Verdict},
+    stats::{Estimate, Judged, State, Stopping, Verdict},
 };
 
 /// Of report.json: goes up when the meaning of a key changes; an older file still reads.
@@ -55,11 +55,18 @@ pub struct Report {
     pub confidence_level: f64,
     /// Every metric over all passes.
     pub estimates: ByMetric<Estimate>,
+    /// What the passes say of each objective; empty where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<Judged>,
     /// What is known of the server's prompt cache; `null` where nothing is.
     #[serde(default)]
     pub cache: Option<Cache>,
     /// Against a baseline; `null` where there was no comparison.
     pub comparison: Option<Comparison>,
+    /// Of a search: what load holds the objectives. The passes are those of the highest one that does, or else of the lowest one that was
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<Boundary>,
     /// Set where the run ended early: it is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
@@ -148,6 +155,9 @@ pub struct WorkloadReport {
     pub extra_body: Option<Map<String, Value>>,
     /// Requests before the first pass.
     pub warmup: usize,
+    /// Limits within which a request was good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<String>,
     /// Whether its load point has prompts of its own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub fresh_prompts: bool,
@@ -202,7 +212,11 @@ impl ServerReport {
 impl Report {
     /// How the number of its passes came about.
     pub fn stopping(&self) -> Stopping {
-        Stopping::of(self.resolve)
+        match self.boundary {
+            // A search looks at each load until it is decided.
+            Some(_) => Stopping::Sequential,
+            None => Stopping::of(self.resolve),
+        }
     }
 
     /// Whether both ran for the same package, as far as that is known, on the same server.
@@ -393,6 +407,101 @@ pub struct MetricChange {
     pub passes_needed: Option<usize>,
 }
 
+/// The most load that holds the objectives: a bracket, `boundary` of report.json.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Boundary {
+    /// Of what.
+    pub searched: Searched,
+    /// What is to hold.
+    pub objectives: Vec<String>,
+    /// How far apart the ends were to be, as a share.
+    pub precision: f64,
+    /// The highest load that holds; `null` where none was found. Requests per second, or clients.
+    pub highest_met: Option<f64>,
+    /// The lowest load above it that does not.
+    pub lowest_missed: Option<f64>,
+    /// Loads between the two, of which neither could be said.
+    pub undecided: Vec<f64>,
+    /// Loads that do not hold below others that do.
+    pub not_monotonic: Vec<f64>,
+    /// Whether both ends were measured twice, with other prompts, and came out the same.
+    pub verified: bool,
+    /// What the lowest load that does not hold breaks.
+    pub broken: Vec<String>,
+    /// What was measured, in order.
+    pub points: Vec<BoundaryPoint>,
+    /// Against a baseline.
+    #[serde(default)]
+    pub comparison: Option<BoundaryChange>,
+}
+
+/// A load that a search has tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BoundaryPoint {
+    /// Requests per second, or clients.
+    pub load: f64,
+    /// Why: `look` (one pass), `decide` or `verify`.
+    pub step: String,
+    /// Whether all objectives hold.
+    pub state: State,
+    /// Whole passes.
+    pub passes: usize,
+    /// What they say of each objective.
+    pub objectives: Vec<Judged>,
+    /// What else keeps it from holding: requests that pile up, or failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// What has become of a boundary since the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Moved {
+    /// More load holds.
+    Up,
+    /// Less load holds.
+    Down,
+    /// The same, within the precision.
+    Same,
+    /// Neither can be said.
+    Undecided,
+    /// Another question was asked.
+    NotComparable,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "moved up",
+            Self::Down => "moved down",
+            Self::Same => "the same within precision",
+            Self::Undecided => "undecided",
+            Self::NotComparable => "not comparable",
+        })
+    }
+}
+
+/// A boundary beside the baseline's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BoundaryChange {
+    /// What it is compared with.
+    pub baseline: String,
+    /// At which commit that ran.
+    pub baseline_commit: Option<Commit>,
+    /// The highest load that held then.
+    pub highest_met: Option<f64>,
+    /// The lowest load that did not.
+    pub lowest_missed: Option<f64>,
+    /// What became of it.
+    pub verdict: Moved,
+    /// Why it is not comparable.
+    pub why_not: Vec<String>,
+}
+
 /// Of calibration.json: goes up when the meaning of a key changes.
 pub const CALIBRATION_SCHEMA_VERSION: u32 = 1;
 
@@ -431,7 +540,7 @@ pub(crate) mod samples {
         let pass = |seed: u64| {
             json!({
                 "seed": seed, "digest": format!("sha256:{seed}"), "started_at": "2026-01-01T00:00:00Z", "duration_s": 1.0,
-                "completed": 100, "failed": 0, "failures": {}, "failure_examples": {}, "prompt_tokens": 1000,
+                "completed": 100, "failed": 0, "good": 100, "failures": {}, "failure_examples": {}, "prompt_tokens": 1000,
                 "output_tokens": 1000, "requested_tokens": 1000, "output_length": latency, "token_source": "usage",
                 "cached_tokens": null, "rps": 1.0, "rpm": 1.0, "output_tokens_per_s": 1.0, "total_tokens_per_s": 1.0,
                 "ttft_s": latency, "ttfo_s": latency, "tpot_s": latency, "itl_s": latency, "e2e_s": latency,

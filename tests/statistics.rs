@@ -237,6 +237,43 @@ fn simulate(rng: &mut ChaCha8Rng, n: usize, change: f64, noise: impl Fn(&mut Cha
     PairedChange::of(&each(&pairs), Stopping::Planned).unwrap()
 }
 
+/// Where 0 is a value, the change is the ratio of means.
+#[test]
+fn what_can_be_zero_changes_by_the_ratio_of_means() {
+    let of = |pairs: &[(f64, f64)]| PairedChange::of_means(&each(pairs), Stopping::Planned);
+    // 17 of 30; residuals of 2/3 either way.
+    let change = of(&[(10.0, 5.0), (20.0, 12.0)]).unwrap();
+    assert!((change.change() - (17.0 / 30.0 - 1.0)).abs() < 1e-12);
+    let half = 12.706_204_736 * (2.0 / 3.0) / 15.0;
+    let (lower, upper) = change.interval(0.95);
+    assert!(
+        (lower - (change.change() - half).max(-1.0)).abs() < 1e-6 && (upper - (change.change() + half)).abs() < 1e-6
+    );
+    let threshold = Threshold::new(0.01);
+    let tests = |change: PairedChange| (change.change(), change.p_beyond(threshold), change.p_within(threshold));
+    assert_eq!(tests(of(&[(3.0, 0.0), (2.0, 0.0), (4.0, 0.0)]).unwrap()), (-1.0, 0.0, 1.0));
+    assert_eq!(tests(of(&[(0.0, 0.0), (0.0, 0.0)]).unwrap()), (0.0, 1.0, 0.0));
+    for none in
+        [&[(0.0, 1.0), (0.0, 2.0)][..], &[(1.0, 1.0)], &[(1.0, -1.0), (1.0, 1.0)], &[(1.0, f64::NAN), (1.0, 1.0)]]
+    {
+        assert_eq!(of(none), None, "{none:?}");
+    }
+    // Some of it, none of it, in turn: a share of 200 requests that falls from 60 % to 30 %.
+    println!("coverage of a change of good_share from 60 % to 30 %, 200 requests a pass: 3, 5, 10 pairs");
+    for (n, least) in [(3, 0.93), (5, 0.93), (10, 0.93)] {
+        let mut rng = ChaCha8Rng::seed_from_u64(n);
+        let mut share = |p: f64| (0..200).filter(|_| rng.random::<f64>() < p).count() as f64 / 200.0;
+        let mut covers = || {
+            let pairs: Vec<(f64, f64)> = (0..n).map(|_| (share(0.6), share(0.3))).collect();
+            let (lower, upper) = of(&pairs).unwrap().interval(0.95);
+            lower <= -0.5 && -0.5 <= upper
+        };
+        let covered = (0..2000).filter(|_| covers()).count() as f64 / 2000.0;
+        println!("  {n}: {:.1} %", 100.0 * covered);
+        assert!((least..0.97).contains(&covered), "{n}: {covered}");
+    }
+}
+
 #[test]
 fn coverage_is_what_the_interval_says() {
     println!("coverage of the 95 % interval, {SETS} sets each: 3, 5, 10 passes; and of a change");

@@ -1,10 +1,13 @@
 //! How far identical runs fall apart on one host and server: the noise floor of its verdicts.
 
-use super::units::{Pair, units};
+use super::{
+    change::paired_change,
+    units::{Pair, units},
+};
 use crate::{
     metrics::Metric,
     run::{CALIBRATION_SCHEMA_VERSION, Calibration, Report},
-    stats::{PairedChange, Stopping},
+    stats::Stopping,
 };
 
 /// What two runs that differ in nothing show.
@@ -15,7 +18,7 @@ pub fn calibrate(first: &Report, second: Report, confidence_level: f64) -> Calib
     let floor = |metric: Metric| {
         let of_unit = |unit: &Vec<Pair>| unit.iter().map(|(a, b)| metric.of(a).zip(metric.of(b))).collect();
         let values: Option<Vec<Vec<(f64, f64)>>> = units(&halves).iter().map(of_unit).collect();
-        let (lower, upper) = PairedChange::of(&values?, Stopping::Planned)?.interval(confidence_level);
+        let (lower, upper) = paired_change(metric, &values?, Stopping::Planned)?.interval(confidence_level);
         // A floor of 1 or more would leave nothing to be said; a band below -100 % does not exist.
         Some((metric, upper.max(-lower).min(MOST)))
     };
@@ -77,7 +80,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::run::samples::{report, scale};
+    use crate::{
+        run::samples::{report, scale},
+        stats::PairedChange,
+    };
 
     const OUTPUT: &str = "output_tokens_per_s";
 

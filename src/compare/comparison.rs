@@ -2,13 +2,14 @@
 
 use super::{
     calibration::no_floors_for,
+    change::{is_meant, paired_change},
     comparable::{cache_reason, client_difference, host_difference, pairs, warnings, why_not},
     units::{Pair, units},
 };
 use crate::{
     metrics::{ByMetric, Metric},
     run::{Baseline, Calibration, Comparison, Design, FailureChange, MetricChange, Report},
-    stats::{PairedChange, Stopping, Threshold, Verdict, holm, more_failures},
+    stats::{Stopping, Threshold, Verdict, holm, more_failures},
 };
 
 /// What a comparison goes by.
@@ -81,14 +82,33 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     }
     let units = units(&pairs);
     let stopping = if is_sequential(new, base) { Stopping::Sequential } else { Stopping::Planned };
+    let limits_differ = new.workload.goodput != base.workload.goodput;
+    if limits_differ {
+        let limits = |report: &Report| report.workload.goodput.clone().unwrap_or_else(|| "none".to_owned());
+        warnings.push(format!(
+            "the limits of goodput differ ({}, and {} for the baseline): it is not compared",
+            limits(new),
+            limits(base)
+        ));
+    }
     let change = |metric: Metric| {
+        if limits_differ && metric.quantity().is_of_goodput() {
+            return None;
+        }
         let floor = floors.and_then(|floors| floors.get(&metric).copied());
         let own = of_client.filter(|_| metric.point().is_none()).unwrap_or(0.0);
         let of_host = of_host.map_or(0.0, f64::abs);
         Some((metric, metric_change(metric, &units, (floor, own, of_host), stopping, terms)?))
     };
     let metrics = if why_not.is_empty() { Metric::all().filter_map(change).collect() } else { ByMetric::default() };
-    let gate = terms.gate.iter().filter(|metric| !metrics.contains_key(metric)).map(Metric::to_string);
+    let gated = || terms.gate.iter().filter(|metric| !metrics.contains_key(metric));
+    // What was nothing can't have become less, nor is there a share of it.
+    let was_nothing = |metric: &&Metric| metric.quantity().can_be_zero && was_zero(**metric, base);
+    warnings.extend(gated().filter(was_nothing).map(|metric| {
+        format!("{metric} was 0 in the baseline: there is no share of that by which it could have changed")
+    }));
+    let of_others = |metric: &&Metric| limits_differ && metric.quantity().is_of_goodput();
+    let gate = gated().filter(|metric| !was_nothing(metric) && !of_others(metric)).map(Metric::to_string);
     let unmeasured = if another_question { Vec::new() } else { gate.collect() };
     let why_not_is_empty = why_not.is_empty();
     let mut comparison = Comparison {
@@ -116,6 +136,11 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     };
     settle(&mut [&mut comparison]);
     comparison
+}
+
+/// Whether a metric was 0 in all passes.
+fn was_zero(metric: Metric, report: &Report) -> bool {
+    !report.passes.is_empty() && report.passes.iter().all(|pass| metric.of(pass) == Some(0.0))
 }
 
 /// Whether passes of either side went to several processes of its server.
@@ -148,7 +173,7 @@ fn metric_change(
     let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client).max(of_host);
     // A floor, the client or the machine may keep a change from being said; that there is none it can't prove.
     let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
-    let paired = PairedChange::of(&values, stopping);
+    let paired = paired_change(metric, &values, stopping);
     let pairs: usize = values.iter().map(Vec::len).sum();
     let change = match (&paired, values.as_slice()) {
         (Some(paired), _) => paired.change(),
@@ -159,7 +184,7 @@ fn metric_change(
         _ => return None,
     };
     let ends = paired.map(|paired| paired.interval(terms.confidence_level));
-    let ends = ends.filter(|(lower, upper)| *lower > -1.0 && upper.is_finite());
+    let ends = ends.filter(|(lower, upper)| is_meant(metric, *lower) && upper.is_finite());
     let needed = paired.and_then(|paired| paired.units_needed(beyond, within, terms.significance_level));
     Some(MetricChange {
         change,

@@ -2,6 +2,7 @@
 
 use super::{
     Terms,
+    change::{is_meant, paired_change},
     comparable::pairs,
     comparison::values,
     units::{Pair, units},
@@ -38,8 +39,8 @@ impl Standing {
     /// The change, as a share, that so many passes would tell from none, with the noise of those so far.
     pub fn resolution(&self, passes: usize) -> Option<f64> {
         let units = (passes as f64 / self.passes_a_unit) as usize;
-        let half = self.paired.filter(|_| units >= 2)?.half_width(units, self.confidence_level);
-        Some(half.exp_m1()).filter(|share| share.is_finite())
+        let resolution = self.paired.filter(|_| units >= 2)?.resolution(units, self.confidence_level);
+        Some(resolution).filter(|share| share.is_finite())
     }
 }
 
@@ -52,7 +53,7 @@ pub fn standings(new: &[PassMetrics], base: &[PassMetrics], terms: &Terms, toget
     let of = |metric: &Metric| {
         let values = values(*metric, &units);
         let passes_a_unit = values.iter().map(Vec::len).sum::<usize>() as f64 / values.len().max(1) as f64;
-        let paired = PairedChange::of(&values, Stopping::Sequential);
+        let paired = paired_change(*metric, &values, Stopping::Sequential);
         let change = paired.map_or(f64::NAN, |paired| paired.change());
         let ends = paired.map(|paired| paired.interval(terms.confidence_level));
         let verdict = paired.map_or(Verdict::Inconclusive, |paired| {
@@ -66,7 +67,7 @@ pub fn standings(new: &[PassMetrics], base: &[PassMetrics], terms: &Terms, toget
         Standing {
             metric: *metric,
             change,
-            ends: ends.filter(|(lower, upper)| *lower > -1.0 && upper.is_finite()),
+            ends: ends.filter(|(lower, upper)| is_meant(*metric, *lower) && upper.is_finite()),
             verdict,
             passes_needed: needed.map(|units| (units as f64 * passes_a_unit).ceil() as usize),
             paired,

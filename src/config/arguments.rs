@@ -1,6 +1,6 @@
 //! The command line of every bench target: cargo's and criterion's flags, and ours.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser,
@@ -188,7 +188,7 @@ impl Arguments {
     /// # Errors
     /// What clap says, help and version among it.
     pub fn of_this_process() -> Result<Self, clap::Error> {
-        Self::of(Self::definition())
+        Self::of(Self::definition(), std::env::args_os())
     }
 
     /// Of the program `tachometer`, which no cargo calls: without `--test` it measures.
@@ -197,13 +197,22 @@ impl Arguments {
     /// As [`Arguments::of_this_process`].
     pub fn of_this_program() -> Result<Self, clap::Error> {
         let command = Self::definition().name("tachometer").bin_name("tachometer");
-        let mut arguments = Self::of(command)?;
+        let mut arguments = Self::of(command, std::env::args_os())?;
         arguments.bench = true;
         Ok(arguments)
     }
 
-    fn of(mut command: clap::Command) -> Result<Self, clap::Error> {
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+    /// Of environment variables and these flags alone, to measure: for a process whose own flags are another harness's.
+    ///
+    /// # Errors
+    /// As [`Arguments::of_this_process`].
+    pub fn of_variables(flags: &[&str]) -> Result<Self, clap::Error> {
+        let all = ["tachometer", "--bench"].iter().chain(flags);
+        Self::of(Self::definition(), all.map(OsString::from))
+    }
+
+    fn of(mut command: clap::Command, all: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = command.try_get_matches_from_mut(all);
         Self::of_matches(&matches.map_err(|e| in_words(e, &mut command))?)
     }
 
@@ -290,7 +299,10 @@ const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
     (&["streaming"], "--stream true streams"),
     (&["output", "output-dir", "artifact-dir", "result-dir"], "--out DIR is the folder for all files"),
     (&["max-output-tokens", "output-len", "output-tokens-mean"], "--max-tokens N asks for N tokens with every prompt"),
-    (&["goodput", "slo"], "there are no objectives yet; --gate names the metrics that decide"),
+    (
+        &["slo", "sla", "objectives", "threshold", "thresholds"],
+        "--objective 'ttft_p99 < 300 ms' is what a server is to hold, and --goodput 'ttft < 300 ms' what a request is",
+    ),
     (&["threads", "workers"], "--client-threads N is the number of the clients' threads"),
 ];
 

@@ -11,8 +11,8 @@ use crate::{
     client::Api,
     dataset::{Dataset, OwnPrompts, Policy, Prompt, SystemTurns},
     engine::EngineConfig,
-    load::{Arrival, FailureBudget, RequestRate},
-    metrics::Metric,
+    load::{Arrival, FailureBudget, RequestRate, Searched},
+    metrics::{Goodput, Metric},
     report::{CsvFormat, OutputFormat},
     server::{Hooks, Restart, Serve},
 };
@@ -222,6 +222,18 @@ impl Given<String> for &str {
 impl Given<PathBuf> for &str {
     fn given(self) -> PathBuf {
         self.into()
+    }
+}
+
+impl Given<Vec<String>> for &str {
+    fn given(self) -> Vec<String> {
+        vec![self.to_owned()]
+    }
+}
+
+impl<const N: usize> Given<Vec<String>> for [&str; N] {
+    fn given(self) -> Vec<String> {
+        self.map(str::to_owned).into()
     }
 }
 

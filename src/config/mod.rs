@@ -22,6 +22,7 @@ pub use builders::{Code, Given, Server, Workload};
 pub(crate) use environment::check_environment;
 pub use error::ConfigError;
 pub(crate) use file::ConfigFile;
+pub use load::FindMax;
 pub use plan::{Benchmark, Plan, WorkloadPlan};
 pub(crate) use plan::{MOST_PASSES, plan};
 pub use server::{ServerSpec, Way};

@@ -5,12 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Workload,
     file::check_name,
-    load::load_points,
+    load::{FindMax, find_max, load_points},
     seconds::seconds,
     server::{Named, ServerSpec, against, is_live, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
-    terms::{Resolve, fail_on, level, resolve, terms},
+    terms::{Resolve, fail_on, level, objectives, resolve, terms},
 };
 use crate::{
     client::{Sampling, Timeouts},
@@ -18,6 +18,7 @@ use crate::{
     dataset::{Dataset, Policy, SystemTurns},
     fixtures,
     load::{FailureBudget, LoadPoint},
+    metrics::{Goodput, Objective},
     report::{CsvFormat, OutputFormat},
 };
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub benchmarks: Vec<Benchmark>,
     /// What is measured.
     pub server: ServerSpec,
+    /// Whether that was said: where it was not, the embedded engine is.
+    pub has_server: bool,
     /// What is measured in turn with it.
     pub against: Option<ServerSpec>,
     /// How the two take turns.
@@ -43,7 +46,7 @@ pub struct Plan {
     pub client_threads: usize,
     /// Level of the confidence intervals.
     pub confidence_level: f64,
-    /// What makes a run that ended well exit with 3; empty for nothing.
+    /// What makes a run that ended well exit with 3 or 4; empty for nothing.
     pub fail_on: Vec<FailOn>,
     /// Where the history is, if not in its usual place.
     pub history: Option<PathBuf>,
@@ -73,6 +76,8 @@ pub struct Benchmark {
     pub workload: WorkloadPlan,
     /// How it is sent.
     pub load: LoadPoint,
+    /// In place of that load, the most that holds is to be found.
+    pub find_max: Option<FindMax>,
 }
 
 /// What is sent, and how often.
@@ -115,6 +120,10 @@ pub struct WorkloadPlan {
     pub retries: u32,
     /// What a comparison goes by.
     pub terms: Terms,
+    /// What the server is to hold.
+    pub objectives: Vec<Objective>,
+    /// Limits within which a request is good.
+    pub goodput: Option<Goodput>,
 }
 
 impl WorkloadPlan {
@@ -157,6 +166,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         top.server = servers.first().map(|(name, _)| (*name).to_owned());
     }
     let live = top.server.as_deref().is_some_and(is_live);
+    let has_server = top.server.is_some() || top.engine.is_some();
 
     // A dataset given by flag or variable stands for one workload, in place of those that code and the file name.
     let mut named: Vec<(String, Settings, Option<Dataset>)> = Vec::new();
@@ -180,11 +190,25 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     for (name, settings, prompts) in named {
         let values = settings.values(live);
         let workload = workload(name, prompts, &values, live, tiny)?;
+        if let Some(find) = find_max(&values, &workload.objectives)?.filter(|_| !tiny) {
+            if top.against.is_some() {
+                return Err(ConfigError::value("--find-max", "it measures one server: leave out --against"));
+            }
+            benchmarks.push(Benchmark {
+                name: format!("{}/max-{}", workload.name, find.searched),
+                workload,
+                // Where it begins, for what looks at prompts alone.
+                load: LoadPoint::closed(1),
+                find_max: Some(find),
+            });
+            continue;
+        }
         for load in load_points(&values, live)? {
             let benchmark = Benchmark {
                 name: format!("{}/{}", workload.name, load.shape().name()),
                 workload: workload.clone(),
                 load: if tiny { load.tiny() } else { load },
+                find_max: None,
             };
             if benchmarks.iter().any(|other: &Benchmark| other.name == benchmark.name) {
                 let shape = benchmark.load.shape();
@@ -225,6 +249,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     Ok(Plan {
         benchmarks,
         server: first,
+        has_server,
         against: second,
         turns: top.turns,
         instances,
@@ -338,6 +363,8 @@ fn workload(
         max_failures: values.max_failures,
         retries: values.retries,
         terms: terms(values)?,
+        objectives: objectives(values)?,
+        goodput: values.goodput.clone(),
     })
 }
 
@@ -437,11 +464,36 @@ mod tests {
     }
 
     #[test]
+    fn objectives_and_goodput_are_of_a_workload() {
+        let file = "objective = \"failed < 1 %\"\n[workload.a]\nobjective = [\"mlperf-llama3.1-8b-interactive\", \"rps > 2\"]\n\
+                    goodput = \"ttft < 300 ms\"\n[workload.b]\n";
+        let plan = planned(&["--concurrency", "1"], file, false).unwrap();
+        let of = |i: usize| {
+            let WorkloadPlan { objectives, goodput, terms, .. } = &plan.benchmarks[i].workload;
+            let objectives: Vec<String> = objectives.iter().map(ToString::to_string).collect();
+            let gate: Vec<String> = terms.gate.iter().map(ToString::to_string).collect();
+            (objectives, goodput.as_ref().map(ToString::to_string), gate)
+        };
+        let ours = ["ttft_p99 < 500 ms", "tpot_p99 < 30 ms", "rps > 2"].map(str::to_owned).to_vec();
+        // What is said to be good decides.
+        let gate = ["output_tokens_per_s", "goodput_rps", "ttft_p50"].map(str::to_owned).to_vec();
+        assert_eq!(of(0), (ours, Some("ttft < 300 ms".to_owned()), gate));
+        let gate = ["output_tokens_per_s", "ttft_p50"].map(str::to_owned).to_vec();
+        assert_eq!(of(1), (vec!["failed < 1 %".to_owned()], None, gate));
+        let code = || Workload::default().objective("rps > 3").goodput("e2e < 1 s".parse::<Goodput>().unwrap());
+        let mut both = Code::default();
+        both.set_defaults(code());
+        let plan = planned_with(&[], &both, "", false).unwrap();
+        assert_eq!(plan.benchmarks[0].workload.objectives[0].to_string(), "rps > 3");
+        assert!(!plan.has_server && planned(&["--server", "embedded"], "", false).unwrap().has_server);
+    }
+
+    #[test]
     fn a_test_run_is_tiny_and_embedded_whatever_is_configured() {
         let file = "server = \"h:1\"\nmodel = \"m\"\nconcurrency = [64]\nnum_prompts = 9999\n";
         let plan = planned(&[], file, true).unwrap();
         assert!(matches!(plan.server, ServerSpec::Embedded(_)));
-        let Benchmark { name, workload, load } = &plan.benchmarks[0];
+        let Benchmark { name, workload, load, .. } = &plan.benchmarks[0];
         assert_eq!((name.as_str(), load.shape().concurrency(), workload.num_prompts), ("sharegpt/c64", Some(4), 6));
         assert_eq!((workload.sample_size, &workload.dataset, &workload.model), (1, &fixtures::dataset(), &None));
     }
@@ -494,6 +546,27 @@ mod tests {
             (vec!["--api", "grpc"], "", "use chat, completions, responses,"),
             (vec!["--extra-body", "[1]"], "", "not a JSON object"),
             (vec!["--engine", "instance_num=0"], "", "0 is not in 1.."),
+            (vec!["--objective", "ttft_p99 < 300"], "", "--objective: `ttft_p99 < 300`: `300` has no unit"),
+            (live(&["--objective", "ttft_p99 < 300 ms"]), "", "ttft_p99 is measured with --stream true alone"),
+            (live(&["--objective", "mlperf-llama2-70b-server"]), "", "ttft_p99 is measured with --stream true alone"),
+            (vec!["--objective", "rps > 2,rps > 2"], "", "--objective: rps > 2 is given twice"),
+            (vec!["--objective", "good_share > 99 %"], "", "good_share is measured where --goodput says which"),
+            (vec![], "objective = \"fast\"", "line 1: objective: `fast` is no objective: write one as in"),
+            (vec!["--goodput", "ttft < 1"], "", "`ttft < 1`: `1` has no unit: write it as in 300 ms or 2 s"),
+            (
+                live(&["--goodput", "e2e < 1 s, tpot < 9 ms"]),
+                "",
+                "--goodput: tpot is measured with --stream true alone",
+            ),
+            (vec!["--find-max", "load"], "", "`load` is neither rate nor concurrency"),
+            (vec!["--find-max", "rate"], "", "--find-max: it is of the most load that holds the objectives: say which"),
+            (vec!["--precision", "2%"], "", "--precision: it is that of --find-max"),
+            (
+                vec!["--find-max", "rate", "--precision", "0", "--objective", "rps > 1"],
+                "",
+                "--precision: 0 is finer than any search gets",
+            ),
+            (vec!["--gate", "good_share"], "", "--gate: good_share is measured where --goodput says which"),
             (vec![], "confidence_level = 2", "line 1: confidence_level: 2 is not between 0 and 1"),
         ];
         for (flags, file, expected) in table {

@@ -122,11 +122,26 @@ macro_rules! rows {
             /// Threads that the clients run on
             @run client_threads: usize = Load "N" text("the cores, less one");
 
+            /// Service-level objectives, each met, missed or undecided: ttft_p99 < 300 ms, failed < 1 %, rps > 20, or a preset such as mlperf-llama2-70b-server
+            #[arg(value_delimiter = ',')]
+            #[serde(deserialize_with = "one_or_many")]
+            objective: Vec<String> = Objectives "OBJECTIVE,…" text("none");
+            /// Limits within which a request is good, such as ttft < 300 ms, tpot < 50 ms: goodput_rps and good_share are then measured
+            #[serde(deserialize_with = "from_text")]
+            goodput: Goodput = Objectives "LIMITS" text("none");
+            /// Search for the most load that holds the objectives, in place of the loads given: rate or concurrency
+            #[serde(deserialize_with = "from_text")]
+            find_max: Searched = Objectives "WHAT" text("none");
+            /// How far apart the ends of what --find-max finds may be, as a share
+            #[arg(value_parser = share)]
+            #[serde(deserialize_with = "share_or_text")]
+            precision: f64 = Objectives "SHARE" text("5%");
+
             /// Metrics that decide
             #[arg(value_delimiter = ',', help = gate_help())]
             #[serde(deserialize_with = "metrics")]
-            gate: Vec<Metric> = Comparison "METRIC,…" text("output_tokens_per_s, and ttft_p50 when streaming; rpm and e2e_p50 without tokens");
-            /// What makes the run exit with 3: never, or a list of regression (a gated metric that regressed or could not be compared, or more failed requests), not-comparable and inconclusive
+            gate: Vec<Metric> = Comparison "METRIC,…" text("output_tokens_per_s, and ttft_p50 when streaming; rpm and e2e_p50 without tokens; and goodput_rps with goodput");
+            /// What makes the run exit with 3: never, or a list of regression (a gated metric that regressed or could not be compared, or more failed requests), not-comparable and inconclusive; and with 4: objective (one that is missed or can't be judged)
             #[arg(value_delimiter = ',', hide_possible_values = true)]
             #[serde(deserialize_with = "one_or_many")]
             @run fail_on: Vec<FailOn> = Comparison "WHAT,…" text("never");

@@ -10,15 +10,15 @@ use crate::{
     client::Api,
     dataset::{Policy, SystemTurns},
     engine::EngineConfig,
-    load::{Arrival, FailureBudget, LoadPoint, RequestRate},
-    metrics::{Metric, Point, Quantity},
+    load::{Arrival, FailureBudget, LoadPoint, RequestRate, Searched},
+    metrics::{Goodput, Metric, Point, Quantity},
     report::{CsvFormat, OutputFormat},
 };
 
 /// A JSON object given as text on the command line, or as a table or text in the file.
 pub type JsonObject = Map<String, Value>;
 
-/// What makes a run that ended well exit with 3.
+/// What makes a run that ended well exit with 3, or 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -29,8 +29,10 @@ pub enum FailOn {
     Regression,
     /// A run that asked another question than its baseline.
     NotComparable,
-    /// A gated metric of which nothing could be said.
+    /// A gated metric of which nothing could be said, or an objective that is undecided.
     Inconclusive,
+    /// An objective that is missed, or that these passes can't be judged by.
+    Objective,
 }
 
 /// How two servers take turns.

@@ -6,7 +6,10 @@ use super::{
     ConfigError,
     settings::{FailOn, Values},
 };
-use crate::{compare::Terms, metrics::Metric};
+use crate::{
+    compare::Terms,
+    metrics::{Goodput, Metric, Objective, Subject},
+};
 
 /// Passes go on until they are enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,18 +34,58 @@ pub(super) fn terms(values: &Values) -> Result<Terms, ConfigError> {
         (true, true) => &["output_tokens_per_s", "ttft_p50"],
         (true, false) => &["output_tokens_per_s"],
     };
-    let default = || Metric::all().filter(|metric| default.contains(&metric.to_string().as_str())).collect();
-    let of_tokens = |metric: &&Metric| ["ttft", "ttfo", "tpot", "itl"].contains(&metric.quantity().name);
-    if let Some(metric) = values.gate.iter().flatten().find(of_tokens).filter(|_| !streams) {
-        let why = format!("{metric} is measured with --stream true alone");
+    let is_default = |metric: &Metric| {
+        let name = metric.to_string();
+        default.contains(&name.as_str()) || name == "goodput_rps" && values.goodput.is_some()
+    };
+    if let Some(why) = values.gate.iter().flatten().find_map(|metric| unmeasurable(*metric, values)) {
         return Err(ConfigError::value("--gate", why));
+    }
+    if let Some(latency) = values.goodput.as_ref().and_then(Goodput::of_streams).filter(|_| !streams) {
+        let why = format!("{latency} is measured with --stream true alone");
+        return Err(ConfigError::value("--goodput", why));
     }
     Ok(Terms {
         noise_threshold,
         significance_level: level("--significance-level", values.significance_level)?,
         confidence_level: level("--confidence-level", values.confidence_level)?,
-        gate: values.gate.clone().unwrap_or_else(default),
+        gate: values.gate.clone().unwrap_or_else(|| Metric::all().filter(is_default).collect()),
     })
+}
+
+/// Why a metric is not measured, whatever the server does.
+fn unmeasurable(metric: Metric, values: &Values) -> Option<String> {
+    let quantity = metric.quantity();
+    let of_tokens = ["ttft", "ttfo", "tpot", "itl"].contains(&quantity.name);
+    match () {
+        () if of_tokens && !(values.stream && values.api.generates()) => {
+            Some(format!("{metric} is measured with --stream true alone"))
+        }
+        () if quantity.is_of_goodput() && values.goodput.is_none() => {
+            Some(format!("{metric} is measured where --goodput says which requests are good"))
+        }
+        () => None,
+    }
+}
+
+/// The objectives of a workload.
+pub(super) fn objectives(values: &Values) -> Result<Vec<Objective>, ConfigError> {
+    let error = |why: String| ConfigError::value("--objective", why);
+    let mut objectives: Vec<Objective> = Vec::new();
+    for objective in values.objective.iter().flatten() {
+        for objective in Objective::parse(objective).map_err(error)? {
+            if objectives.contains(&objective) {
+                return Err(error(format!("{objective} is given twice")));
+            }
+            if let Subject::Metric(metric) = objective.subject
+                && let Some(why) = unmeasurable(metric, values)
+            {
+                return Err(error(why));
+            }
+            objectives.push(objective);
+        }
+    }
+    Ok(objectives)
 }
 
 /// What makes the run fail.

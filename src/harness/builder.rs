@@ -1,6 +1,9 @@
 use std::process::ExitCode;
 
-use super::{Conclusion, Mode, RunError, run::run, run::tell_error};
+use super::{
+    Conclusion, Mode, RunError, objective_tests,
+    run::{run, tell_error},
+};
 use crate::config::{Arguments, Code, ConfigError, ConfigFile, Plan, Server, Workload, check_environment, plan};
 
 /// A bench target that says in code what it measures.
@@ -77,6 +80,11 @@ impl Harness {
                 ExitCode::from(e.exit_code() as u8)
             }
         }
+    }
+
+    /// The `main` of a test target with `harness = false`, see [`objectives`](super::objectives()).
+    pub fn objectives(self) -> ExitCode {
+        objective_tests::main(Box::new(move |arguments| self.plan(arguments)))
     }
 
     /// Does what the arguments say. What goes wrong is told on stderr as it happens.

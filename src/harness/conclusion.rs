@@ -4,9 +4,11 @@ use super::RunError;
 use crate::run::Report;
 
 /// Wrong usage: a flag, a key or a value.
-const EXIT_USAGE: u8 = 2;
+pub(super) const EXIT_USAGE: u8 = 2;
 /// What `--fail-on` names has happened.
 const EXIT_GATE: u8 = 3;
+/// An objective is missed, or could not be judged, and `--fail-on` names that alone.
+const EXIT_OBJECTIVE: u8 = 4;
 /// Anything else that failed, as with libtest.
 const EXIT_FAILED: u8 = 101;
 /// Ctrl-C or SIGTERM, as shells say it.
@@ -23,11 +25,12 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// 0; 2 for wrong usage; 3 for what `--fail-on` names; 130 for Ctrl-C or SIGTERM; 101 for anything else that failed.
+    /// 0; 2 for wrong usage; 3 for what `--fail-on` names, or 4 where that is objectives alone; 130 for Ctrl-C or SIGTERM; 101 for anything else that failed.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match &self.error {
             None => 0,
             Some(RunError::Config(_)) => EXIT_USAGE,
+            Some(RunError::Gate(gate)) if gate.is_of_objectives() => EXIT_OBJECTIVE,
             Some(RunError::Gate(_)) => EXIT_GATE,
             Some(RunError::Interrupted) => EXIT_INTERRUPTED,
             Some(_) => EXIT_FAILED,

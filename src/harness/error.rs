@@ -103,6 +103,9 @@ pub enum RunError {
     /// Under `--fail-on`: what kept the gate from passing.
     #[error("{0}")]
     Gate(Gate),
+    /// A search that could not go on.
+    #[error("{0}")]
+    Search(String),
     /// Several things are not there, which are told together.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Missing(Vec<RunError>),

@@ -9,11 +9,11 @@ use humantime::format_duration;
 
 use crate::{
     compare::{Standing, Terms, precision, standings},
-    config::{MOST_PASSES, Plan, Resolve},
-    metrics::PassMetrics,
+    config::{Benchmark, MOST_PASSES, Plan, Resolve},
+    metrics::{Objective, PassMetrics},
     report::{Output, change_of, share},
     run::Report,
-    stats::Verdict,
+    stats::{State, Stopping, Verdict, judge},
 };
 
 /// Fewer say nothing, and the time of each is not known yet.
@@ -45,6 +45,7 @@ pub struct Goal<'a> {
     budget: &'a Budget,
     name: &'a str,
     terms: &'a Terms,
+    objectives: &'a [Objective],
     planned: usize,
     output: Output,
     /// What it may take.
@@ -64,11 +65,21 @@ impl Budget {
     }
 
     /// For the next benchmark, which shares what is left with those after it.
-    pub fn goal<'a>(&'a self, name: &'a str, terms: &'a Terms, planned: usize, output: Output) -> Goal<'a> {
+    pub fn goal<'a>(&'a self, benchmark: &'a Benchmark, output: Output) -> Goal<'a> {
+        let Benchmark { name, workload, .. } = benchmark;
         let left = self.left.replace(self.left.get().saturating_sub(1)).max(1);
         let all = self.resolve.map_or(Duration::ZERO, |resolve| resolve.budget);
         let time = all.saturating_sub(self.used.get()) / left as u32;
-        Goal { budget: self, name, terms, planned, output, time, began: Cell::new(None) }
+        Goal {
+            budget: self,
+            name,
+            terms: &workload.terms,
+            objectives: &workload.objectives,
+            planned: workload.sample_size,
+            output,
+            time,
+            began: Cell::new(None),
+        }
     }
 }
 
@@ -131,19 +142,28 @@ impl Goal<'_> {
         }
         let took = began.elapsed();
         let round = took / done.max(1) as u32;
-        let (is_settled, told) = match beside {
+        let (is_settled, mut told) = match beside {
             Beside::Nothing => self.alone(new, resolve),
             Beside::Earlier(base) | Beside::InTurn(base) => self.compared(new, base, round),
         };
+        let judged = self.objectives.iter();
+        let judged = judged.map(|objective| judge(objective, new, self.terms.confidence_level, Stopping::Sequential));
+        let mut is_decided = true;
+        for judged in judged {
+            told += &format!("; {} {}", judged.objective, judged.state);
+            // What these passes can't say, more of them can't either.
+            is_decided &= judged.state != State::Undecided || judged.why_not.is_some();
+        }
         // A baseline has no more than it has.
         let is_exhausted = matches!(beside, Beside::Earlier(base) if done >= base.len());
         let fits = took + round <= self.time;
-        let goes_on = done < LEAST || !is_settled && !is_exhausted && fits && done < MOST_PASSES;
+        let is_enough = (is_settled || is_exhausted) && is_decided;
+        let goes_on = done < LEAST || !is_enough && fits && done < MOST_PASSES;
         let passes = if done == 1 { "pass" } else { "passes" };
         let end = match goes_on {
             true => String::new(),
-            false if is_settled => "; that is enough".to_owned(),
-            false if is_exhausted => "; the baseline has no more passes to compare with".to_owned(),
+            false if is_enough && is_settled => "; that is enough".to_owned(),
+            false if is_enough => "; the baseline has no more passes to compare with".to_owned(),
             false if !fits => format!("; the time is spent ({})", words(self.time)),
             false => format!("; no benchmark makes more than {MOST_PASSES}"),
         };

@@ -5,11 +5,11 @@ use std::io::stdout;
 use super::{RunError, baselines::Baselines};
 use crate::{
     baseline::BaselineError,
-    compare::{Terms, compare},
+    compare::{Terms, compare, compare_boundaries},
     config::Plan,
     metrics::Metric,
-    report::{Listed, Output, print_history, print_reports, warn},
-    run::{Baseline, Calibration, Comparison, Design, Report},
+    report::{Listed, Output, print_boundaries, print_history, print_reports, warn},
+    run::{Baseline, BoundaryChange, Calibration, Comparison, Design, Report},
 };
 
 /// Lists the history of a metric: of every benchmark that was ever run and is selected.
@@ -42,12 +42,28 @@ pub fn show_history(
         let terms = &benchmark.workload.terms;
         let Some(metric) = metric.or(terms.gate.first().copied()).or(Metric::all().next()) else { continue };
         let runs: Vec<&Report> = runs.iter().filter(|run| run.id == id).collect();
+        if runs.iter().any(|run| run.boundary.is_some()) {
+            let mut before: Option<&Report> = None;
+            let moved =
+                runs.iter().map(|run| (*run, before.replace(run).and_then(|before| boundary_change(run, before))));
+            print_boundaries(&mut stdout().lock(), id, &moved.collect::<Vec<_>>()).map_err(RunError::Output)?;
+            continue;
+        }
         let calibration = baselines.store.read_calibration(id)?;
         let judge = Judge { metric, terms, calibration: calibration.as_ref() };
         let listed = judge.list(&runs, output.style.verbose);
         print_history(&mut stdout().lock(), id, metric, &listed).map_err(RunError::Output)?;
     }
     Ok(())
+}
+
+fn boundary_change(run: &Report, before: &Report) -> Option<BoundaryChange> {
+    compare_boundaries(run, &as_baseline(before))
+}
+
+/// A run of the history, for the one after it.
+fn as_baseline(run: &Report) -> Baseline {
+    Baseline { name: String::new(), report: run.clone(), note: None, design: Design::Apart }
 }
 
 /// What the listed runs are compared by.
@@ -76,12 +92,11 @@ impl Judge<'_> {
         let own = run.comparison.as_ref().filter(|comparison| comparison.baseline_started_at == before.started_at);
         let own = own.filter(|comparison| comparison.metrics.contains_key(&self.metric));
         own.cloned().unwrap_or_else(|| {
-            let baseline = Baseline { name: String::new(), report: before.clone(), note: None, design: Design::Apart };
             let mut terms = self.terms.clone();
             if !terms.gate.contains(&self.metric) {
                 terms.gate.push(self.metric);
             }
-            compare(run, &baseline, self.calibration, &terms)
+            compare(run, &as_baseline(before), self.calibration, &terms)
         })
     }
 }

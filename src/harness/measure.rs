@@ -18,11 +18,12 @@ use super::{
 };
 use crate::{
     baseline::{AGAINST, Lock},
-    compare::{self, cache_reason, compare, settle, with_earlier},
+    compare::{self, cache_reason, compare, compare_boundaries, settle, with_earlier},
     config::{Benchmark, Turns},
     metrics::PassMetrics,
     report::{self, Output, Sinks, print_calibration, warn},
     run::{Baseline, Commit, Comparison, Design, Report},
+    stats::judge,
     text::visible,
 };
 
@@ -46,7 +47,7 @@ pub struct Measured {
 }
 
 /// Where the server that the run started has ended on its own, that is the error, and the requests' failures follow from it.
-fn why_server_died(session: &Session, error: RunError) -> RunError {
+pub(super) fn why_server_died(session: &Session, error: RunError) -> RunError {
     match &error {
         RunError::TooManyFailures { .. }
         | RunError::AllFailed { .. }
@@ -58,7 +59,7 @@ fn why_server_died(session: &Session, error: RunError) -> RunError {
 }
 
 /// Settles after the first pass how those to come are spread over processes of the servers, for all sides alike.
-fn settle_spread(goal: &Goal, sides: &[(&Ready, &[PassMetrics])]) {
+pub(super) fn settle_spread(goal: &Goal, sides: &[(&Ready, &[PassMetrics])]) {
     let first = |(ready, done): &(&Ready, &[PassMetrics])| match done {
         [first] => {
             let round = Duration::from_secs_f64(sides.len() as f64 * first.duration_s);
@@ -88,10 +89,15 @@ impl Work<'_> {
         let mut beside = None;
         let loaded = self.baselines.loaded(name, &mut warn)?;
         let terms = &benchmark.workload.terms;
-        let goal = self.budget.goal(name, terms, benchmark.workload.sample_size, self.output);
-        let mut report = match (loaded, &self.against) {
-            (Some(report), _) => report,
-            (None, Some(against)) => {
+        let goal = self.budget.goal(benchmark, self.output);
+        let mut report = match (loaded, &self.against, &benchmark.find_max) {
+            (Some(report), ..) => report,
+            (None, _, Some(find)) => {
+                let report = self.find_max(benchmark, find)?;
+                problems.extend(self.session.hook("after_benchmark", |hooks| &hooks.after_benchmark).err());
+                report
+            }
+            (None, Some(against), None) => {
                 let last =
                     earlier.last_run.as_ref().filter(|last| goal.planned().is_none() && was_beside(last, against));
                 // It is for a forecast alone: one that can't be read ends nothing.
@@ -104,7 +110,7 @@ impl Work<'_> {
                 beside = Some(other);
                 report
             }
-            (None, None) => {
+            (None, None, None) => {
                 let sent_before = |prompts: &PromptsOf, server: &str| self.baselines.sent_before(name, prompts, server);
                 let died = |error| why_server_died(&self.session, error);
                 let ready =
@@ -137,7 +143,16 @@ impl Work<'_> {
             let name = other.server.identity().to_owned();
             baseline = Some(Baseline { name, report: other, note: None, design: Design::Interleaved });
         }
-        report.comparison = baseline.as_ref().map(|baseline| compare(&report, baseline, calibration.as_ref(), terms));
+        let judged = |objective| judge(objective, &report.passes, report.confidence_level, report.stopping());
+        report.objectives = benchmark.workload.objectives.iter().map(judged).collect();
+        if let Some(moved) = baseline.as_ref().and_then(|baseline| compare_boundaries(&report, baseline)) {
+            report.boundary.iter_mut().for_each(|boundary| boundary.comparison = Some(moved.clone()));
+        }
+        // Of a search, the passes are those of the load that it came to: another one each time.
+        report.comparison = match report.boundary {
+            None => baseline.as_ref().map(|baseline| compare(&report, baseline, calibration.as_ref(), terms)),
+            Some(_) => None,
+        };
         // The report first: the other files can be made from it.
         problems.extend(self.baselines.keep(&report));
         let measured = report::Measured {
@@ -234,6 +249,10 @@ impl Work<'_> {
             let why = "one pass has no spread to find: --calibrate needs --sample-size 2 or more".to_owned();
             return Err(RunError::Calibration(why));
         }
+        if benchmark.find_max.is_some() {
+            let why = "a search has no passes of one load to calibrate with: leave out --find-max".to_owned();
+            return Err(RunError::Calibration(why));
+        }
         let _lock = self.lock()?;
         let earlier = self.baselines.store.read_calibration(&benchmark.name)?;
         let run = |half, from, sent_before: &dyn Fn(&PromptsOf, &str) -> Option<String>| {
@@ -245,7 +264,7 @@ impl Work<'_> {
                 return Err(RunError::Calibration(why.to_owned()));
             }
             ready.warm_up()?;
-            let goal = self.budget.goal(&benchmark.name, &benchmark.workload.terms, passes, self.output);
+            let goal = self.budget.goal(benchmark, self.output);
             let next = |done: &[PassMetrics]| {
                 settle_spread(&goal, &[(&ready, done)]);
                 done.len() < passes
@@ -278,7 +297,7 @@ impl Work<'_> {
     }
 
     /// Shows and keeps what there is of a run that ended early, apart from whole runs.
-    fn keep_partial(&self, report: &Report) {
+    pub(super) fn keep_partial(&self, report: &Report) {
         match self.baselines.keep_partial(report) {
             Ok(Some(path)) => self.output.status(&format!("What there is of {}: {}", report.id, path.display())),
             Ok(None) => {}

@@ -6,17 +6,20 @@ mod baselines;
 mod builder;
 mod conclusion;
 mod error;
+mod find_max;
 mod gate;
 mod goal;
 mod history;
 mod measure;
 mod mode;
+mod objective_tests;
 mod passes;
 mod probe;
 mod progress;
 mod prompt_cache;
 mod ready;
 mod run;
+mod search;
 mod session;
 mod smoke_test;
 mod spread;
@@ -40,4 +43,20 @@ use std::process::ExitCode;
 /// ```
 pub fn main() -> ExitCode {
     Harness::from_env().main()
+}
+
+/// The `main` of a test target with `harness = false`: each objective of each benchmark is a test, which `cargo test` and nextest list,
+/// filter and run.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     tachometer::objectives()
+/// }
+/// ```
+///
+/// Settings come from `TACHOMETER_*` variables and `tachometer.toml`. A test fails unless its objective is met, with what was measured.
+/// Each benchmark is measured once, however many objectives it has, and nothing of it is kept. Where no server is configured, the tests
+/// are ignored.
+pub fn objectives() -> ExitCode {
+    Harness::from_env().objectives()
 }

@@ -81,7 +81,7 @@ impl<'a> Ready<'a> {
         sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>,
         output: Output,
     ) -> Result<Self, RunError> {
-        let Benchmark { name, workload: spec, load } = benchmark;
+        let Benchmark { name, workload: spec, load, .. } = benchmark;
         session.renew_for_benchmark();
         let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
@@ -110,7 +110,7 @@ impl<'a> Ready<'a> {
 
     /// Whether the server may have these prompts in its cache.
     fn find_cache(&self, sent_before: impl FnOnce(&PromptsOf, &str) -> Option<String>) -> Result<Cache, RunError> {
-        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let Benchmark { name, workload: spec, load, .. } = self.benchmark;
         let most = if self.session.plan.resolve.is_some() { MOST_PASSES } else { spec.sample_size };
         let seeds = (0..most).map(|draw| seed_of(spec, load, self.half, draw)).collect();
         let prompts = PromptsOf { dataset: spec.dataset.to_string(), sampler: spec.sampler, seeds };
@@ -147,7 +147,7 @@ impl<'a> Ready<'a> {
 
     /// Sends the requests before the first pass.
     pub fn warm_up(&self) -> Result<(), RunError> {
-        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let Benchmark { name, workload: spec, load, .. } = self.benchmark;
         let requests = spec.warmup_at(load);
         if requests == 0 {
             self.session.started.warmed(Duration::ZERO);
@@ -246,7 +246,7 @@ impl<'a> Ready<'a> {
     }
 
     fn pass(&self, number: usize, of: Option<usize>, sinks: &RefCell<Sinks>) -> Result<Ran, RunError> {
-        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let Benchmark { name, workload: spec, load, .. } = self.benchmark;
         let draw = match self.half {
             Half::First => number,
             Half::Second => number - spec.sample_size,
@@ -302,6 +302,7 @@ impl<'a> Ready<'a> {
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
+        pass.good = spec.goodput.as_ref().map(|goodput| goodput.count(&run.records));
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         pass.instance = Some(self.session.started.processes()).filter(|processes| *processes > 0);
@@ -340,7 +341,7 @@ impl<'a> Ready<'a> {
     /// Puts passes into a report; `ended` is why there are fewer than were wanted, if so.
     pub fn report(&self, run: Passes, ended: Option<&RunError>, commit: Option<Commit>) -> Report {
         let Passes { whole, cut, records, .. } = run;
-        let Benchmark { name, workload: spec, load } = self.benchmark;
+        let Benchmark { name, workload: spec, load, .. } = self.benchmark;
         let sampling = &spec.sampling;
         let level = self.session.plan.confidence_level;
         let resolve = self.session.plan.resolve.map(|resolve| resolve.change);
@@ -380,6 +381,7 @@ impl<'a> Ready<'a> {
                 include_usage: Some(sampling.include_usage),
                 extra_body: Some(sampling.extra_body.clone()),
                 warmup: spec.warmup_at(load),
+                goodput: spec.goodput.as_ref().map(ToString::to_string),
                 fresh_prompts: spec.fresh_prompts,
                 nonce_seed: spec.cache_bust.then_some(self.session.nonce_seed),
             },
@@ -398,10 +400,12 @@ impl<'a> Ready<'a> {
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             confidence_level: level,
             estimates,
+            objectives: Vec::new(),
             passes,
             resolve,
             cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),
             comparison: None,
+            boundary: None,
             partial,
         }
     }

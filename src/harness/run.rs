@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use once_cell::sync::OnceCell;
+
 use super::{
     RunError,
     baselines::Baselines,
@@ -52,6 +54,27 @@ pub fn run(arguments: &Arguments, plan: &Plan) -> Conclusion {
     conclusion
 }
 
+/// Measures one benchmark, and neither prints nor writes what it gave.
+pub(super) fn measure_alone(
+    arguments: &Arguments,
+    plan: &Plan,
+    name: &str,
+    output: Output,
+) -> Result<Report, RunError> {
+    let selected: Vec<&Benchmark> = plan.benchmarks.iter().filter(|benchmark| benchmark.name == name).collect();
+    let Some(benchmark) = selected.first() else {
+        return Err(RunError::Setup(format!("there is no benchmark `{name}`")));
+    };
+    let work = work(arguments, plan, &selected, output);
+    work.sinks.replace(Sinks::default());
+    if !goes_on(&work) {
+        return Err(RunError::Interrupted);
+    }
+    let Measured { report, problems } = work.measure(benchmark)?;
+    problems.iter().for_each(|e| tell(name, e));
+    Ok(report)
+}
+
 fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
     let mode = match (Mode::of(arguments), &plan.dump_workload) {
         // The file can ask for it too.
@@ -79,8 +102,10 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
                 .map(nothing)
                 .into()
         }
-        Mode::Calibrate => calibrate(&work(arguments, plan, &selected), &selected).map(nothing).into(),
-        Mode::Measure => measure(&work(arguments, plan, &selected), &selected),
+        Mode::Calibrate => {
+            calibrate(&work(arguments, plan, &selected, output(arguments)), &selected).map(nothing).into()
+        }
+        Mode::Measure => measure(&work(arguments, plan, &selected, output(arguments)), &selected),
     }
 }
 
@@ -170,10 +195,9 @@ fn is_interrupted(work: &Work) -> bool {
 }
 
 /// Gets ready to measure.
-fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark]) -> Work<'a> {
-    let (stop, output) = (Stop::default(), output(arguments));
+fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], output: Output) -> Work<'a> {
     raise_open_files_limit();
-    stop_on_signals(stop.clone());
+    let stop = stop_on_signals();
     if let ServerSpec::Live { url, way } = &plan.server
         && matches!(way.trust, Trust::Anyone)
         && url.tls
@@ -194,22 +218,29 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark]) -> W
 }
 
 /// Where the files of all runs are.
-fn store(plan: &Plan) -> Store {
+pub(super) fn store(plan: &Plan) -> Store {
     plan.out.as_ref().map_or_else(Store::find, Store::at)
 }
 
-/// Ctrl-C or SIGTERM ends the run with what it has; the second time, at once.
-fn stop_on_signals(stop: Stop) {
-    let handler = move || {
-        if stop.reason() == Some(StopReason::Interrupted) {
-            std::process::exit(i32::from(EXIT_INTERRUPTED));
+/// Ctrl-C or SIGTERM ends the runs of this process with what they have; the second time, at once.
+fn stop_on_signals() -> Stop {
+    static STOP: OnceCell<Stop> = OnceCell::new();
+    let install = || {
+        let stop = Stop::default();
+        let ours = stop.clone();
+        let handler = move || {
+            if ours.reason() == Some(StopReason::Interrupted) {
+                std::process::exit(i32::from(EXIT_INTERRUPTED));
+            }
+            ours.stop(StopReason::Interrupted);
+            _ = writeln!(stderr(), "Stopping, and keeping what is complete; once more leaves at once");
+        };
+        if let Err(e) = ctrlc::set_handler(handler) {
+            _ = writeln!(stderr(), "warning: Ctrl-C will lose what is under way: {e}");
         }
-        stop.stop(StopReason::Interrupted);
-        _ = writeln!(stderr(), "Stopping, and keeping what is complete; once more leaves at once");
+        stop
     };
-    if let Err(e) = ctrlc::set_handler(handler) {
-        _ = writeln!(stderr(), "warning: Ctrl-C will lose what is under way: {e}");
-    }
+    STOP.get_or_init(install).clone()
 }
 
 fn output(arguments: &Arguments) -> Output {

@@ -13,6 +13,8 @@ pub(crate) mod open_files;
 mod pass;
 mod point;
 mod run;
+#[cfg(feature = "harness")]
+mod searched;
 mod shape;
 mod share;
 mod shared;
@@ -29,6 +31,8 @@ pub(crate) use open_files::raise_open_files_limit;
 pub use pass::{Pass, PassRecords};
 pub use point::LoadPoint;
 pub use run::run_pass;
+#[cfg(feature = "harness")]
+pub use searched::Searched;
 pub use shape::{Pacing, Schedule, Shape};
 pub use share::{Share, Start};
 pub use stop::{Stop, StopReason};

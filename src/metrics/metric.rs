@@ -26,12 +26,14 @@ pub struct Quantity {
     pub name: &'static str,
     /// What stands before it on the console.
     pub label: &'static str,
-    /// `s`, `1/s` or `1/min`.
+    /// `s`, `1/s`, `1/min`, or `1` for a share.
     pub unit: &'static str,
     /// The unit in words.
     pub unit_in_words: &'static str,
     /// Which direction is the good one.
     pub better: Better,
+    /// Whether 0 is a value, and the worst or best there is; all others are above it, and change by factors.
+    pub can_be_zero: bool,
     value: Value,
 }
 
@@ -55,8 +57,11 @@ static QUANTITIES: &[Quantity] = &[
         unit: "s",
         unit_in_words: "of CPU time per output token",
         better: Better::Lower,
+        can_be_zero: false,
         value: Value::Known(PassMetrics::cpu_s_per_output_token),
     },
+    good("goodput_rps", "good:", "1/s", "good requests/s", PassMetrics::goodput_rps),
+    good("good_share", "", "1", "of the requests", PassMetrics::good_share),
     latency("ttft", "ttft:", |pass| pass.ttft_s),
     latency("ttfo", "ttfo:", |pass| pass.ttfo_s),
     latency("tpot", "tpot:", |pass| pass.tpot_s),
@@ -71,12 +76,25 @@ const fn rate(
     unit_in_words: &'static str,
     of: fn(&PassMetrics) -> f64,
 ) -> Quantity {
-    Quantity { name, label, unit, unit_in_words, better: Better::Higher, value: Value::Number(of) }
+    let value = Value::Number(of);
+    Quantity { name, label, unit, unit_in_words, better: Better::Higher, can_be_zero: false, value }
+}
+
+/// Of the requests within the limits of `goodput`.
+const fn good(
+    name: &'static str,
+    label: &'static str,
+    unit: &'static str,
+    unit_in_words: &'static str,
+    of: fn(&PassMetrics) -> Option<f64>,
+) -> Quantity {
+    let value = Value::Known(of);
+    Quantity { name, label, unit, unit_in_words, better: Better::Higher, can_be_zero: true, value }
 }
 
 const fn latency(name: &'static str, label: &'static str, of: fn(&PassMetrics) -> Option<Distribution>) -> Quantity {
     let value = Value::Distribution(of);
-    Quantity { name, label, unit: "s", unit_in_words: "time", better: Better::Lower, value }
+    Quantity { name, label, unit: "s", unit_in_words: "time", better: Better::Lower, can_be_zero: false, value }
 }
 
 /// A point of a distribution.
@@ -150,6 +168,11 @@ impl Quantity {
         matches!(self.value, Value::Known(_))
     }
 
+    /// Whether it is of the requests within the limits of `goodput`.
+    pub fn is_of_goodput(&self) -> bool {
+        matches!(self.name, "goodput_rps" | "good_share")
+    }
+
     /// Its metrics: itself, or the points of its distribution.
     pub fn metrics(&'static self) -> impl Iterator<Item = Metric> {
         let (alone, points) = match self.value {
@@ -205,7 +228,7 @@ impl Metric {
         self.quantity.better
     }
 
-    /// `s`, `1/s` or `1/min`.
+    /// `s`, `1/s`, `1/min`, or `1` for a share.
     pub fn unit(self) -> &'static str {
         self.quantity.unit
     }
@@ -336,12 +359,12 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        assert_eq!(Metric::all().count(), 29);
+        assert_eq!(Metric::all().count(), 31);
         for metric in Metric::all() {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }
-        let why = "no metric has that name: there are rpm, output_tokens_per_s, total_tokens_per_s, cpu_s_per_output_token, and mean, p50, p90, p95 and \
-                   p99 of ttft, ttfo, tpot, itl and e2e, as in ttft_p50";
+        let why = "no metric has that name: there are rpm, output_tokens_per_s, total_tokens_per_s, cpu_s_per_output_token, \
+                   goodput_rps, good_share, and mean, p50, p90, p95 and p99 of ttft, ttfo, tpot, itl and e2e, as in ttft_p50";
         assert_eq!("ttft_p51".parse::<Metric>(), Err(why.to_owned()));
         let mut names: Vec<String> = Metric::all().map(|metric| metric.to_string()).collect();
         names.sort_unstable();

@@ -5,8 +5,12 @@
 
 mod client_share;
 mod distribution;
+mod goodput;
 mod host;
+mod limit;
 mod metric;
+mod mlperf;
+mod objective;
 mod pass;
 mod steady;
 
@@ -14,7 +18,10 @@ pub use client_share::client_share;
 pub use distribution::Distribution;
 #[cfg(feature = "harness")]
 pub(crate) use distribution::percentile;
+pub use goodput::Goodput;
 pub use host::{HostUse, ServerUse};
+pub use limit::Limit;
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};
+pub use objective::{Count, Objective, Subject};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
 pub use steady::Steady;

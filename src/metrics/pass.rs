@@ -42,6 +42,9 @@ pub struct PassMetrics {
     /// Completed requests that the server's content filter ended: answers, but not those that were asked for.
     #[serde(default)]
     pub content_filtered: usize,
+    /// Requests within the limits of `goodput`, where there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<usize>,
     /// Prompt tokens of completed requests: the server's count where it gave one, else the client's.
     pub prompt_tokens: u64,
     /// Output tokens of completed requests.
@@ -217,6 +220,7 @@ impl PassMetrics {
             retried: records.iter().filter(|record| record.retries > 0).count(),
             contradicted: completed.iter().filter(|record| is_contradicted(record)).count(),
             content_filtered: completed.iter().filter(|r| r.finish_reason.as_deref() == Some("content_filter")).count(),
+            good: None,
             prompt_tokens,
             output_tokens,
             requested_tokens: completed.iter().map(|record| u64::from(record.requested_tokens)).sum(),
@@ -283,6 +287,17 @@ impl PassMetrics {
     pub fn cpu_s_per_output_token(&self) -> Option<f64> {
         let server = self.server.filter(|_| self.output_tokens > 0)?;
         Some(server.cpu_s / self.output_tokens as f64)
+    }
+
+    /// Requests per second within the limits of `goodput`; `None` where there are none.
+    pub fn goodput_rps(&self) -> Option<f64> {
+        let good = self.good? as f64;
+        Some(if self.duration_s > 0.0 { good / self.duration_s } else { 0.0 })
+    }
+
+    /// Share of all requests, failed ones included, that are within the limits of `goodput`; `None` where there are none.
+    pub fn good_share(&self) -> Option<f64> {
+        Some(self.good? as f64 / (self.completed + self.failed).max(1) as f64)
     }
 
     /// Share of the requests that failed.

@@ -34,6 +34,11 @@ pub struct Steady {
     pub e2e_s: Distribution,
     /// Requests in flight, on average over the window.
     pub in_flight: f64,
+    /// Requests that pile up: by how many more there were in flight in the second half of the window, up to the last one that was due, than in its
+    /// first, on average, as a share of those that came in half of it. 0 where the server keeps up; in an open loop that asks for 5 % more than it can do, 0.05. An open
+    /// loop's requests count from the intended send. `null` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<f64>,
     /// Little's law: completions per second × mean latency, over requests in flight. 1 where the window is long enough for
     /// what enters it to be what leaves it.
     pub littles_law: f64,
@@ -99,9 +104,29 @@ impl Steady {
             itl_s: Distribution::of_gaps(gaps),
             e2e_s,
             in_flight,
+            growth: growth(records, start_ns),
             littles_law: e2e_s.count as f64 / duration_s * e2e_s.mean / in_flight,
         })
     }
+}
+
+/// See [`Steady::growth`].
+fn growth(records: &[Record], start_ns: u64) -> Option<f64> {
+    let since_ns = |record: &Record| record.sent_ns.map(|sent_ns| record.intended_ns.unwrap_or(sent_ns));
+    // What is held back is sent when no more come.
+    let end_ns = records.iter().filter_map(since_ns).max()?;
+    let middle_ns = start_ns.midpoint(end_ns);
+    // Nanoseconds in flight within a half, of all requests.
+    let in_flight = |from_ns: u64, to_ns: u64| {
+        let overlap = |record: &Record| {
+            let since_ns = since_ns(record)?;
+            Some(record.end_ns.min(to_ns).saturating_sub(since_ns.max(from_ns)) as f64)
+        };
+        records.iter().filter_map(overlap).sum::<f64>() / (to_ns - from_ns) as f64
+    };
+    let came = records.iter().filter_map(since_ns).filter(|at_ns| start_ns < *at_ns && *at_ns <= end_ns).count();
+    (came > 0 && start_ns < middle_ns && middle_ns < end_ns)
+        .then(|| (in_flight(middle_ns, end_ns) - in_flight(start_ns, middle_ns)) / (came as f64 / 2.0))
 }
 
 #[cfg(test)]
@@ -141,6 +166,31 @@ mod tests {
         assert_eq!((steady.in_flight, steady.littles_law), (2.0, 1.0));
         assert_eq!((steady.e2e_s.mean, steady.ttft_s.unwrap().count), (1.0, 38));
         assert_eq!(steady.itl_s.unwrap().count, 38);
+    }
+
+    /// Requests every 10 ms, of a server that takes each in 10 ms, or in 5 % more.
+    #[test]
+    fn what_a_server_can_not_do_piles_up() {
+        let growth = |takes_s: f64, n: usize| {
+            let ns = |s: f64| (s * 1e9) as u64;
+            let mut free_s: f64 = 0.0;
+            let record = |i: usize| {
+                let mut record = Record::new(i, 1, 1);
+                let due_s = 1.0 + i as f64 / 100.0;
+                free_s = free_s.max(due_s) + takes_s;
+                // Held back, and still to be counted from when it was due.
+                (record.intended_ns, record.sent_ns) = (Some(ns(due_s)), Some(ns(free_s - takes_s)));
+                record.end_ns = ns(free_s);
+                record.output = Some((1, TokenSource::Usage));
+                record
+            };
+            let records: Vec<Record> = (0..n).map(record).collect();
+            Steady::of(&records, None).unwrap().growth.unwrap()
+        };
+        assert!(growth(0.009, 500).abs() < 0.005, "{}", growth(0.009, 500));
+        assert!((growth(0.010_5, 500) - 0.05 / 1.05).abs() < 0.005, "{}", growth(0.010_5, 500));
+        assert!((growth(0.02, 500) - 0.5).abs() < 0.02, "{}", growth(0.02, 500));
+        assert_eq!(Steady::of(&closed_loop(40), Some(2)).unwrap().growth, Some(0.0));
     }
 
     #[test]

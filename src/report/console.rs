@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
-    numbers::{Time, count, grouped, is_meaningless, rate, share, significant, time_estimate},
+    boundary::boundary_lines,
+    numbers::{Time, count, estimated, grouped, is_meaningless, share, significant},
+    objectives::objective_lines,
     output::Output,
     sink::*,
     verdicts::{change_lines, print_verdicts},
@@ -50,7 +52,13 @@ impl Sink for Console {
 /// # Errors
 /// Where `out` fails.
 pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::Result<()> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    if let Some(boundary) = &report.boundary {
+        lines.extend(boundary_lines(boundary, style).iter().flat_map(|line| wrapped(line, WIDTH - INDENT)));
+        if report.boundary.as_ref().is_some_and(|boundary| boundary.highest_met.is_some()) {
+            lines.push(format!("at {}:", report.load));
+        }
+    }
     for quantity in Quantity::all() {
         // The same as ttft, where the model does not reason.
         if quantity.name == "ttfo" && same(report, quantity, "ttft") {
@@ -64,6 +72,8 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
         let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, &belongs));
         lines.extend(changes.map(|line| format!("{:<8}{line}", "")));
     }
+    let objectives = report.objectives.iter().flat_map(|judged| objective_lines(judged, report.passes.len(), style));
+    lines.extend(objectives.flat_map(|line| wrapped(&line, WIDTH - INDENT)));
     lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
         lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
@@ -170,7 +180,7 @@ fn remarks(report: &Report) -> Vec<String> {
     remarks.extend(open_loop(report));
     remarks.extend(from_the_send(passes));
     remarks.extend(client(passes));
-    remarks.extend(steady(passes));
+    remarks.extend(steady(report));
     let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
     if coalesced >= 0.01 {
         remarks.push(format!("{:.1} % of token events shared a read with another", coalesced * 100.0));
@@ -344,11 +354,13 @@ fn most(a: Option<f64>, b: f64) -> Option<f64> {
 }
 
 /// The steady state beside the whole pass.
-fn steady(passes: &[PassMetrics]) -> Option<String> {
-    let windows: Vec<&Steady> = passes.iter().filter_map(|p| p.steady.as_ref()).collect();
+fn steady(report: &Report) -> Option<String> {
+    let windows: Vec<&Steady> = report.passes.iter().filter_map(|p| p.steady.as_ref()).collect();
     let mean = |of: fn(&Steady) -> f64| windows.iter().map(|window| of(window)).sum::<f64>() / windows.len() as f64;
     if windows.is_empty() {
-        return Some("no steady state: ramp and drain fill the pass; more --num-prompts give one".to_owned());
+        let more = steady_prompts(report)
+            .map_or_else(String::new, |prompts| format!("; with --num-prompts {prompts} there would be one"));
+        return Some(format!("no steady state: ramp and drain fill the pass{more}"));
     }
     let outside: usize = windows.iter().map(|window| window.outside).sum();
     let tokens_per_s = mean(|w| w.output_tokens_per_s);
@@ -360,6 +372,22 @@ fn steady(passes: &[PassMetrics]) -> Option<String> {
         mean(|w| w.littles_law),
         count(outside, "request", "requests"),
     ))
+}
+
+/// How many prompts make a pass of which most is steady: four times as many as are in flight, and some ends to count. `None` where all
+/// are sent at once, which never is.
+fn steady_prompts(report: &Report) -> Option<u64> {
+    let shape = report.load.shape();
+    let latencies: Vec<f64> = report.passes.iter().filter_map(|pass| Some(pass.e2e_s?.mean)).collect();
+    let mean_s = latencies.iter().sum::<f64>() / latencies.len().max(1) as f64;
+    let in_flight = match (shape.concurrency(), shape.request_rate()) {
+        (Some(clients), _) => clients as f64,
+        (None, Some(rate)) if rate.0.is_finite() => rate.0 * mean_s,
+        (None, _) => return None,
+    };
+    let prompts = (4.0 * in_flight).max(in_flight + 40.0).ceil() as u64;
+    // It was enough by that, and did not do: the server's answers are too uneven to propose a number.
+    Some(prompts).filter(|prompts| *prompts > report.workload.num_prompts as u64)
 }
 
 fn pass_line(i: usize, pass: &PassMetrics) -> String {
@@ -377,10 +405,7 @@ fn value(report: &Report, quantity: &'static Quantity) -> String {
         // The label `rpm:` says its unit.
         let unit = if quantity.unit == "1/min" { String::new() } else { format!(" {}", quantity.unit_in_words) };
         let estimate = quantity.metrics().next().and_then(|metric| report.estimates.get(&metric));
-        return match quantity.unit {
-            "s" => time_estimate(estimate) + &unit,
-            _ => rate(estimate, &unit),
-        };
+        return estimated(estimate, &unit);
     };
     match points {
         [Some(p50), Some(p90), Some(p99)] => format!("p50 {:<10} p90 {:<10} p99 {}", Time(p50), Time(p90), Time(p99)),

@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 
 use super::{
-    numbers::{percent, rate, time_estimate},
+    boundary::bracket,
+    numbers::{estimated, percent},
     verdicts::verdict_words,
 };
 use crate::{
     metrics::{Better, Metric},
-    run::{Comparison, Report},
+    run::{BoundaryChange, Comparison, Report},
 };
 
 /// A line of the listing.
@@ -38,6 +39,26 @@ pub fn print_history(out: &mut impl Write, benchmark: &str, metric: Metric, runs
     writeln!(out)
 }
 
+/// Prints the most load that held in each of a search's runs, the oldest first, beside the one before.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print_boundaries(
+    out: &mut impl Write,
+    benchmark: &str,
+    runs: &[(&Report, Option<BoundaryChange>)],
+) -> io::Result<()> {
+    let unit = runs.iter().find_map(|(run, _)| run.boundary.as_ref()).map_or("", |boundary| boundary.searched.unit());
+    writeln!(out, "{benchmark}: {unit}, the highest that held and the lowest that did not, higher is better")?;
+    for (run, change) in runs {
+        let Some(boundary) = &run.boundary else { continue };
+        let moved = change.as_ref().map_or_else(String::new, |change| change.verdict.to_string());
+        let line = [commit(run), date(run).to_owned(), bracket(boundary), moved];
+        writeln!(out, "  {}", line.join(" ").trim_end())?;
+    }
+    writeln!(out)
+}
+
 /// `0123abcd`, with a `+` for uncommitted changes.
 fn commit(run: &Report) -> String {
     let text = run.commit.as_ref().map_or_else(
@@ -52,8 +73,7 @@ fn date(run: &Report) -> &str {
 }
 
 fn value(run: &Report, metric: Metric) -> String {
-    let estimate = run.estimates.get(&metric);
-    if metric.unit() == "s" { time_estimate(estimate) } else { rate(estimate, "") }
+    estimated(run.estimates.get(&metric), "")
 }
 
 fn verdict(metric: Metric, comparison: &Comparison) -> String {

@@ -3,15 +3,18 @@
 use std::io::{self, Write, stdout};
 
 use super::{
-    numbers::{Time, count, grouped, percent, rate, time_estimate},
+    block::Style,
+    boundary::boundary_lines,
+    numbers::{Time, count, estimated, grouped, percent},
+    objectives::{explanation, measured},
     output::Output,
     sink::*,
     verdicts::{tell_verdicts, verdict_words},
 };
 use crate::{
     metrics::{Metric, PassMetrics},
-    run::{Comparison, Design, MetricChange, Report},
-    stats::Verdict,
+    run::{Comparison, Design, MetricChange, Moved, Report},
+    stats::{State, Verdict},
 };
 
 struct Markdown {
@@ -88,6 +91,35 @@ fn print_markdown(out: &mut impl Write, reports: &[Report], beside: &[Report], p
         }
         writeln!(out)?;
     }
+    if reports.iter().any(|report| !report.objectives.is_empty()) {
+        writeln!(out, "| benchmark | objective | | measured | |\n|---|---|---|---|---|")?;
+        for report in reports {
+            for judged in &report.objectives {
+                let state = match judged.state {
+                    State::Met => judged.state.to_string(),
+                    State::Missed | State::Undecided => format!("**{}**", judged.state),
+                };
+                let (id, objective, measured) = (cell(&report.id), cell(&judged.objective), cell(&measured(judged)));
+                let why = cell(&explanation(judged, report.passes.len()).unwrap_or_default());
+                writeln!(out, "| {id} | {objective} | {state} | {measured} | {why} |")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    let searched = || reports.iter().filter_map(|report| Some((report, report.boundary.as_ref()?)));
+    if searched().next().is_some() {
+        writeln!(out, "| benchmark | the most that holds | beside the baseline |\n|---|---|---|")?;
+        for (report, boundary) in searched() {
+            let lines = boundary_lines(boundary, Style::default());
+            let holds = lines.first().map_or("", String::as_str);
+            let moved = boundary.comparison.as_ref().map_or_else(String::new, |change| match change.verdict {
+                Moved::Same => change.verdict.to_string(),
+                verdict => format!("**{verdict}**"),
+            });
+            writeln!(out, "| {} | {} | {moved} |", cell(&report.id), cell(holds))?;
+        }
+        writeln!(out)?;
+    }
     if !reports.is_empty() {
         writeln!(out, "| benchmark | rpm | output tokens/s | TTFT p50 | TTFT p99 | TPOT p50 | E2E p50 | failed |")?;
         writeln!(out, "|---|---|---|---|---|---|---|---:|")?;
@@ -103,12 +135,12 @@ fn print_markdown(out: &mut impl Write, reports: &[Report], beside: &[Report], p
                 out,
                 "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell(&format!("{}{on}", side.id)),
-                rate(of("rpm"), ""),
-                rate(of("output_tokens_per_s"), ""),
-                time_estimate(of("ttft_p50")),
+                estimated(of("rpm"), ""),
+                estimated(of("output_tokens_per_s"), ""),
+                estimated(of("ttft_p50"), ""),
                 point("ttft_p99"),
                 point("tpot_p50"),
-                time_estimate(of("e2e_p50")),
+                estimated(of("e2e_p50"), ""),
                 grouped(failed as u64),
             )?;
         }
@@ -124,12 +156,18 @@ fn title(reports: &[Report], partial: &[String]) -> String {
     };
     let failed = reports.iter().filter_map(|report| report.comparison.as_ref()?.failures.as_ref());
     let regressed = with(Verdict::Regressed) + failed.filter(|failures| failures.regressed).count();
+    let in_state = |state: State| {
+        reports.iter().flat_map(|report| &report.objectives).filter(|judged| judged.state == state).count()
+    };
     let mut parts = Vec::new();
     for (n, word) in [
         (regressed, "regressed"),
         (with(Verdict::Improved), "improved"),
         (with(Verdict::NoChange), "not changed"),
         (with(Verdict::Inconclusive), "inconclusive"),
+        (in_state(State::Met), "met"),
+        (in_state(State::Missed), "missed"),
+        (in_state(State::Undecided), "undecided"),
     ] {
         if n > 0 {
             parts.push(format!("{n} {word}"));

@@ -5,6 +5,7 @@
 
 mod bencher;
 mod block;
+mod boundary;
 mod console;
 mod criterion;
 mod csv;
@@ -13,6 +14,7 @@ mod history;
 mod json;
 mod markdown;
 mod numbers;
+mod objectives;
 mod output;
 mod requests;
 mod sink;
@@ -21,9 +23,12 @@ mod verdicts;
 
 pub use self::csv::append_csv;
 pub use block::Style;
-pub use history::{Listed, print_history};
+pub use boundary::load_words;
+pub use console::print_block;
+pub use history::{Listed, print_boundaries, print_history};
 pub use json::print_reports;
 pub use numbers::{change_of, share};
+pub use objectives::measured_words;
 pub use output::{Output, warn};
 pub use sink::{CriterionFiles, CsvFormat, Measured, Outputs, PassSent, SinkError};
 pub use sinks::{OutputFormat, Sinks};

@@ -4,15 +4,24 @@ use std::fmt;
 
 use crate::stats::Estimate;
 
-/// A rate with its interval, as criterion shows it.
-pub(super) fn rate(estimate: Option<&Estimate>, unit: &str) -> String {
+/// An estimate with its interval, as criterion shows it, and a unit behind it; of `s`, `1/s`, `1/min`, or `1` for a share.
+pub(super) fn estimated(estimate: Option<&Estimate>, unit: &str) -> String {
     let Some(estimate) = estimate else { return "-".to_owned() };
+    let amount = |value: f64| amount(value, &estimate.unit);
     match (estimate.lower, estimate.upper) {
-        _ if is_meaningless(estimate) => format!("{}{unit}", significant(estimate.point)),
-        (Some(lower), Some(upper)) => {
-            format!("[{} {} {}]{unit}", significant(lower), significant(estimate.point), significant(upper))
+        (Some(lower), Some(upper)) if !is_meaningless(estimate) => {
+            format!("[{} {} {}]{unit}", amount(lower), amount(estimate.point), amount(upper))
         }
-        _ => format!("{}{unit}", significant(estimate.point)),
+        _ => format!("{}{unit}", amount(estimate.point)),
+    }
+}
+
+/// A number of that unit, with the unit where it is not the same for all.
+pub(super) fn amount(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => Time(value).to_string(),
+        "1" => share(value),
+        _ => significant(value),
     }
 }
 
@@ -29,16 +38,6 @@ pub fn change_of(change: f64, ends: Option<(f64, f64)>) -> String {
     match ends {
         Some((lower, upper)) => format!("[{} {} {}]", percent(lower), percent(change), percent(upper)),
         None => percent(change),
-    }
-}
-
-/// A time with its interval, as criterion shows it.
-pub(super) fn time_estimate(estimate: Option<&Estimate>) -> String {
-    let Some(estimate) = estimate else { return "-".to_owned() };
-    match (estimate.lower, estimate.upper) {
-        _ if is_meaningless(estimate) => Time(estimate.point).to_string(),
-        (Some(lower), Some(upper)) => format!("[{} {} {}]", Time(lower), Time(estimate.point), Time(upper)),
-        _ => Time(estimate.point).to_string(),
     }
 }
 
@@ -112,18 +111,18 @@ mod tests {
 
     #[test]
     fn intervals_that_say_nothing_are_not_shown() {
-        let estimate = |lower: f64, upper: f64| Estimate {
+        let estimate = |unit: &str, lower: f64, upper: f64| Estimate {
             point: 100.0,
             lower: Some(lower),
             upper: Some(upper),
             confidence_level: 0.95,
-            unit: "1/s".to_owned(),
+            unit: unit.to_owned(),
             better: crate::metrics::Better::Higher,
             replication: crate::stats::Replication::Pass,
         };
-        assert_eq!(rate(Some(&estimate(50.0, 200.0)), " x"), "[50.000 100.00 200.00] x");
-        assert_eq!(rate(Some(&estimate(49.0, 200.0)), " x"), "100.00 x");
-        assert_eq!(time_estimate(Some(&estimate(1.0, 20000.0))), "100.00 s");
+        assert_eq!(estimated(Some(&estimate("1/s", 50.0, 200.0)), " x"), "[50.000 100.00 200.00] x");
+        assert_eq!(estimated(Some(&estimate("1/s", 49.0, 200.0)), " x"), "100.00 x");
+        assert_eq!(estimated(Some(&estimate("s", 1.0, 20000.0)), ""), "100.00 s");
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl FromStr for OutputFormat {
 }
 
 /// The sinks of a run. Each gets everything, whatever became of the others.
+#[derive(Default)]
 pub struct Sinks(Vec<Box<dyn Sink>>);
 
 impl Sinks {

@@ -2,7 +2,7 @@
 
 use super::{
     Estimate, Interval, Replication, Stopping,
-    estimate::{MeanOfLogs, each},
+    estimate::{Means, each},
 };
 use crate::{
     client::{ConnectionStats, Record},
@@ -21,10 +21,11 @@ const LEAST_BEYOND: f64 = 10.0;
 pub fn estimates_within(pass: &PassMetrics, records: &[Record], confidence_level: f64) -> ByMetric<Estimate> {
     let batches = batches(pass, records);
     let estimate = |metric: Metric| {
-        let point = metric.of(pass).filter(|value| value.is_finite() && *value > 0.0)?;
+        let is_value = |value: &f64| *value > 0.0 || *value == 0.0 && metric.quantity().can_be_zero;
+        let point = metric.of(pass).filter(|value| value.is_finite() && is_value(value))?;
         let long_enough = batches.first().is_some_and(|batch| batch.completed as f64 * beyond(metric) >= LEAST_BEYOND);
         let values: Option<Vec<f64>> = batches.iter().map(|batch| metric.of(batch)).collect();
-        let logs = values.filter(|_| long_enough).and_then(|values| MeanOfLogs::of(&each(&values)));
+        let logs = values.filter(|_| long_enough).and_then(|values| Means::of_logs(&each(&values)));
         // The spread is that of the batches, the point that of the whole pass: ramp and drain belong to it.
         let ends = logs.and_then(|logs| {
             let half = Stopping::Planned.reach(logs.n, confidence_level) * logs.standard_error?;

@@ -9,7 +9,7 @@ use crate::metrics::{Better, ByMetric, Metric, PassMetrics};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// Geometric mean of the passes.
+    /// Geometric mean of the passes; arithmetic, of what can be 0.
     pub point: f64,
     /// Lower end of the confidence interval; `null` where there is none.
     pub lower: Option<f64>,
@@ -17,7 +17,7 @@ pub struct Estimate {
     pub upper: Option<f64>,
     /// The interval's level, 0.95 unless set otherwise.
     pub confidence_level: f64,
-    /// `s` or `1/min`, `1/s`.
+    /// `s`, `1/s`, `1/min`, or `1` for a share.
     pub unit: String,
     /// Which direction is the good one.
     pub better: Better,
@@ -55,7 +55,7 @@ pub struct Interval {
 /// it is exact for log-normal noise however few units there are (Student 1908), and as good as exact for normal noise of some
 /// per cent. `None` where a value is not positive and finite, or there is none.
 pub fn interval(units: &[Vec<f64>], confidence_level: f64, stopping: Stopping) -> Option<Interval> {
-    let logs = MeanOfLogs::of(units)?;
+    let logs = Means::of_logs(units)?;
     let ends = logs.standard_error.map(|standard_error| {
         let half = stopping.reach(logs.n, confidence_level) * standard_error;
         ((logs.mean - half).exp(), (logs.mean + half).exp())
@@ -65,9 +65,20 @@ pub fn interval(units: &[Vec<f64>], confidence_level: f64, stopping: Stopping) -
     Some(Interval { point: logs.mean.exp(), ends })
 }
 
-/// The mean of the units' means of logarithms.
+/// The same for values of which some may be 0, which has no logarithm: their arithmetic mean, and Student's t on the values. No end is
+/// below 0, nor above `most`.
+pub fn interval_of_means(units: &[Vec<f64>], most: f64, confidence_level: f64, stopping: Stopping) -> Option<Interval> {
+    let means = Means::of(units)?;
+    let ends = means.standard_error.map(|standard_error| {
+        let half = stopping.reach(means.n, confidence_level) * standard_error;
+        ((means.mean - half).max(0.0), (means.mean + half).min(most))
+    });
+    Some(Interval { point: means.mean, ends: ends.filter(|(lower, upper)| lower.is_finite() && upper.is_finite()) })
+}
+
+/// The mean of the units' means.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct MeanOfLogs {
+pub(super) struct Means {
     /// Units.
     pub n: usize,
     pub mean: f64,
@@ -75,25 +86,38 @@ pub(super) struct MeanOfLogs {
     pub standard_error: Option<f64>,
 }
 
-impl MeanOfLogs {
-    /// Of values that are positive and finite, or `None`. With a unit of several values the model is a random effect of the unit and
+impl Means {
+    /// Of values that are finite and not negative, or `None`.
+    pub fn of(units: &[Vec<f64>]) -> Option<Self> {
+        let wrong = |value: &f64| !value.is_finite() || *value < 0.0;
+        if units.is_empty() || units.iter().any(|unit| unit.is_empty() || unit.iter().any(wrong)) {
+            return None;
+        }
+        Some(Self::of_units(units.iter().map(|unit| unit.iter().sum::<f64>() / unit.len() as f64)))
+    }
+
+    /// Of the logarithms of values that are positive and finite, or `None`. With a unit of several values the model is a random effect of the unit and
     /// one of the value: where all units have as many, the mean of their means has the variance that their spread shows, with one
     /// degree of freedom less than there are units, exactly; where they have not, nearly (Searle, Casella and McCulloch, *Variance
     /// Components*, 1992, ch. 3; for benchmarks Kalibera and Jones, *Rigorous benchmarking in reasonable time*, ISMM 2013).
-    pub fn of(units: &[Vec<f64>]) -> Option<Self> {
+    pub fn of_logs(units: &[Vec<f64>]) -> Option<Self> {
         let wrong = |value: &f64| !value.is_finite() || *value <= 0.0;
         if units.is_empty() || units.iter().any(|unit| unit.is_empty() || unit.iter().any(wrong)) {
             return None;
         }
         let mean_log = |unit: &Vec<f64>| unit.iter().map(|value| value.ln()).sum::<f64>() / unit.len() as f64;
-        let n = units.len() as f64;
-        let logs = || units.iter().map(mean_log);
-        let mean = logs().sum::<f64>() / n;
-        let standard_error = (units.len() > 1).then(|| {
-            let variance = logs().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
-            (variance / n).sqrt()
+        Some(Self::of_units(units.iter().map(mean_log)))
+    }
+
+    /// Of one value a unit.
+    pub fn of_units(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let n = values.clone().count();
+        let mean = values.clone().sum::<f64>() / n as f64;
+        let standard_error = (n > 1).then(|| {
+            let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
+            (variance / n as f64).sqrt()
         });
-        Some(Self { n: units.len(), mean, standard_error })
+        Self { n, mean, standard_error }
     }
 }
 
@@ -110,14 +134,29 @@ pub fn estimates(passes: &[PassMetrics], confidence_level: f64, stopping: Stoppi
     let estimate = |metric: Metric| {
         let of_unit = |unit: &Vec<&PassMetrics>| unit.iter().map(|pass| metric.of(pass)).collect::<Option<Vec<f64>>>();
         let values: Option<Vec<Vec<f64>>> = units.iter().map(of_unit).collect();
-        let interval = interval(&values?, confidence_level, stopping)?;
+        let interval = interval_of(metric.quantity().can_be_zero, metric.unit(), &values?, confidence_level, stopping)?;
         Some((metric, Estimate::new(metric, interval, confidence_level, replication)))
     };
     Metric::all().filter_map(estimate).collect()
 }
 
+/// The interval of what can be 0, or can't.
+pub(super) fn interval_of(
+    can_be_zero: bool,
+    unit: &str,
+    units: &[Vec<f64>],
+    confidence_level: f64,
+    stopping: Stopping,
+) -> Option<Interval> {
+    let most = if unit == "1" { 1.0 } else { f64::INFINITY };
+    match can_be_zero {
+        true => interval_of_means(units, most, confidence_level, stopping),
+        false => interval(units, confidence_level, stopping),
+    }
+}
+
 /// Passes by the process of the server that they went to, where there were several; each by itself, where not.
-fn by_process(passes: &[PassMetrics]) -> Vec<Vec<&PassMetrics>> {
+pub(super) fn by_process(passes: &[PassMetrics]) -> Vec<Vec<&PassMetrics>> {
     let mut units: BTreeMap<Option<usize>, Vec<&PassMetrics>> = BTreeMap::new();
     passes.iter().for_each(|pass| units.entry(pass.instance).or_default().push(pass));
     match units.len() {

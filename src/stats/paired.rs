@@ -2,7 +2,7 @@
 
 use statrs::function::{erf::erfc, gamma::ln_gamma};
 
-use super::{estimate::MeanOfLogs, stopping::Stopping};
+use super::{estimate::Means, stopping::Stopping};
 
 /// The power at which [`PairedChange::detectable`] speaks of detecting.
 pub const POWER: f64 = 0.8;
@@ -14,27 +14,59 @@ const MOST_UNITS: usize = 1000;
 /// Pass *i* of both runs sent the same prompts, so what the prompts do to the metric cancels in the ratio, and the noise
 /// between passes is left. The unit of replication is the pair, or, where servers were started several times, the pair of
 /// processes, whose passes share its luck: then a unit is the mean of its pairs. Student's one-sample t on the logarithms of the
-/// ratios, or the sequence that stands for it; changes are shares, so 0.05 is 5 % more than the baseline.
+/// ratios, or the sequence that stands for it; changes are shares, so 0.05 is 5 % more than the baseline. Where 0 is a value, which has
+/// no logarithm, it is the ratio of the means ([`PairedChange::of_means`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairedChange {
+    scale: Scale,
     units: usize,
     mean: f64,
     standard_error: f64,
     stopping: Stopping,
 }
 
+/// What the mean and its standard error are of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scale {
+    /// Logarithms of ratios.
+    Log,
+    /// Shares of the baseline's mean.
+    Share,
+}
+
+impl Scale {
+    fn of(self, share: f64) -> f64 {
+        match self {
+            Self::Log => share.ln_1p(),
+            Self::Share => share,
+        }
+    }
+
+    fn share(self, value: f64) -> f64 {
+        match self {
+            Self::Log => value.exp_m1(),
+            Self::Share => value,
+        }
+    }
+}
+
 /// The band of changes that count as none: from `-share` to `+share`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    below: f64,
-    above: f64,
+    share: f64,
 }
 
 impl Threshold {
     /// A share of the baseline, from 0 to less than 1.
     pub fn new(share: f64) -> Self {
-        Self { below: (1.0 - share).ln(), above: (1.0 + share).ln() }
+        Self { share }
     }
+}
+
+/// The band on the scale of a change.
+struct Band {
+    below: f64,
+    above: f64,
 }
 
 impl PairedChange {
@@ -43,30 +75,68 @@ impl PairedChange {
     pub fn of(units: &[Vec<(f64, f64)>], stopping: Stopping) -> Option<Self> {
         let ratios = |unit: &Vec<(f64, f64)>| unit.iter().map(|(base, new)| new / base).collect();
         let ratios: Vec<Vec<f64>> = units.iter().map(ratios).collect();
-        let logs = MeanOfLogs::of(&ratios)?;
-        Some(Self { units: logs.n, mean: logs.mean, standard_error: logs.standard_error?, stopping })
+        let logs = Means::of_logs(&ratios)?;
+        let scale = Scale::Log;
+        Some(Self { scale, units: logs.n, mean: logs.mean, standard_error: logs.standard_error?, stopping })
     }
 
-    /// The estimate: the geometric mean of the ratios, less 1.
+    /// The same for values of which some may be 0: the mean of the new values over that of the baseline's, less 1, with the standard
+    /// error of a ratio of means (Cochran, *Sampling Techniques*, 3rd ed. 1977, section 6.4), and Student's t with one degree of freedom
+    /// less than there are units. Where all values are 0, the change is 0. `None` for fewer than two units, where a value is negative or
+    /// not finite, and where the baseline's are all 0 and others are not: of nothing there is no share.
+    pub fn of_means(units: &[Vec<(f64, f64)>], stopping: Stopping) -> Option<Self> {
+        let wrong = |value: f64| !value.is_finite() || value < 0.0;
+        if units.len() < 2 || units.iter().any(|u| u.is_empty() || u.iter().any(|(a, b)| wrong(*a) || wrong(*b))) {
+            return None;
+        }
+        let n = units.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| {
+            let of_unit = move |unit: &Vec<(f64, f64)>| unit.iter().map(of).sum::<f64>() / unit.len() as f64;
+            (units.iter().map(of_unit).collect::<Vec<f64>>(), units.iter().map(of_unit).sum::<f64>() / n)
+        };
+        let ((bases, base), (news, new)) = (mean(|pair| pair.0), mean(|pair| pair.1));
+        let of = |mean: f64, standard_error: f64| Self {
+            scale: Scale::Share,
+            units: units.len(),
+            mean,
+            standard_error,
+            stopping,
+        };
+        if base == 0.0 {
+            return (new == 0.0).then(|| of(0.0, 0.0));
+        }
+        let ratio = new / base;
+        let squares = bases.iter().zip(&news).map(|(base, new)| (new - ratio * base).powi(2)).sum::<f64>();
+        Some(of(ratio - 1.0, (squares / (n - 1.0) / n).sqrt() / base))
+    }
+
+    /// The estimate: the geometric mean of the ratios, or the ratio of the means, less 1.
     pub fn change(&self) -> f64 {
-        self.mean.exp_m1()
+        self.scale.share(self.mean)
+    }
+
+    fn band(&self, threshold: Threshold) -> Band {
+        Band { below: self.scale.of(-threshold.share), above: self.scale.of(threshold.share) }
     }
 
     /// Its confidence interval.
     pub fn interval(&self, confidence_level: f64) -> (f64, f64) {
         let half = self.stopping.reach(self.units, confidence_level) * self.standard_error;
-        ((self.mean - half).exp_m1(), (self.mean + half).exp_m1())
+        // Nothing falls by more than all of it.
+        (self.scale.share(self.mean - half).max(-1.0), self.scale.share(self.mean + half))
     }
 
     /// Two-sided p-value of the hypothesis that the change lies within the threshold. It is below 1 − level exactly where the
     /// interval of that level lies beyond the threshold, and for a threshold of 0 it is that of the paired t test.
     pub fn p_beyond(&self, threshold: Threshold) -> f64 {
+        let threshold = self.band(threshold);
         self.p_value(self.mean - threshold.above).min(self.p_value(threshold.below - self.mean))
     }
 
     /// p-value of the hypothesis that the change lies beyond the threshold: two one-sided tests (Schuirmann 1987), doubled
     /// so that it is below 1 − level exactly where the interval of that level lies inside the threshold.
     pub fn p_within(&self, threshold: Threshold) -> f64 {
+        let threshold = self.band(threshold);
         self.p_value(threshold.above - self.mean).max(self.p_value(self.mean - threshold.below))
     }
 
@@ -78,21 +148,27 @@ impl PairedChange {
             return f64::INFINITY;
         }
         let reach = noncentrality((self.units - 1) as f64, critical);
-        (threshold.above + reach * self.standard_error).exp_m1()
+        self.scale.share(self.band(threshold).above + reach * self.standard_error)
     }
 
     /// How many units would bring the interval wholly beyond one threshold or wholly inside another, narrower one, if the
     /// change and the noise stay what they are; `None` where no number up to 1,000 would, and none ever would for a change
     /// that lies between the two.
     pub fn units_needed(&self, beyond: Threshold, within: Threshold, significance_level: f64) -> Option<usize> {
+        let (beyond, within) = (self.band(beyond), self.band(within));
         let outside = (self.mean - beyond.above).max(beyond.below - self.mean);
         let inside = (within.above - self.mean).min(self.mean - within.below);
         let distance = outside.max(inside);
         (2..=MOST_UNITS).find(|&n| self.half_width(n, 1.0 - significance_level) < distance)
     }
 
-    /// Half of the interval that so many units would have with this noise, as a logarithm.
-    pub fn half_width(&self, units: usize, confidence_level: f64) -> f64 {
+    /// The change, as a share, that so many units would tell from none, with this noise.
+    pub fn resolution(&self, units: usize, confidence_level: f64) -> f64 {
+        self.scale.share(self.half_width(units, confidence_level))
+    }
+
+    /// Half of the interval that so many units would have with this noise.
+    fn half_width(&self, units: usize, confidence_level: f64) -> f64 {
         let deviation = self.standard_error * (self.units as f64).sqrt();
         self.stopping.reach(units, confidence_level) * deviation / (units as f64).sqrt()
     }

@@ -12,6 +12,7 @@ mod in_turn;
 mod kept;
 mod limits;
 mod messages;
+mod objectives;
 mod package;
 mod server;
 mod started;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         return started::serve(&how);
     }
     if std::env::var_os(RUN_AS_BENCH).is_some() {
+        if std::env::var_os(objectives::RUN_AS_OBJECTIVES).is_some() {
+            return tachometer::objectives();
+        }
         return match std::env::var("SERVER_IN_PROCESS") {
             Ok(how) => started::bench_in_process(&how),
             Err(_) => tachometer::main(),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     trials.extend(kept::trials());
     trials.extend(limits::trials());
     trials.extend(messages::trials());
+    trials.extend(objectives::trials());
     trials.extend(server::trials());
     trials.extend(started::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
