@@ -271,7 +271,7 @@ fn goodput() -> Result<(), Failed> {
     let package = Package::new("");
     let flags = [
         &["--goodput", "ttft < 30 ms, tpot < 40 ms, e2e < 55 ms", "--concurrency", "6", "--num-prompts", "40"][..],
-        &["--max-failures", "100%", "--stall-timeout", "2", "--save-requests", "requests.jsonl"],
+        &["--max-failures", "100%", "--timeout", "5", "--save-requests", "requests.jsonl"],
     ];
     let outcome = measure(&package, &engine.url(), &flags.concat());
     outcome.expect(0)?;
