@@ -37,7 +37,7 @@ enum Scale {
 impl Scale {
     fn of(self, share: f64) -> f64 {
         match self {
-            Self::Log => share.ln_1p(),
+            Self::Log => (1.0 + share).ln(),
             Self::Share => share,
         }
     }
