@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Beta, ContinuousCDF};
+use statrs::{
+    distribution::{Beta, ContinuousCDF},
+    function::factorial::ln_binomial,
+};
 
 use super::{
     Interval, Stopping,
@@ -68,7 +71,7 @@ const MOST_PASSES: usize = 1000;
 /// It is *met* where the whole confidence interval keeps the limit, and *missed* where the whole interval lies beyond it, so that with a
 /// true value on the limit either is said in at most half of 1 − level of runs. The interval is that of the estimates: over passes, or
 /// processes of the server. A share of the requests has a second one, by the count of all requests (Clopper and Pearson, Biometrika 26,
-/// 1934), and the wider end of both holds: passes without a failure do not show that there are none.
+/// 1934; of a number of passes that was not fixed, one that holds at all looks), and the wider end of both holds: passes without a failure do not show that there are none.
 pub fn judge(objective: &Objective, passes: &[PassMetrics], confidence_level: f64, stopping: Stopping) -> Judged {
     let Found { interval, why_not, state } = found(objective, passes, confidence_level, stopping);
     let open = state == State::Undecided && why_not.is_none();
@@ -97,7 +100,8 @@ fn found(objective: &Objective, passes: &[PassMetrics], confidence_level: f64, s
     let subject = objective.subject;
     let interval = values(subject, passes)
         .and_then(|values| interval_of(subject.can_be_zero(), subject.unit(), &values, confidence_level, stopping));
-    let interval = interval.map(|interval| wider(interval, counts(subject, passes).as_deref(), confidence_level));
+    let interval =
+        interval.map(|interval| wider(interval, counts(subject, passes).as_deref(), confidence_level, stopping));
     let why_not = match (&interval, passes.len()) {
         (None, _) => Some(format!("{subject} was not measured")),
         (Some(_), 1) => Some("one pass has no interval: --sample-size 5 gives one".to_owned()),
@@ -185,20 +189,53 @@ pub fn piles_up(passes: &[PassMetrics], limit: f64, confidence_level: f64, stopp
 }
 
 /// The interval over passes, widened to that of all their requests.
-fn wider(interval: Interval, counts: Option<&[Count]>, confidence_level: f64) -> Interval {
+fn wider(interval: Interval, counts: Option<&[Count]>, confidence_level: f64, stopping: Stopping) -> Interval {
     let Some(counts) = counts else { return interval };
     let sum = counts.iter().fold(Count::default(), |sum, count| Count { k: sum.k + count.k, n: sum.n + count.n });
-    let (low, high) = of_count(sum, confidence_level);
+    let (low, high) = of_count(sum, confidence_level, stopping);
     Interval { ends: interval.ends.map(|(lower, upper)| (lower.min(low), upper.max(high))), ..interval }
 }
 
-/// The exact interval of a share, by Clopper and Pearson. The unit is the request.
-fn of_count(Count { k, n }: Count, confidence_level: f64) -> (f64, f64) {
+/// The interval of a share. The unit is the request.
+fn of_count(count: Count, confidence_level: f64, stopping: Stopping) -> (f64, f64) {
+    match stopping {
+        Stopping::Planned => clopper_pearson(count, confidence_level),
+        Stopping::Sequential => at_all_looks(count, confidence_level),
+    }
+}
+
+/// The exact interval of Clopper and Pearson.
+fn clopper_pearson(Count { k, n }: Count, confidence_level: f64) -> (f64, f64) {
     let tail = (1.0 - confidence_level) / 2.0;
     let quantile = |a: u64, b: u64, p: f64| Beta::new(a as f64, b as f64).map_or(f64::NAN, |beta| beta.inverse_cdf(p));
     let lower = if k == 0 { 0.0 } else { quantile(k, n - k + 1, tail) };
     let upper = if k == n { 1.0 } else { quantile(k + 1, n - k, 1.0 - tail) };
     (lower, upper)
+}
+
+/// The same for looks after any requests, all together: every share that the counts do not make less likely, by a factor of 1 over what is left
+/// of the level, than all shares do on average (Robbins, Annals of Mathematical Statistics 41, 1970, with a uniform mixture; Ville's
+/// inequality).
+fn at_all_looks(Count { k, n }: Count, confidence_level: f64) -> (f64, f64) {
+    let (hits, misses) = (k as f64, (n - k) as f64);
+    let average = -((n + 1) as f64).ln() - ln_binomial(n, k);
+    let times = |count: f64, ln: f64| if count > 0.0 { count * ln } else { 0.0 };
+    let covers = |share: f64| {
+        times(hits, share.ln()) + times(misses, (-share).ln_1p()) - average >= (1.0 - confidence_level).ln()
+    };
+    // It covers what was counted, and less and less towards both sides of that.
+    let end = |outside: f64| {
+        let (mut outside, mut inside) = (outside, hits / n.max(1) as f64);
+        if covers(outside) {
+            return outside;
+        }
+        for _ in 0..100 {
+            let middle = f64::midpoint(outside, inside);
+            if covers(middle) { inside = middle } else { outside = middle }
+        }
+        outside
+    };
+    (end(0.0), end(1.0))
 }
 
 /// How many passes would decide it.
@@ -224,7 +261,8 @@ fn passes_needed(
             let sum =
                 |of: fn(&Count) -> u64| counts.as_ref().map(|all| all.iter().map(of).sum::<u64>() as f64 * factor);
             let (Some(k), Some(n)) = (sum(|count| count.k), sum(|count| count.n)) else { return true };
-            let (lower, upper) = of_count(Count { k: k.round() as u64, n: n.round() as u64 }, confidence_level);
+            let count = Count { k: k.round() as u64, n: n.round() as u64 };
+            let (lower, upper) = of_count(count, confidence_level, stopping);
             state(objective, lower, upper) != State::Undecided
         };
         half < (mean - limit).abs() && by_count()
@@ -337,6 +375,40 @@ mod tests {
         assert_eq!(of("good_share > 99 %", [30, 31, 29], 1000).state, State::Missed);
         let all = of("good_share > 99 %", [0; 3], 200);
         assert_eq!((all.point, all.upper), (Some(1.0), Some(1.0)));
+    }
+
+    /// Of 300 requests none failed: the share p at which 301 (1 - p)^300 is 0.05.
+    #[test]
+    fn a_count_that_is_looked_at_again_and_again_says_less() {
+        let of = |k, n| of_count(Count { k, n }, 0.95, Stopping::Sequential);
+        let none = of(0, 300);
+        assert!(none.0 == 0.0 && (none.1 - (1.0 - (0.05f64 / 301.0).powf(1.0 / 300.0))).abs() < 1e-9, "{none:?}");
+        let all = of(300, 300);
+        assert!(all.1 == 1.0 && (all.0 + none.1 - 1.0).abs() < 1e-9, "{all:?}");
+        for (k, n) in [(1, 100), (7, 250), (50, 100), (0, 1)] {
+            let (fixed, looked) = (clopper_pearson(Count { k, n }, 0.95), of(k, n));
+            assert!(looked.0 <= fixed.0 && looked.1 >= fixed.1, "{k} of {n}: {fixed:?} {looked:?}");
+        }
+        // One in a hundred fails, and it is looked after each of forty passes of 50: that fewer do is hardly ever said.
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut wrong = |stopping: Stopping| {
+            let one = |_| {
+                let mut count = Count::default();
+                (0..40).any(|_| {
+                    count.n += 50;
+                    count.k += (0..50).filter(|_| rng.random::<f64>() < 0.01).count() as u64;
+                    of_count(count, 0.95, stopping).1 < 0.01
+                })
+            };
+            (0..2000).map(one).filter(|said| *said).count() as f64 / 2000.0
+        };
+        let (fixed, looked) = (wrong(Stopping::Planned), wrong(Stopping::Sequential));
+        println!(
+            "1 % fails: fewer are said to after one of forty looks in {:.1} %, and {:.1} %",
+            100.0 * fixed,
+            100.0 * looked
+        );
+        assert!(looked <= 0.025 && fixed > 0.05, "{fixed} {looked}");
     }
 
     #[test]
