@@ -340,8 +340,8 @@ fn in_words(error: clap::Error, command: &mut clap::Command) -> clap::Error {
     }
 }
 
-/// The name of the bench target that runs, which cargo puts before a hash.
-fn target_name() -> String {
+/// The name of the target that runs, which cargo puts before a hash.
+pub(crate) fn target_name() -> String {
     let executable = std::env::current_exe().unwrap_or_default();
     let stem = executable.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     match stem.rsplit_once('-') {

@@ -17,6 +17,7 @@ mod servers;
 pub(crate) mod settings;
 mod terms;
 
+pub(crate) use arguments::target_name;
 pub use arguments::{Arguments, Color, ListFormat};
 pub use builders::{Code, Given, Server, Workload};
 pub(crate) use environment::check_environment;

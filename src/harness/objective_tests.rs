@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     RunError,
     conclusion::EXIT_USAGE,
+    ready::package,
     run::{measure_alone, store, tell_error},
 };
 use crate::{
     baseline::Store,
-    config::{Arguments, ConfigError, Plan},
+    config::{Arguments, ConfigError, Plan, target_name},
     files::{read_if_there, write_whole},
     report::{Output, Style, measured_words, print_block},
     run::Report,
@@ -127,7 +128,9 @@ impl Measurements {
             let plan = (self.planner)(&self.arguments()?)?;
             let store = Store::at(store(&plan).root().join("objectives"));
             let _lock = store.lock(|| (), || false)?;
-            let path = store.root().join(id).join("measured.json");
+            // Another package's test, or another target's, may have a benchmark of that name.
+            let whose = package().unwrap_or_default();
+            let path = store.root().join(whose).join(target_name()).join(id).join("measured.json");
             let known = read_if_there(&path)?.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
             if let Some(known) = known.filter(|known| known.nextest_run == nextest_run) {
                 return Ok(known.outcome);

@@ -195,6 +195,11 @@ fn shared() -> Result<(), Failed> {
         Ok(engine.take_truths().len())
     };
     assert_eq!((of_run("a")?, of_run("a")?, of_run("b")?), (4 * 12, 0, 4 * 12));
+    // Another package of the same workspace has its own, though the benchmark's name is the same.
+    let (flags, variables) =
+        (["--exact", "sharegpt/c1: ttft_p50 < 1000 min"], [("NEXTEST_RUN_ID", "b"), ("CARGO_PKG_NAME", "other")]);
+    objectives(&package, &flags, &variables).expect(0)?;
+    assert_eq!(engine.take_truths().len(), 4 * 12);
     Ok(())
 }
 
