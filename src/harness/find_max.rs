@@ -74,21 +74,21 @@ impl Work<'_> {
             let most = prompts as f64;
             return Ok(Bounds { start: FIRST_CLIENTS.min(most), least: 1.0, most, precision, whole: true });
         }
-        let saturating = LoadPoint::closed(SATURATING.min(prompts));
-        let look = self.measured_at(benchmark, saturating, Half::First, 1, &|_| false)?;
-        let pass = match look {
-            Ok((passes, _)) => passes.into_iter().next(),
-            Err(error) => return Err(error),
+        let mut clients = SATURATING.min(prompts);
+        let rate = loop {
+            match self.measured_at(benchmark, LoadPoint::closed(clients), Half::First, 1, &|_| false)? {
+                Ok((passes, _)) => break passes.first().map_or(0.0, |pass| pass.rps),
+                // One that refuses so many at once may do well with fewer.
+                Err(_) if clients > 1 => clients /= 2,
+                Err(error) => return Err(error),
+            }
         };
-        let rate = pass.map_or(0.0, |pass| pass.rps);
         if rate <= 0.0 {
             return Err(RunError::Search("the server answers nothing: there is no rate to begin with".to_owned()));
         }
-        self.output.status(&format!(
-            "Searching {}: {SATURATING} clients get {}",
-            benchmark.name,
-            load_words(rate, find.searched)
-        ));
+        let clients = load_words(clients as f64, Searched::Concurrency);
+        let rate_in_words = load_words(rate, find.searched);
+        self.output.status(&format!("Searching {}: {clients} at once get {rate_in_words}", benchmark.name));
         Ok(Bounds { start: rate / 2.0, least: rate / 1e4, most: rate * 1e4, precision, whole: false })
     }
 
@@ -209,16 +209,17 @@ fn looked(
     }
     let broken =
         objectives.iter().find(|objective| !objective.subject.of(pass).is_some_and(|value| objective.holds(value)));
-    let grows =
-        find.searched == Searched::Rate && pass.steady.and_then(|s| s.growth).is_some_and(|g| g > find.precision);
-    Ok(match (broken, grows) {
+    Ok(match (broken, pass.steady.and_then(|steady| steady.growth)) {
         (Some(objective), _) => (State::Missed, Some(objective.to_string())),
-        (None, true) => (State::Missed, Some(PILES_UP.to_owned())),
-        (None, false) => (State::Met, None),
+        (None, _) if find.searched == Searched::Concurrency => (State::Met, None),
+        (None, None) => (State::Missed, Some(NOT_STEADY.to_owned())),
+        (None, Some(growth)) if growth > find.precision => (State::Missed, Some(PILES_UP.to_owned())),
+        (None, Some(_)) => (State::Met, None),
     })
 }
 
 const PILES_UP: &str = "requests pile up";
+const NOT_STEADY: &str = "a pass has no steady state, for which more --num-prompts may do";
 
 /// Whether all objectives hold, and the load is one that the server keeps up with; and what decides that it is not so.
 fn state(
@@ -241,7 +242,10 @@ fn state(
             (all, because) = (State::Undecided, Some(objective.to_string()));
         }
     }
-    if find.searched == Searched::Rate {
+    if find.searched == Searched::Rate && !passes.is_empty() {
+        if passes.iter().any(|pass| pass.steady.is_none()) {
+            return Ok((State::Missed, Some(NOT_STEADY.to_owned())));
+        }
         // Half of the precision: what asks for more than the server can do by all of it is found.
         match piles_up(passes, find.precision / 2.0, level, Stopping::Sequential) {
             State::Missed => return Ok((State::Missed, Some(PILES_UP.to_owned()))),
@@ -289,5 +293,65 @@ fn boundary_report(benchmark: &Benchmark, find: &FindMax, search: &Search, tried
 impl BoundaryPoint {
     fn new(load: f64, step: &str, state: State, because: Option<String>) -> Self {
         Self { load, step: step.to_owned(), state, passes: 0, objectives: Vec::new(), because }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        load::{Arrival, Pacing},
+        run::samples::report,
+    };
+
+    fn find(searched: Searched) -> FindMax {
+        let pacing = Pacing { arrival: Arrival::Constant, burstiness: 1.0, max_in_flight: None };
+        FindMax { searched, precision: 0.05, pacing }
+    }
+
+    /// Six passes of one completed request a second, whose requests pile up by so much; none for no steady state.
+    fn passes(growth: Option<f64>) -> Vec<PassMetrics> {
+        let pass = report(|r| {
+            let latency = r["passes"][0]["e2e_s"].clone();
+            r["passes"][0]["steady"] = growth.map_or(Value::Null, |growth| {
+                json!({
+                    "started_s": 0.0, "duration_s": 1.0, "share": 1.0, "completed": 100, "outside": 0, "rpm": 1.0,
+                    "output_tokens_per_s": 1.0, "ttft_s": null, "itl_s": null, "e2e_s": latency, "in_flight": 1.0,
+                    "growth": growth, "littles_law": 1.0
+                })
+            });
+        });
+        vec![pass.passes[0].clone(); 6]
+    }
+
+    #[test]
+    fn a_load_holds_where_the_server_keeps_up_with_it() {
+        let told = |because: &str| Some(because.to_owned());
+        for (objective, searched, growth, expected) in [
+            ("rps > 0.5", Searched::Rate, Some(0.01), (State::Met, None)),
+            ("rps > 2", Searched::Rate, Some(0.01), (State::Missed, told("rps > 2"))),
+            ("rps > 0.5", Searched::Rate, Some(0.06), (State::Missed, told(PILES_UP))),
+            ("rps > 0.5", Searched::Rate, None, (State::Missed, told(NOT_STEADY))),
+            // The clients of a closed loop pile nothing up.
+            ("rps > 0.5", Searched::Concurrency, Some(0.06), (State::Met, None)),
+            ("rps > 0.5", Searched::Concurrency, None, (State::Met, None)),
+        ] {
+            let (objectives, find, passes) = (Objective::parse(objective).unwrap(), find(searched), passes(growth));
+            assert_eq!(looked(&objectives, &find, &passes).unwrap(), expected, "{objectives:?} {searched} {growth:?}");
+            let decided = state(&objectives, &find, &passes, 0.95).unwrap();
+            assert_eq!(decided, expected, "{objectives:?} {searched} {growth:?}");
+            // Too few to say anything but that it can't be.
+            let one = state(&objectives, &find, &passes[..1], 0.95).unwrap().0;
+            assert!(one != State::Met, "{objectives:?} {searched} {growth:?}");
+        }
+        let small = Objective::parse("ttft_p99 < 300 ms").unwrap();
+        for why in [
+            looked(&small, &find(Searched::Rate), &passes(None)),
+            state(&small, &find(Searched::Rate), &passes(None), 0.95),
+        ] {
+            assert!(why.unwrap_err().to_string().starts_with("ttft_p99 < 300 ms: p99 needs 459 requests a pass"));
+        }
     }
 }

@@ -126,6 +126,9 @@ fn dump(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
         let (a, b) = (&first.workload.name, &other.workload.name);
         return Err(one(format!("the file holds one workload, but `{a}` and `{b}` were selected: add a filter")).into());
     }
+    if first.find_max.is_some() {
+        return Err(one("--find-max sends other prompts at each load: leave it out".to_owned()).into());
+    }
     let session = Session::new(plan, store(plan), Stop::default());
     let workload = session.prompts(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
     let digest = digest(&workload, &first.workload);

@@ -12,7 +12,10 @@ use crate::{
 
 /// A load with its unit: `12.5 requests/s`, `16 clients`.
 pub fn load_words(load: f64, searched: Searched) -> String {
-    format!("{} {}", load_number(load, searched), searched.unit())
+    match searched {
+        Searched::Concurrency => count(load as usize, "client", "clients"),
+        Searched::Rate => format!("{} {}", load_number(load, searched), searched.unit()),
+    }
 }
 
 fn load_number(load: f64, searched: Searched) -> String {

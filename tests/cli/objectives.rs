@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("objectives/without_a_server_tests_are_ignored", ignored),
         Trial::test("objectives/processes_of_one_nextest_run_share_a_measurement", shared),
         Trial::test("objectives/the_most_that_holds_is_found", most),
+        Trial::test("objectives/a_rate_is_searched_around_what_the_server_can_do", rate),
         Trial::test("objectives/a_search_that_is_interrupted_keeps_what_it_has", interrupted),
         Trial::test("goodput/is_that_of_the_requests", goodput),
         Trial::test("goodput/zero_is_a_result", zero),
@@ -238,16 +239,43 @@ fn most() -> Result<(), Failed> {
     let outcome = measure(&package, &url, &nowhere);
     outcome.expect(4)?;
     assert!(outcome.stdout.contains("not comparable, from ["), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("does not hold 1 clients, nor was less found that does"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("does not hold 1 client, nor was less found that does"), "{}", outcome.stdout);
     let history = package.run(&["--bench", "--show-history"], &[]);
     history.expect(0)?;
     assert!(history.stdout.contains("sharegpt/max-concurrency: clients, the highest that held"), "{}", history.stdout);
     assert!(history.stdout.contains("[- 1] not comparable"), "{}", history.stdout);
+    // Each load has prompts of its own: there is no one workload to write.
+    let dumped = measure(&package, &url, &[&search[..], &["--dump-workload", "w.jsonl"]].concat());
+    dumped.expect(2)?;
+    assert!(dumped.stderr.contains("--find-max sends other prompts at each load"), "{}", dumped.stderr);
     // A percentile that passes are too small for can't be decided by more of them.
     let small = ["--find-max", "concurrency", "--objective", "ttft_p99 < 1000 min", "--concurrency", "1"];
     let outcome = measure(&package, &url, &small);
     outcome.expect(101)?;
     assert!(outcome.stderr.contains("ttft_p99 < 1000 min: p99 needs 459 requests a pass"), "{}", outcome.stderr);
+    Ok(())
+}
+
+/// Whatever the machine lets it come to: from a look at what it can do on, and with a load of its own for each pass.
+fn rate() -> Result<(), Failed> {
+    let engine = engine_with("decode_step_ms=2,instance_num=4");
+    let package = Package::new("");
+    let search = ["--find-max", "rate", "--objective", "ttft_p50 < 40 ms", "--num-prompts", "40", "--precision", "50%"];
+    let outcome = measure(&package, &engine.url(), &[&search[..], &["--arrival", "constant"]].concat());
+    outcome.expect(0)?;
+    assert!(outcome.stderr.contains("Searching sharegpt/max-rate: 40 clients at once get "), "{}", outcome.stderr);
+    let report = package.report("sharegpt/max-rate");
+    let boundary = &report["boundary"];
+    let points = boundary["points"].as_array().unwrap();
+    let loads: Vec<f64> = points.iter().map(|point| point["load"].as_f64().unwrap()).collect();
+    assert!(points[0]["step"] == "look" && loads.len() > 3, "{boundary:#}");
+    let (low, high) = (boundary["highest_met"].as_f64(), boundary["lowest_missed"].as_f64());
+    assert!(low.is_none_or(|low| high.is_none_or(|high| low < high)), "{boundary:#}");
+    assert_eq!((&report["load"]["kind"], &report["load"]["arrival"]), (&json!("open"), &json!("constant")));
+    assert!(loads.contains(&report["load"]["request_rate"].as_f64().unwrap()), "{boundary:#}");
+    // What the points say was sent, and the look before them.
+    let prompts: usize = points.iter().map(|point| 40 * point["passes"].as_u64().unwrap() as usize).sum();
+    assert!(engine.take_truths().len() >= prompts + 40, "{boundary:#}");
     Ok(())
 }
 
