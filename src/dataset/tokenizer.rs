@@ -27,7 +27,7 @@ struct HuggingFace {
     file: std::sync::Mutex<String>,
     /// The same as kitoken has it, where that counts alike.
     #[cfg(feature = "fast-count")]
-    fast: std::sync::OnceLock<Option<std::sync::Arc<kitoken::Kitoken>>>,
+    fast: std::sync::OnceLock<Option<std::sync::Arc<super::counter::Model>>>,
 }
 
 #[cfg(feature = "sentencepiece")]
@@ -136,12 +136,12 @@ impl Tokenizer {
         }
     }
 
-    /// As kitoken has it, where `passes` finds that it counts alike; it is asked once.
+    /// As kitoken has it, where `judged` finds that it counts alike; it is asked once.
     #[cfg(feature = "fast-count")]
     pub(super) fn fast(
         &self,
-        passes: impl FnOnce(&tokenizers::Tokenizer, &kitoken::Kitoken) -> bool,
-    ) -> Option<std::sync::Arc<kitoken::Kitoken>> {
+        judged: impl FnOnce(&tokenizers::Tokenizer, kitoken::Kitoken) -> Option<super::counter::Model>,
+    ) -> Option<std::sync::Arc<super::counter::Model>> {
         let HuggingFace { model, file, fast } = match &self.kind {
             Kind::HuggingFace(tokenizer) => &**tokenizer,
             #[cfg(feature = "sentencepiece")]
@@ -155,8 +155,7 @@ impl Tokenizer {
                 matches!(step, kitoken::Processing::Truncate { .. } | kitoken::Processing::Pad { .. })
             };
             definition.config.processing.retain(|step| !cuts(step));
-            let fast = kitoken::Kitoken::try_from(definition).ok()?;
-            passes(model, &fast).then(|| fast.into())
+            judged(model, kitoken::Kitoken::try_from(definition).ok()?).map(Into::into)
         };
         fast.get_or_init(convert).clone()
     }
