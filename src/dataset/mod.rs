@@ -12,6 +12,8 @@ mod dataset;
 #[cfg(feature = "harness")]
 mod dump;
 mod error;
+#[cfg(feature = "fast-count")]
+mod fast;
 mod index;
 mod json_array;
 mod jsonl;

@@ -27,7 +27,7 @@ struct HuggingFace {
     file: std::sync::Mutex<String>,
     /// The same as kitoken has it, where that counts alike.
     #[cfg(feature = "fast-count")]
-    fast: std::sync::OnceLock<Option<std::sync::Arc<super::counter::Model>>>,
+    fast: std::sync::OnceLock<Option<std::sync::Arc<super::fast::Model>>>,
 }
 
 #[cfg(feature = "sentencepiece")]
@@ -140,8 +140,8 @@ impl Tokenizer {
     #[cfg(feature = "fast-count")]
     pub(super) fn fast(
         &self,
-        judged: impl FnOnce(&tokenizers::Tokenizer, kitoken::Kitoken) -> Option<super::counter::Model>,
-    ) -> Option<std::sync::Arc<super::counter::Model>> {
+        judged: impl FnOnce(&tokenizers::Tokenizer, kitoken::Kitoken) -> Option<super::fast::Model>,
+    ) -> Option<std::sync::Arc<super::fast::Model>> {
         let HuggingFace { model, file, fast } = match &self.kind {
             Kind::HuggingFace(tokenizer) => &**tokenizer,
             #[cfg(feature = "sentencepiece")]
