@@ -80,6 +80,7 @@ fn soak(args: &Args) -> Result<(), Error> {
             failures: FailureLimit::default(),
             stop: Stop::default(),
             share: Share::default(),
+            lasts: None,
             start: Arc::new(()),
             observer: Arc::new(()),
         };

@@ -67,6 +67,9 @@ pub struct Report {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundary: Option<Boundary>,
+    /// The sweep that this is a load of, e.g. `sharegpt/sweep-rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_of: Option<String>,
     /// Set where the run ended early: it is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
@@ -126,6 +129,9 @@ pub struct WorkloadReport {
     pub seed: u64,
     /// Of a pass.
     pub num_prompts: usize,
+    /// Seconds for which a pass sent them, again and again, where it did not send each once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
     /// The package that counted the tokens of the dataset's texts, where it has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_counted_by: Option<String>,
@@ -153,8 +159,11 @@ pub struct WorkloadReport {
     /// The fields that were merged into every body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_body: Option<Map<String, Value>>,
-    /// Requests before the first pass.
+    /// Requests before the first pass; 0 where they were sent for a time.
     pub warmup: usize,
+    /// Seconds for which they were sent, in place of their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_s: Option<f64>,
     /// Limits within which a request was good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goodput: Option<String>,

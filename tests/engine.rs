@@ -65,6 +65,7 @@ fn run_watched(
         target: Arc::new(target),
         sampling: Arc::new(sampling),
         share: Share::default(),
+        lasts: None,
         start: Arc::new(()),
         observer,
         prompts: prompts.into(),

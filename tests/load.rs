@@ -19,8 +19,8 @@ use tachometer::{
     dataset::Prompt,
     internals::arrivals_ns,
     load::{
-        Arrival, FailureLimit, Observer, Pass, PassRecords, RequestRate, Schedule, Share, Start, Stop, StopReason,
-        run_pass,
+        Arrival, FailureBudget, FailureLimit, Lasts, Observer, Pass, PassRecords, RequestRate, Schedule, Share, Start,
+        Stop, StopReason, run_pass,
     },
 };
 
@@ -72,6 +72,7 @@ fn pass(url: &str, texts: &[&str], schedule: Schedule) -> Pass {
         target: Arc::new(target),
         sampling: Arc::new(sampling),
         share: Share::default(),
+        lasts: None,
         start: Arc::new(()),
         observer: Arc::new(()),
         prompts: texts.iter().map(|text| Prompt::new(*text, 1)).collect(),
@@ -127,6 +128,67 @@ fn shares_of_a_pass_are_the_whole() {
             assert!(due.eq(arrivals_ns.iter().copied()));
         }
     }
+}
+
+/// Three prompts, of which each record tells which it had, for so long.
+fn repeated(url: &str, schedule: Schedule, time: Duration) -> Pass {
+    let prompt = |tokens| Prompt { prompt_tokens: tokens, ..Prompt::new("now", 1) };
+    let prompts: Arc<[Prompt]> = (1..=3).map(prompt).collect();
+    Pass { prompts, lasts: Some(Lasts::new(time, 3, 0)), ..pass(url, &[], schedule) }
+}
+
+fn prompts_of(records: &[Record]) -> Vec<u32> {
+    records.iter().map(|record| record.prompt_tokens).collect()
+}
+
+/// Prompts are sent again, in another order each time, until the time is over: of a closed loop as many as that takes, of an open one as
+/// many as its schedule has.
+#[test]
+fn a_pass_of_a_time_repeats_its_prompts() {
+    let (url, _) = serve(&[]);
+    let orders = |records: &[Record]| {
+        assert!(records.iter().map(|record| record.index).eq(0..records.len()));
+        let rounds: Vec<Vec<u32>> = prompts_of(records).chunks(3).map(<[u32]>::to_vec).collect();
+        assert_eq!(rounds[0], [1, 2, 3]);
+        for round in rounds.iter().filter(|round| round.len() == 3) {
+            let mut sorted = round.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [1, 2, 3]);
+        }
+        assert!(rounds.iter().any(|round| *round != rounds[0]));
+        rounds
+    };
+    let hour = Duration::from_secs(3600);
+    let whole = run_pass(&repeated(&url, open(30), hour)).unwrap();
+    assert_eq!((whole.records.len(), whole.stopped), (30, None));
+    let rounds = orders(&whole.records);
+    // Stopped before its time, a closed loop is not whole, and has gone through the same orders.
+    let cut = stop_at(repeated(&url, closed(1), hour), 30, StopReason::Interrupted);
+    assert_eq!((cut.records.len(), cut.stopped), (30, Some(StopReason::Interrupted)));
+    assert_eq!(orders(&cut.records), rounds);
+    // It goes on until its time is over, and no longer.
+    let began = Instant::now();
+    let time = Duration::from_millis(100);
+    let timed = run_pass(&repeated(&url, closed(2), time)).unwrap();
+    assert!(began.elapsed() >= time && timed.stopped.is_none() && timed.records.iter().all(Record::is_completed));
+    assert!(timed.records.iter().map(|record| record.index).eq(0..timed.records.len()));
+}
+
+/// Of a time nobody knows how many requests there will be: what may fail is a share of those that have ended.
+#[test]
+fn a_pass_of_a_time_ends_where_too_many_fail() {
+    let (url, _) = serve(&[503; 64]);
+    let failures = FailureLimit::new(FailureBudget::Percent(10.0), None);
+    let pass = Pass { failures, ..repeated(&url, closed(1), Duration::from_secs(3600)) };
+    let result = run_pass(&pass).unwrap();
+    assert_eq!((result.records.len(), result.stopped), (11, Some(StopReason::Failures)));
+    // One of few is more than a tenth when the time is over.
+    let (url, _) = serve(&[503]);
+    let failures = FailureLimit::new(FailureBudget::Percent(10.0), None);
+    let over = Arc::new(At(AtomicUsize::new(0), 1, || std::thread::sleep(Duration::from_millis(100))));
+    let pass = Pass { failures, observer: over, ..repeated(&url, closed(1), Duration::from_millis(1)) };
+    let result = run_pass(&pass).unwrap();
+    assert_eq!((result.records.len(), result.stopped), (1, Some(StopReason::Failures)));
 }
 
 /// All shares begin at one moment.

@@ -116,6 +116,7 @@ fn a_pass_can_be_stopped_while_it_connects() {
         target: Arc::new(target),
         sampling: Arc::new(sampling),
         share: Share::default(),
+        lasts: None,
         start: Arc::new(()),
         observer: Arc::new(()),
         prompts: vec![prompt.clone(), prompt].into(),

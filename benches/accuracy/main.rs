@@ -187,6 +187,7 @@ fn measure(
         writer: Arc::new(writer),
         sampling: Arc::new(sampling),
         share: Share::default(),
+        lasts: None,
         start: Arc::new(()),
         observer: Arc::new(()),
         prompts: prompts.into(),

@@ -52,7 +52,7 @@ fn settings(report: &Report) -> impl PartialEq {
     let w = &report.workload;
     let sampling = (w.ignore_eos, w.temperature, w.top_p, w.max_tokens, w.batch, w.max_tokens_field.clone());
     let rest = (w.include_usage, w.extra_body.clone(), w.nonce_seed.is_some());
-    (w.dataset.clone(), w.sampler, w.seed, w.num_prompts, sampling, rest)
+    (w.dataset.clone(), w.sampler, w.seed, w.num_prompts, w.duration_s, sampling, rest)
 }
 
 /// By the brackets: what lies below another one's lowest miss has moved where its own highest hit lies above that.

@@ -88,11 +88,12 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
         return None;
     }
     // What an older report does not say is taken to be the same.
-    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 14] = [
+    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 15] = [
         ("dataset", |w| Some(w.dataset.as_str().into())),
         ("sampler", |w| Some(w.sampler.to_string().into())),
         ("seed", |w| Some(w.seed.into())),
         ("num_prompts", |w| Some(w.num_prompts.into())),
+        ("duration_s", |w| Some(w.duration_s.map_or_else(|| "none".into(), Value::from))),
         ("ignore_eos", |w| Some(w.ignore_eos.into())),
         ("temperature", |w| Some(w.temperature.into())),
         ("top_p", |w| Some(w.top_p.into())),

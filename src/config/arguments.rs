@@ -285,7 +285,10 @@ impl Arguments {
 /// What others call a flag, and what it is here.
 const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
     (&["passes", "samples", "runs", "repeat", "iterations"], "--sample-size N makes N passes"),
-    (&["duration", "max-seconds", "time"], "a pass ends when its prompts do: --num-prompts N makes it longer"),
+    (
+        &["max-seconds", "time", "benchmark-duration", "max-duration"],
+        "--duration TIME, such as 60s, is how long a pass goes on",
+    ),
     (&["requests", "num-requests", "n", "max-requests"], "--num-prompts N sends N prompts a pass"),
     (&["clients", "max-concurrency", "parallel", "users", "streams"], "--concurrency N sends from N clients"),
     (&["rate", "qps", "rps"], "--request-rate RATE sends RATE requests a second"),

@@ -6,6 +6,8 @@ use super::{
     NamedServer,
     rows::rows,
     settings::{FailOn, JsonObject, Settings, Turns},
+    sweep::{Loads, SweepRange},
+    warmup::Warmup,
 };
 use crate::{
     client::Api,
@@ -221,6 +223,36 @@ impl Given<String> for &str {
 
 impl Given<PathBuf> for &str {
     fn given(self) -> PathBuf {
+        self.into()
+    }
+}
+
+impl<T, const N: usize> Given<Vec<Loads<T>>> for [T; N] {
+    fn given(self) -> Vec<Loads<T>> {
+        self.map(Loads::One).into()
+    }
+}
+
+impl<T> Given<Vec<Loads<T>>> for Vec<T> {
+    fn given(self) -> Vec<Loads<T>> {
+        self.into_iter().map(Loads::One).collect()
+    }
+}
+
+impl<T> Given<Vec<Loads<T>>> for SweepRange {
+    fn given(self) -> Vec<Loads<T>> {
+        vec![Loads::Sweep(self)]
+    }
+}
+
+impl Given<Warmup> for usize {
+    fn given(self) -> Warmup {
+        self.into()
+    }
+}
+
+impl Given<Warmup> for Duration {
+    fn given(self) -> Warmup {
         self.into()
     }
 }

@@ -220,7 +220,7 @@ fn place(path: &Path, text: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sweep::Loads, *};
 
     #[test]
     fn settings_and_workloads() {
@@ -235,11 +235,14 @@ mod tests {
             extra_body = '{"seed": 7}'
         "#;
         let file = ConfigFile::parse(text, Path::new("t")).unwrap();
-        assert_eq!(file.settings.concurrency, Some(vec![8]));
+        assert_eq!(file.settings.concurrency, Some(vec![Loads::One(8)]));
         assert_eq!(file.settings.engine.unwrap().instance_num, 3);
         assert_eq!(file.settings.extra_body.unwrap()["top_k"], 1);
         let long = &file.workloads[0].1;
-        assert_eq!((long.concurrency.clone(), long.dataset.as_deref()), (Some(vec![1, 2]), Some("random:1000:10")));
+        assert_eq!(
+            (long.concurrency.clone(), long.dataset.as_deref()),
+            (Some(vec![Loads::One(1), Loads::One(2)]), Some("random:1000:10"))
+        );
         assert_eq!(long.extra_body.as_ref().unwrap()["seed"], 7);
     }
 

@@ -1,6 +1,13 @@
 //! The load points of a workload.
 
-use super::{ConfigError, seconds::LONGEST_S, settings::Values};
+use std::time::Duration;
+
+use super::{
+    ConfigError,
+    seconds::{LONGEST_S, seconds},
+    settings::Values,
+    sweep::{Loads, MOST_CLIENTS, Sweep, SweepRange},
+};
 use crate::{
     load::{Arrival, LoadPoint, Open, Pacing, Searched},
     metrics::Objective,
@@ -22,39 +29,65 @@ pub struct FindMax {
     pub pacing: Pacing,
 }
 
-/// One for each concurrency, each request rate and each other load that was asked for. Without any, the default concurrencies.
+/// One for each concurrency, each request rate and each other load that was asked for, but for sweeps. Without any, the default
+/// concurrencies.
 pub(super) fn load_points(values: &Values, live: bool) -> Result<Vec<LoadPoint>, ConfigError> {
     let rates = values.request_rate.as_deref().unwrap_or_default();
     let others = values.load.as_deref().unwrap_or_default();
-    let default: &[usize] = match (rates.is_empty() && others.is_empty(), live) {
+    let default: &[Loads<usize>] = match (rates.is_empty() && others.is_empty(), live) {
         (false, _) => &[],
-        (true, true) => &[64],
-        (true, false) => &[8, 64],
+        (true, true) => &[Loads::One(64)],
+        (true, false) => &[Loads::One(8), Loads::One(64)],
     };
     let concurrencies = values.concurrency.as_deref().unwrap_or(default);
     if concurrencies.is_empty() && rates.is_empty() && others.is_empty() {
         return Err(ConfigError::value("--concurrency", "the list is empty"));
     }
-    if concurrencies.contains(&0) {
+    if concurrencies.contains(&Loads::One(0)) {
         return Err(ConfigError::value("--concurrency", "0 clients would send nothing: use 1 or more"));
     }
     let pacing = pacing(values)?;
     let Pacing { arrival, burstiness, max_in_flight } = pacing;
-    let closed = concurrencies.iter().map(|&concurrency| LoadPoint::closed(concurrency));
-    let open = rates.iter().map(|&request_rate| Open { request_rate, arrival, burstiness, max_in_flight });
+    let closed = concurrencies.iter().filter_map(Loads::one).map(|&concurrency| LoadPoint::closed(concurrency));
+    let rates = rates.iter().filter_map(Loads::one);
+    let open = rates.map(|&request_rate| Open { request_rate, arrival, burstiness, max_in_flight });
     let mut points: Vec<(&str, LoadPoint)> = closed.map(|point| ("--concurrency", point)).collect();
     points.extend(open.map(|shape| ("--request-rate", LoadPoint::new(shape))));
     for text in others {
         let point = LoadPoint::parse(text, &pacing).map_err(|why| ConfigError::value("--load", why))?;
         points.push(("--load", point));
     }
-    // In a schedule that takes longer nothing would ever be sent.
-    if let Some((flag, point)) = points.iter().find(|(_, point)| point.shape().lasts_s(values.num_prompts) > LONGEST_S)
-    {
-        let why = format!("with {point} the last prompt would be sent after more than 30 days");
+    for (flag, point) in &points {
+        let shape = point.shape();
+        let why = match values.duration.map(|time| shape.requests_in(time.as_secs_f64())) {
+            // In a schedule that takes longer nothing would ever be sent.
+            None if shape.lasts_s(values.num_prompts) > LONGEST_S => {
+                format!("with {point} the last prompt would be sent after more than 30 days")
+            }
+            Some(Some(_)) if shape.request_rate().is_some_and(|rate| rate.0.is_infinite()) => {
+                "all requests at once take no time: leave out --duration, or give a rate".to_owned()
+            }
+            Some(Some(requests)) if requests > MOST_REQUESTS => {
+                format!("with {point} a pass would send {requests} requests: use a shorter --duration")
+            }
+            _ => continue,
+        };
         return Err(ConfigError::value(flag, why));
     }
     Ok(points.into_iter().map(|(_, point)| point).collect())
+}
+
+/// Of a pass: the times of an open loop's requests are computed before it.
+const MOST_REQUESTS: usize = 100_000_000;
+
+/// How long a pass goes on, where it does not send each prompt once.
+pub(super) fn duration(values: &Values) -> Result<Option<Duration>, ConfigError> {
+    let Some(duration) = values.duration else { return Ok(None) };
+    if values.cache_bust {
+        let why = "prompts repeat, and the words of --cache-bust are drawn once for each: leave one of the two out";
+        return Err(ConfigError::value("--duration", why));
+    }
+    seconds("--duration", duration.as_secs_f64()).map(Some)
 }
 
 /// What open loops take from other settings.
@@ -72,6 +105,24 @@ pub(super) fn pacing(values: &Values) -> Result<Pacing, ConfigError> {
         return Err(ConfigError::value("--burstiness", "only --arrival gamma has one"));
     }
     Ok(Pacing { arrival, burstiness, max_in_flight: values.max_in_flight })
+}
+
+/// The sweeps that were asked for.
+pub(super) fn sweeps(values: &Values) -> Result<Vec<Sweep>, ConfigError> {
+    let clients = values.concurrency.iter().flatten().filter_map(Loads::range);
+    let rates = values.request_rate.iter().flatten().filter_map(Loads::range);
+    let all = clients.map(|range| (Searched::Concurrency, range)).chain(rates.map(|range| (Searched::Rate, range)));
+    let pacing = pacing(values)?;
+    let checked = |(swept, range): (Searched, SweepRange)| {
+        let range = range.check().map_err(|why| ConfigError::value(swept.flag(), why))?;
+        let ends = range.ends.unwrap_or((1.0, 1.0));
+        if swept == Searched::Concurrency && (ends.0 < 1.0 || ends.1 > MOST_CLIENTS) {
+            let why = format!("`{range}`: the clients of a sweep are from 1 to {MOST_CLIENTS}");
+            return Err(ConfigError::value(swept.flag(), why));
+        }
+        Ok(Sweep { swept, range, pacing })
+    };
+    all.map(checked).collect()
 }
 
 /// What to search for in place of load points, if that was asked for, of a workload with these objectives.

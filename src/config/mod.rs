@@ -15,7 +15,9 @@ mod seconds;
 mod server;
 mod servers;
 pub(crate) mod settings;
+mod sweep;
 mod terms;
+mod warmup;
 
 pub(crate) use arguments::target_name;
 pub use arguments::{Arguments, Color, ListFormat};
@@ -30,7 +32,10 @@ pub use server::{ServerSpec, Way};
 pub use servers::NamedServer;
 pub(crate) use settings::Setting;
 pub use settings::{FailOn, JsonObject, Settings, Turns};
+pub use sweep::{Loads, Sweep, SweepRange};
+pub(crate) use sweep::{MOST_CLIENTS as MOST_SWEPT_CLIENTS, USUAL_RATES};
 pub use terms::Resolve;
+pub use warmup::Warmup;
 
 pub use crate::{
     report::{CsvFormat, OutputFormat},

@@ -3,13 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Workload,
+    Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Warmup, Workload,
     file::check_name,
-    load::{FindMax, find_max, load_points},
+    load::{FindMax, duration, find_max, load_points, sweeps},
     seconds::seconds,
     server::{Named, ServerSpec, against, is_live, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
+    sweep::Sweep,
     terms::{Resolve, fail_on, level, objectives, resolve, terms},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     compare::Terms,
     dataset::{Dataset, Policy, SystemTurns},
     fixtures,
-    load::{FailureBudget, LoadPoint},
+    load::{FailureBudget, LoadPoint, Searched},
     metrics::{Goodput, Objective},
     report::{CsvFormat, OutputFormat},
 };
@@ -78,6 +79,17 @@ pub struct Benchmark {
     pub load: LoadPoint,
     /// In place of that load, the most that holds is to be found.
     pub find_max: Option<FindMax>,
+    /// In place of that load, several are to be measured, a benchmark each.
+    pub sweep: Option<Sweep>,
+    /// The name of the sweep that it is a load of.
+    pub point_of: Option<String>,
+}
+
+impl Benchmark {
+    /// How many benchmarks it stands for, at most.
+    pub(crate) fn parts(&self) -> usize {
+        self.sweep.map_or(1, |sweep| sweep.range.most())
+    }
 }
 
 /// What is sent, and how often.
@@ -98,6 +110,8 @@ pub struct WorkloadPlan {
     pub seed: u64,
     /// Of a pass.
     pub num_prompts: usize,
+    /// How long a pass goes on, where it does not send each of them once.
+    pub duration: Option<Duration>,
     /// Inputs of a request, where the API takes several.
     pub batch: usize,
     /// Whether each load point, and each half of a calibration, draws prompts of its own.
@@ -106,8 +120,8 @@ pub struct WorkloadPlan {
     pub cache_bust: bool,
     /// Passes.
     pub sample_size: usize,
-    /// Requests before the first pass; `None` leaves it to the load.
-    pub warmup: Option<usize>,
+    /// What is sent before the first pass; `None` leaves it to the load.
+    pub warmup: Option<Warmup>,
     /// The model that was named.
     pub model: Option<String>,
     /// What is asked beside the prompt.
@@ -132,9 +146,9 @@ impl WorkloadPlan {
         self.sampling.api.texts(self.batch)
     }
 
-    /// Requests before the first pass at a load: enough to open every path once, no more.
-    pub fn warmup_at(&self, load: &LoadPoint) -> usize {
-        self.warmup.unwrap_or(load.shape().connections(self.num_prompts).min(16))
+    /// What is sent before the first pass at a load: enough to open every path once, no more.
+    pub fn warmup_at(&self, load: &LoadPoint) -> Warmup {
+        self.warmup.unwrap_or(Warmup::Requests(load.shape().connections(self.num_prompts).min(16)))
     }
 }
 
@@ -200,22 +214,45 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
                 // Where it begins, for what looks at prompts alone.
                 load: LoadPoint::closed(1),
                 find_max: Some(find),
+                sweep: None,
+                point_of: None,
             });
             continue;
         }
+        for sweep in sweeps(&values)? {
+            if sweep.range.ends.is_none() && arguments.load_baseline.is_some() {
+                let why = "its loads are found by measuring: say from where to where, as in sweep:1..64";
+                return Err(ConfigError::value("--load-baseline", why));
+            }
+            benchmarks.push(Benchmark {
+                name: format!("{}/sweep-{}", workload.name, sweep.swept),
+                // No load finds another's prompts in the server's cache.
+                workload: WorkloadPlan { fresh_prompts: !tiny, ..workload.clone() },
+                load: LoadPoint::closed(1),
+                find_max: None,
+                sweep: Some(sweep).filter(|_| !tiny),
+                point_of: None,
+            });
+        }
         for load in load_points(&values, live)? {
-            let benchmark = Benchmark {
+            benchmarks.push(Benchmark {
                 name: format!("{}/{}", workload.name, load.shape().name()),
                 workload: workload.clone(),
                 load: if tiny { load.tiny() } else { load },
                 find_max: None,
+                sweep: None,
+                point_of: None,
+            });
+        }
+    }
+    for (i, benchmark) in benchmarks.iter().enumerate() {
+        if benchmarks[..i].iter().any(|other| other.name == benchmark.name) {
+            let is_of_clients = match benchmark.sweep {
+                Some(sweep) => sweep.swept == Searched::Concurrency,
+                None => benchmark.load.shape().concurrency().is_some(),
             };
-            if benchmarks.iter().any(|other: &Benchmark| other.name == benchmark.name) {
-                let shape = benchmark.load.shape();
-                let flag = if shape.concurrency().is_some() { "--concurrency" } else { "--request-rate" };
-                return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
-            }
-            benchmarks.push(benchmark);
+            let flag = if is_of_clients { "--concurrency" } else { "--request-rate" };
+            return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
         }
     }
     let top = top.values(live);
@@ -340,6 +377,9 @@ fn workload(
     }
     let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
     let sample_size = at_least_1("--sample-size", values.sample_size)?;
+    if let Some(Warmup::Time(time)) = values.warmup.filter(|_| !tiny) {
+        seconds("--warmup", time.as_secs_f64())?;
+    }
     if values.seed.checked_add(sample_size.max(MOST_PASSES) as u64).is_none() {
         let why = format!("{} leaves no room for the seeds of further passes", values.seed);
         return Err(ConfigError::value("--seed", why));
@@ -352,11 +392,12 @@ fn workload(
         system_turns: values.system_turns,
         seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
+        duration: duration(values)?.filter(|_| !tiny),
         batch: values.batch,
         fresh_prompts: values.fresh_prompts && !tiny,
         cache_bust: values.cache_bust && !tiny,
         sample_size: if tiny { 1 } else { sample_size },
-        warmup: if tiny { Some(1) } else { values.warmup },
+        warmup: if tiny { Some(Warmup::Requests(1)) } else { values.warmup },
         model: values.model.clone().filter(|_| !tiny),
         sampling,
         timeouts: timeouts(values)?,

@@ -91,14 +91,14 @@ macro_rules! rows {
             #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
             cache_bust: bool = Workload "BOOL" value(false);
 
-            /// Clients that send at once; a list makes one benchmark each
+            /// Clients that send at once; a list makes one benchmark each, and sweep:1..256 one for each doubling, until more clients only make requests wait
             #[arg(value_delimiter = ',')]
             #[serde(deserialize_with = "one_or_many")]
-            concurrency: Vec<usize> = Load "N,…" text("64; embedded engine: 8,64");
-            /// Open loop: requests sent per second, whatever has become of the others, or inf for all at once; a list makes one benchmark each
+            concurrency: Vec<Loads<usize>> = Load "N,…" text("64; embedded engine: 8,64");
+            /// Open loop: requests sent per second, whatever has become of the others, or inf for all at once; a list makes one benchmark each; sweep:8 finds the ends and makes eight, sweep:2..32 is between them
             #[arg(value_delimiter = ',')]
             #[serde(deserialize_with = "one_or_many")]
-            request_rate: Vec<RequestRate> = Load "RATE,…" text("none");
+            request_rate: Vec<Loads<RequestRate>> = Load "RATE,…" text("none");
             /// Load points by their names, which benchmarks end with; a list makes one benchmark each
         #[arg(value_delimiter = ',', help = load_help())]
         #[serde(deserialize_with = "one_or_many")]
@@ -115,8 +115,13 @@ macro_rules! rows {
             max_failures: FailureBudget = Load "N|SHARE" value(FailureBudget::default());
             /// Times that a failed request is sent again where that may help; its latency counts from the first send, and the report says how many were
             retries: u32 = Load "N" value(0);
-            /// Requests sent before the first pass, on prompts that are not measured
-            warmup: usize = Load "N" text("16, at most the concurrency");
+            /// How long a pass goes on, such as 60s, in place of each prompt once: prompts are sent again, in a new order, when all of them have been
+            #[arg(value_parser = humantime::parse_duration)]
+            #[serde(deserialize_with = "duration")]
+            duration: Duration = Load "TIME" text("none: each prompt once");
+            /// Requests sent before the first pass, on prompts that are not measured: a number, or a time such as 10s
+            #[serde(deserialize_with = "number_or_text")]
+            warmup: Warmup = Load "N|TIME" text("16, at most the concurrency");
             /// Passes of each benchmark, the unit of its statistics
             sample_size: usize = Load "N" value(5);
             /// Threads that the clients run on

@@ -5,7 +5,7 @@ use std::{any::Any, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::rows::rows;
+use super::{rows::rows, sweep::Loads, warmup::Warmup};
 use crate::{
     client::Api,
     dataset::{Policy, SystemTurns},

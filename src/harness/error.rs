@@ -71,7 +71,7 @@ pub enum RunError {
     },
     /// More requests failed than may.
     #[error(
-        "pass {pass} was given up: {failed} of the {sent} requests sent failed, and of its {prompts} up to {budget} may \
+        "pass {pass} was given up: {failed} of the {sent} requests sent failed, and of {prompts} up to {budget} may \
          (--max-failures): {failures}"
     )]
     TooManyFailures {
@@ -81,8 +81,8 @@ pub enum RunError {
         failed: usize,
         /// How many were sent.
         sent: usize,
-        /// How many it should have been.
-        prompts: usize,
+        /// How many it should have been, in words.
+        prompts: String,
         /// How many may fail.
         budget: FailureBudget,
         /// Each class with its count and one example.

@@ -8,7 +8,7 @@ use super::{
     search::{Bounds, Search, Step},
 };
 use crate::{
-    config::{Benchmark, FindMax},
+    config::{Benchmark, FindMax, MOST_SWEPT_CLIENTS, WorkloadPlan},
     load::{LoadPoint, Searched},
     metrics::{Objective, PassMetrics},
     report::load_words,
@@ -69,12 +69,18 @@ impl Work<'_> {
     /// Where to search. A rate is looked for around what the server can do at all.
     fn bounds(&self, benchmark: &Benchmark, find: &FindMax) -> Result<Bounds, RunError> {
         let precision = find.precision;
-        let prompts = benchmark.workload.num_prompts;
         if find.searched == Searched::Concurrency {
-            let most = prompts as f64;
+            let WorkloadPlan { num_prompts, duration, .. } = benchmark.workload;
+            let most = if duration.is_some() { MOST_SWEPT_CLIENTS } else { num_prompts as f64 };
             return Ok(Bounds { start: FIRST_CLIENTS.min(most), least: 1.0, most, precision, whole: true });
         }
-        let mut clients = SATURATING.min(prompts);
+        let rate = self.most_at_once(benchmark)?;
+        Ok(Bounds { start: rate / 2.0, least: rate / 1e4, most: rate * 1e4, precision, whole: false })
+    }
+
+    /// Requests per second that as many clients get as the server bears, by one pass.
+    pub(super) fn most_at_once(&self, benchmark: &Benchmark) -> Result<f64, RunError> {
+        let mut clients = SATURATING.min(benchmark.workload.num_prompts);
         let rate = loop {
             match self.measured_at(benchmark, LoadPoint::closed(clients), Half::First, 1, &|_| false)? {
                 Ok((passes, _)) => break passes.first().map_or(0.0, |pass| pass.rps),
@@ -87,9 +93,9 @@ impl Work<'_> {
             return Err(RunError::Search("the server answers nothing: there is no rate to begin with".to_owned()));
         }
         let clients = load_words(clients as f64, Searched::Concurrency);
-        let rate_in_words = load_words(rate, find.searched);
+        let rate_in_words = load_words(rate, Searched::Rate);
         self.output.status(&format!("Searching {}: {clients} at once get {rate_in_words}", benchmark.name));
-        Ok(Bounds { start: rate / 2.0, least: rate / 1e4, most: rate * 1e4, precision, whole: false })
+        Ok(rate)
     }
 
     /// Takes a step.
@@ -146,7 +152,7 @@ impl Work<'_> {
 
     /// Passes at a load, with prompts of its own, as long as they are not enough. The inner error is what the load led to, the outer one what
     /// ends the search.
-    fn measured_at(
+    pub(super) fn measured_at(
         &self,
         benchmark: &Benchmark,
         load: LoadPoint,
@@ -219,7 +225,7 @@ fn looked(
 }
 
 const PILES_UP: &str = "requests pile up";
-const NOT_STEADY: &str = "a pass has no steady state, for which more --num-prompts may do";
+const NOT_STEADY: &str = "a pass has no steady state, for which a longer one may do: more --num-prompts, or --duration";
 
 /// Whether all objectives hold, and the load is one that the server keeps up with; and what decides that it is not so.
 fn state(

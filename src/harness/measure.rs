@@ -249,9 +249,9 @@ impl Work<'_> {
             let why = "one pass has no spread to find: --calibrate needs --sample-size 2 or more".to_owned();
             return Err(RunError::Calibration(why));
         }
-        if benchmark.find_max.is_some() {
-            let why = "a search has no passes of one load to calibrate with: leave out --find-max".to_owned();
-            return Err(RunError::Calibration(why));
+        if benchmark.find_max.is_some() || benchmark.sweep.is_some() {
+            let why = "a search or a sweep has no passes of one load to calibrate with: name loads, as in --concurrency 1,8,64";
+            return Err(RunError::Calibration(why.to_owned()));
         }
         let _lock = self.lock()?;
         let earlier = self.baselines.store.read_calibration(&benchmark.name)?;

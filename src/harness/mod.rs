@@ -24,6 +24,7 @@ mod session;
 mod smoke_test;
 mod spread;
 mod started;
+mod sweep;
 
 pub use builder::Harness;
 pub use conclusion::Conclusion;

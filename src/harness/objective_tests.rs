@@ -81,8 +81,8 @@ pub(super) fn main(planner: Planner) -> ExitCode {
         .then_some("no server is configured: TACHOMETER_SERVER or tachometer.toml names one, or `embedded`");
     let shared = Arc::new(Measurements { planner, quiet: tests.quiet, known: Mutex::default() });
     let mut trials = Vec::new();
-    // A search is no test: it ends at a load that holds, wherever that is.
-    for benchmark in plan.benchmarks.iter().filter(|benchmark| benchmark.find_max.is_none()) {
+    // A search is no test: it ends at a load that holds, wherever that is. And a sweep goes beyond what holds.
+    for benchmark in plan.benchmarks.iter().filter(|b| b.find_max.is_none() && b.sweep.is_none()) {
         for objective in &benchmark.workload.objectives {
             let (shared, id, objective) = (shared.clone(), benchmark.name.clone(), objective.to_string());
             let name = format!("{id}: {objective}");

@@ -10,10 +10,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{client::Record, load::Observer};
 
+/// How far there is to go.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent {
+    /// So many requests.
+    Requests(usize),
+    /// Requests for that long.
+    Time(Duration),
+}
+
 /// Counts what has ended; shared by all threads of a pass.
 pub struct Progress {
     bar: ProgressBar,
-    total: u64,
+    extent: Extent,
     done: AtomicU64,
     failed: AtomicU64,
     tokens: AtomicU64,
@@ -21,21 +30,25 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a pass of that many requests. Draws only where stderr is a terminal and `quiet` is not set.
-    pub fn new(title: &str, total: usize, quiet: bool) -> Self {
+    /// For a pass of that extent. Draws only where stderr is a terminal and `quiet` is not set.
+    pub fn new(title: &str, extent: Extent, quiet: bool) -> Self {
         let target = match !quiet && stderr().is_terminal() {
             true => ProgressDrawTarget::stderr_with_hz(8),
             false => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(Some(total as u64), target);
+        let (length, template) = match extent {
+            Extent::Requests(requests) => (requests as u64, "{prefix} {bar:20} {pos}/{len} {msg}"),
+            Extent::Time(time) => (time.as_millis() as u64, "{prefix} {bar:20} {msg}"),
+        };
+        let bar = ProgressBar::with_draw_target(Some(length), target);
         // A constant that parses; the default style stands in otherwise.
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:20} {pos}/{len} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_prefix(title.to_owned());
         Self {
             bar,
-            total: total as u64,
+            extent,
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
@@ -60,9 +73,17 @@ impl Observer for Progress {
         let tokens = record.usage.and_then(|usage| usage.completion_tokens).unwrap_or(record.token_events);
         let tokens = self.tokens.fetch_add(u64::from(tokens), Ordering::Relaxed) + u64::from(tokens);
         let elapsed = self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = elapsed / done as f64 * self.total.saturating_sub(done) as f64;
+        let (position, left, requests) = match self.extent {
+            Extent::Requests(requests) => {
+                (done, elapsed / done as f64 * (requests as u64).saturating_sub(done) as f64, String::new())
+            }
+            Extent::Time(time) => {
+                ((elapsed * 1e3) as u64, (time.as_secs_f64() - elapsed).max(0.0), format!("{done} requests, "))
+            }
+        };
         let left = Duration::from_secs_f64(left.round());
-        self.bar.set_position(done);
-        self.bar.set_message(format!("{failed} failed, {:.0} tokens/s, {left:?} left", tokens as f64 / elapsed));
+        self.bar.set_position(position);
+        self.bar
+            .set_message(format!("{requests}{failed} failed, {:.0} tokens/s, {left:?} left", tokens as f64 / elapsed));
     }
 }

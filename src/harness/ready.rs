@@ -15,7 +15,7 @@ use super::{
     RunError,
     passes::Passes,
     probe::probe,
-    progress::Progress,
+    progress::{Extent, Progress},
     prompt_cache::PromptsOf,
     session::{Server, Session, warmup_sampling},
     spread::Spread,
@@ -23,9 +23,9 @@ use super::{
 use crate::{
     baseline::this_host,
     client::{Record, RequestWriter},
-    config::{self, Benchmark, MOST_PASSES},
+    config::{self, Benchmark, MOST_PASSES, Warmup},
     dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
-    load::{FailureBudget, FailureLimit, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
+    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
     metrics::{PassMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
@@ -148,18 +148,25 @@ impl<'a> Ready<'a> {
     /// Sends the requests before the first pass.
     pub fn warm_up(&self) -> Result<(), RunError> {
         let Benchmark { name, workload: spec, load, .. } = self.benchmark;
-        let requests = spec.warmup_at(load);
-        if requests == 0 {
-            self.session.started.warmed(Duration::ZERO);
-            return Ok(());
-        }
-        self.output.status(&format!("Benchmarking {name}: warming up with {requests} requests"));
+        let warmup = spec.warmup_at(load);
+        let (requests, time) = match warmup {
+            Warmup::Requests(0) => {
+                self.session.started.warmed(Duration::ZERO);
+                return Ok(());
+            }
+            Warmup::Requests(requests) => (requests, None),
+            Warmup::Time(time) => (WARMUP_PROMPTS, Some(time)),
+        };
+        self.output.status(&format!("Benchmarking {name}: warming up with {warmup}"));
         let prompts = self.session.warmup(spec, &self.first, requests)?;
         let workload = Prompts { seed: !spec.seed, prompts };
         let mut warm = self.benchmark.clone();
         warm.workload.sampling = warmup_sampling(&spec.sampling);
-        warm.load = LoadPoint::closed(load.shape().connections(requests));
-        let progress = Progress::new("warm-up", requests, true);
+        warm.workload.duration = time;
+        // For a time, as many at once as the load has.
+        let most = if time.is_some() { spec.num_prompts } else { requests };
+        warm.load = LoadPoint::closed(load.shape().connections(most));
+        let progress = Progress::new("warm-up", Extent::Requests(requests), true);
         let prefix = request_id_prefix("warmup");
         // The server may take a few requests to come to itself.
         warm.workload.max_failures = FailureBudget::Percent(100.0);
@@ -172,7 +179,8 @@ impl<'a> Ready<'a> {
         self.session.started.warmed(began.elapsed());
         match records.iter().find_map(|record: &Record| record.outcome.as_ref().err()) {
             Some(failure) if records.iter().all(|record| !record.is_completed()) => {
-                Err(RunError::Warmup { requests, class: failure.class.to_string(), message: failure.message.clone() })
+                let (class, message) = (failure.class.to_string(), failure.message.clone());
+                Err(RunError::Warmup { requests: records.len(), class, message })
             }
             _ => Ok(()),
         }
@@ -279,13 +287,16 @@ impl<'a> Ready<'a> {
         if !stderr().is_terminal() {
             self.output.status(&format!("Benchmarking {title}"));
         }
-        let progress = Progress::new(&title, workload.prompts.len(), self.output.quiet);
+        let extent = spec.duration.map_or(Extent::Requests(workload.prompts.len()), Extent::Time);
+        let progress = Progress::new(&title, extent, self.output.quiet);
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));
         let watch = HostWatch::start(self.session.started.group());
         let run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix);
         let (mut host, server_use) = watch.stop();
         let mut run = run?;
+        // Those that were sent again within the pass.
+        self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
         if self.session.runs_elsewhere_here() {
             // The server is one of the others.
             host.others_cores = None;
@@ -331,7 +342,10 @@ impl<'a> Ready<'a> {
                 pass: number,
                 failed: pass.failed,
                 sent: pass.completed + pass.failed,
-                prompts: self.benchmark.workload.num_prompts,
+                prompts: match self.benchmark.workload.duration {
+                    Some(time) => format!("those of {}", humantime::format_duration(time)),
+                    None => format!("its {}", self.benchmark.workload.num_prompts),
+                },
                 budget: self.benchmark.workload.max_failures,
                 failures: failures(pass),
             },
@@ -369,6 +383,7 @@ impl<'a> Ready<'a> {
                 sampler: spec.sampler,
                 seed: spec.seed,
                 num_prompts: spec.num_prompts,
+                duration_s: spec.duration.map(|time| time.as_secs_f64()),
                 prompt_tokens_counted_by: self.session.counted_by(spec),
                 api: sampling.api,
                 stream: sampling.stream,
@@ -380,7 +395,14 @@ impl<'a> Ready<'a> {
                 max_tokens_field: Some(sampling.max_tokens_field.clone()),
                 include_usage: Some(sampling.include_usage),
                 extra_body: Some(sampling.extra_body.clone()),
-                warmup: spec.warmup_at(load),
+                warmup: match spec.warmup_at(load) {
+                    Warmup::Requests(requests) => requests,
+                    Warmup::Time(_) => 0,
+                },
+                warmup_s: match spec.warmup_at(load) {
+                    Warmup::Requests(_) => None,
+                    Warmup::Time(time) => Some(time.as_secs_f64()),
+                },
                 goodput: spec.goodput.as_ref().map(ToString::to_string),
                 fresh_prompts: spec.fresh_prompts,
                 nonce_seed: spec.cache_bust.then_some(self.session.nonce_seed),
@@ -406,10 +428,15 @@ impl<'a> Ready<'a> {
             cache: self.cache.clone().map(|cache| Cache { repeated: self.sent.borrow().1, ..cache }),
             comparison: None,
             boundary: None,
+            point_of: self.benchmark.point_of.clone(),
             partial,
         }
     }
 }
+
+/// Of a warm-up that goes on for a time.
+const WARMUP_PROMPTS: usize = 64;
+
 /// The seed of a pass's prompts. With fresh prompts each load point has seeds of its own, and so has the second half of a
 /// calibration: the same ones in every run.
 pub fn seed_of(spec: &config::WorkloadPlan, load: &LoadPoint, half: Half, draw: usize) -> u64 {
@@ -429,9 +456,11 @@ fn hash_of(text: &str) -> u64 {
 /// The identity of what is sent. Words before each prompt, which are others in every run, are no part of it; that there are
 /// some is.
 pub fn digest(workload: &Prompts, spec: &config::WorkloadPlan) -> Digest {
-    match spec.cache_bust {
-        true => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
-        false => workload.digest(&spec.sampling),
+    match spec.duration {
+        // The two never meet.
+        Some(time) => workload.digest(&(&spec.sampling, "duration_s", time.as_secs_f64())),
+        None if spec.cache_bust => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
+        None => workload.digest(&spec.sampling),
     }
 }
 
@@ -446,16 +475,24 @@ pub(super) fn send(
 ) -> Result<PassRecords, RunError> {
     let sampling = &benchmark.workload.sampling;
     let progress = Arc::new(progress);
+    let prompts = workload.prompts.len();
+    let duration = benchmark.workload.duration;
+    // `None` where their number hangs on the server.
+    let requests = match duration {
+        Some(time) => benchmark.load.shape().requests_in(time.as_secs_f64()),
+        None => Some(prompts),
+    };
     let pass = Pass {
         target: server.target.clone(),
         writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
         sampling: Arc::new(sampling.clone()),
         prompts: workload.prompts.clone().into(),
-        schedule: benchmark.load.schedule(workload.prompts.len(), workload.seed),
+        schedule: benchmark.load.schedule(requests.unwrap_or(prompts), workload.seed),
+        lasts: duration.map(|time| Lasts::new(time, prompts, workload.seed)),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),
         retries: benchmark.workload.retries,
-        failures: FailureLimit::new(benchmark.workload.max_failures.of(workload.prompts.len())),
+        failures: FailureLimit::new(benchmark.workload.max_failures, requests),
         stop: session.stop.clone(),
         share: Share::default(),
         start: Arc::new(()),

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     io::{IsTerminal, Write, stderr, stdout},
+    iter::repeat_n,
     path::Path,
 };
 
@@ -126,8 +127,9 @@ fn dump(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
         let (a, b) = (&first.workload.name, &other.workload.name);
         return Err(one(format!("the file holds one workload, but `{a}` and `{b}` were selected: add a filter")).into());
     }
-    if first.find_max.is_some() {
-        return Err(one("--find-max sends other prompts at each load: leave it out".to_owned()).into());
+    if first.find_max.is_some() || first.sweep.is_some() {
+        let what = if first.find_max.is_some() { "--find-max" } else { "a sweep" };
+        return Err(one(format!("{what} sends other prompts at each load: name one load in its place")).into());
     }
     let session = Session::new(plan, store(plan), Stop::default());
     let workload = session.prompts(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
@@ -158,11 +160,18 @@ fn calibrate(work: &Work, selected: &[&Benchmark]) -> Result<(), RunError> {
 fn measure(work: &Work, selected: &[&Benchmark]) -> Conclusion {
     let mut reports: Vec<Report> = Vec::new();
     let mut whole = 0;
-    let measured = selected.iter().take_while(|_| goes_on(work)).filter_map(|b| told(b, work.measure(b)));
-    for Measured { report, problems } in measured {
-        whole += usize::from(problems.is_empty());
+    // Gives whether nothing went wrong with it.
+    let mut keep = |Measured { report, problems }: Measured| {
         problems.iter().for_each(|e| tell(&report.id, e));
         reports.push(report);
+        problems.is_empty()
+    };
+    for benchmark in selected.iter().take_while(|_| goes_on(work)) {
+        let done = match &benchmark.sweep {
+            Some(sweep) => work.sweep(benchmark, sweep, &mut keep),
+            None => work.measure(benchmark).map(&mut keep),
+        };
+        whole += usize::from(told(benchmark, done) == Some(true));
     }
     let (gate, mut problems) = work.conclude(&mut reports);
     let all = failed(whole, selected);
@@ -212,7 +221,10 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], outp
     Work {
         against: plan.against.as_ref().map(|spec| session.beside(spec)),
         session,
-        budget: Budget::new(plan, selected.iter().map(|benchmark| &benchmark.workload.terms)),
+        budget: Budget::new(
+            plan,
+            selected.iter().flat_map(|benchmark| repeat_n(&benchmark.workload.terms, benchmark.parts())),
+        ),
         sinks: RefCell::new(Sinks::new(plan.output_format, &baselines.outputs(output))),
         commit: baselines.commit(),
         baselines,

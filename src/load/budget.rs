@@ -26,10 +26,10 @@ impl Default for FailureBudget {
 
 impl FailureBudget {
     /// The most requests that may fail in a pass of so many.
-    pub fn of(self, prompts: usize) -> usize {
+    pub fn of(self, requests: usize) -> usize {
         match self {
             Self::Count(most) => most,
-            Self::Percent(percent) => (percent * prompts as f64 / 100.0) as usize,
+            Self::Percent(percent) => (percent * requests as f64 / 100.0) as usize,
         }
     }
 }
@@ -37,21 +37,40 @@ impl FailureBudget {
 /// The failed requests of one pass, and how many there may be. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct FailureLimit {
-    most: Option<usize>,
-    failed: Arc<AtomicUsize>,
+    budget: Option<FailureBudget>,
+    /// How many there are, or are taken to be as long as nobody knows.
+    requests: usize,
+    counts: Arc<Counts>,
 }
 
+#[derive(Debug, Default)]
+struct Counts {
+    ended: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+/// A share of fewer is not judged while a pass goes on.
+const LEAST_JUDGED: usize = 100;
+
 impl FailureLimit {
-    /// Of a pass in which so many may fail.
-    pub fn new(most: usize) -> Self {
-        Self { most: Some(most), ..Self::default() }
+    /// Of a pass of so many requests; of one that goes on for a time where that is `None`, whose share is that of the requests that have
+    /// ended.
+    pub fn new(budget: FailureBudget, requests: Option<usize>) -> Self {
+        Self { budget: Some(budget), requests: requests.unwrap_or(LEAST_JUDGED), counts: Arc::default() }
     }
 
     /// Counts a request that has ended; gives whether too many have failed.
     pub(super) fn note(&self, record: &Record) -> bool {
         let failed = usize::from(!record.is_completed());
-        let failed = self.failed.fetch_add(failed, Ordering::Relaxed) + failed;
-        self.most.is_some_and(|most| failed > most)
+        let ended = self.counts.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let failed = self.counts.failed.fetch_add(failed, Ordering::Relaxed) + failed;
+        self.budget.is_some_and(|budget| failed > budget.of(self.requests.max(ended)))
+    }
+
+    /// Whether more of those that have ended failed than may.
+    pub(super) fn are_exceeded(&self) -> bool {
+        let [ended, failed] = [&self.counts.ended, &self.counts.failed].map(|count| count.load(Ordering::Relaxed));
+        self.budget.is_some_and(|budget| failed > budget.of(ended))
     }
 }
 
@@ -90,13 +109,19 @@ mod tests {
             record.outcome = if ok { Ok(()) } else { Err(Failure::new(FailureClass::Empty, "x")) };
             record
         };
-        let limit = FailureLimit::new(2);
+        let limit = FailureLimit::new(FailureBudget::Count(2), Some(9));
         let note = |ok| limit.clone().note(&ended(ok));
         assert_eq!(
             [false, true, false, true, false, true, false].map(note),
             [false, false, false, false, true, true, true]
         );
-        assert!(FailureLimit::new(0).note(&ended(false)) && !FailureLimit::new(0).note(&ended(true)));
+        let no_failure = || FailureLimit::new(FailureBudget::Percent(0.0), None);
+        assert!(no_failure().note(&ended(false)) && !no_failure().note(&ended(true)));
+        // Of ten in a hundred, and of how many there are in the end.
+        let timed = FailureLimit::new(FailureBudget::Percent(10.0), None);
+        assert!((0..10).all(|_| !timed.note(&ended(false))) && timed.are_exceeded());
+        assert!((0..90).all(|_| !timed.note(&ended(true))) && !timed.are_exceeded());
+        assert!(timed.note(&ended(false)) && timed.are_exceeded());
         let none = FailureLimit::default();
         assert!((0..9).all(|_| !none.note(&ended(false))));
     }

@@ -19,7 +19,7 @@ use super::{
     shape::{Kind, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
 };
-use crate::client::{Client, ConnectionStats, Record};
+use crate::client::{Client, ConnectionStats, Record, clock::now_ns};
 
 /// So many clients, each sending the next prompt as soon as its last one ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -85,14 +85,18 @@ struct Kept {
     connections: RefCell<Vec<ConnectionStats>>,
 }
 
-/// Runs a thread's clients until the queue is empty, or the pass is stopped.
+/// Runs a thread's clients until the queue is empty, the time is over, or the pass is stopped.
 pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> ThreadResult {
     let kept = Rc::new(Kept::default());
     kept.connections.borrow_mut().resize(clients.len(), ConnectionStats::default());
     let mut running = JoinSet::new();
-    let spawn = |(slot, client)| {
-        running.spawn_local(drain(client, slot, shared.pass.clone(), shared.queue.clone(), kept.clone()))
+    let queue = Queue {
+        next: shared.queue.clone(),
+        requests: shared.pass.requests(),
+        ends_ns: shared.ends_ns().filter(|_| shared.pass.requests().is_none()),
     };
+    let spawn =
+        |(slot, client)| running.spawn_local(drain(client, slot, shared.pass.clone(), queue.clone(), kept.clone()));
     let handles: Vec<AbortHandle> = clients.into_iter().enumerate().map(spawn).collect();
     let stop = shared.pass.stop.clone();
     let stopper = tokio::task::spawn_local(async move {
@@ -110,14 +114,31 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
     result
 }
 
+/// What all clients draw positions from.
+#[derive(Clone)]
+struct Queue {
+    next: Arc<AtomicUsize>,
+    /// How many there are; without an end where the pass goes on for a time.
+    requests: Option<usize>,
+    /// In nanoseconds of the monotonic clock.
+    ends_ns: Option<u64>,
+}
+
+impl Queue {
+    fn next(&self, pass: &Pass) -> Option<usize> {
+        if self.ends_ns.is_some_and(|ends_ns| now_ns() >= ends_ns) {
+            return None;
+        }
+        let position = pass.share.position(self.next.fetch_add(1, Ordering::Relaxed));
+        Some(position).filter(|position| self.requests.is_none_or(|requests| *position < requests))
+    }
+}
+
 /// One client's work: the next prompt of the queue until there is none.
-async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Arc<AtomicUsize>, kept: Rc<Kept>) {
+async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Queue, kept: Rc<Kept>) {
     let mut request_id = String::new();
     while pass.stop.reason().is_none() {
-        let index = pass.share.position(queue.fetch_add(1, Ordering::Relaxed));
-        if index >= pass.prompts.len() {
-            break;
-        }
+        let Some(index) = queue.next(&pass) else { break };
         kept.begun.borrow_mut().push(index);
         request_id.clear();
         // Writing to a String can't fail.

@@ -7,6 +7,7 @@
 pub(crate) mod arrivals;
 mod budget;
 mod closed;
+mod lasts;
 mod observer;
 mod open;
 pub(crate) mod open_files;
@@ -24,6 +25,7 @@ mod thread;
 pub(crate) use arrivals::arrivals_ns;
 pub use arrivals::{Arrival, RequestRate};
 pub use budget::{FailureBudget, FailureLimit};
+pub use lasts::Lasts;
 pub use observer::Observer;
 pub use open::Open;
 #[cfg(feature = "harness")]

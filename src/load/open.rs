@@ -82,6 +82,11 @@ impl Shape for Open {
         prompts.saturating_sub(1) as f64 / self.request_rate.0
     }
 
+    /// Those whose mean arrival lies before the end.
+    fn requests_in(&self, seconds: f64) -> Option<usize> {
+        Some((seconds * self.request_rate.0).ceil().max(1.0) as usize)
+    }
+
     fn request_rate(&self) -> Option<RequestRate> {
         Some(self.request_rate)
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{FailureLimit, Observer, Schedule, Share, Start, Stop, StopReason};
+use super::{FailureLimit, Lasts, Observer, Schedule, Share, Start, Stop, StopReason};
 use crate::{
     client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
     dataset::Prompt,
@@ -26,6 +26,9 @@ pub struct Pass {
     pub start: Arc<dyn Start>,
     /// When they are sent.
     pub schedule: Schedule,
+    /// In place of each prompt once: for how long they are sent, again and again. An open loop has its end in its schedule, and takes the
+    /// order of repeated prompts from this.
+    pub lasts: Option<Lasts>,
     /// On how many threads the clients run.
     pub threads: usize,
     /// What the request ids begin with; the position in the workload follows.
@@ -42,7 +45,7 @@ pub struct Pass {
 
 /// What a pass gave.
 pub struct PassRecords {
-    /// One for each prompt of its share, in sending order; where the pass was stopped, for each that was begun.
+    /// One for each request of its share, in sending order; where the pass was stopped, for each that was begun.
     pub records: Vec<Record>,
     /// Why it ended early, if so.
     pub stopped: Option<StopReason>,
@@ -56,9 +59,23 @@ pub struct PassRecords {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Pass {
+    /// How many requests all shares send together; `None` for a closed loop that goes on for a time.
+    pub(super) fn requests(&self) -> Option<usize> {
+        match (&self.schedule, &self.lasts) {
+            (Schedule::Open { arrivals_ns, .. }, _) => Some(arrivals_ns.len()),
+            (Schedule::Closed { .. }, None) => Some(self.prompts.len()),
+            (Schedule::Closed { .. }, Some(_)) => None,
+        }
+    }
+
+    /// The prompt at a position in sending order.
+    pub(super) fn prompt(&self, position: usize) -> &Prompt {
+        &self.prompts[self.lasts.as_ref().map_or(position, |lasts| lasts.prompt(position))]
+    }
+
     /// Sends a prompt, again where that may help and is allowed, and counts its end. Time runs from the first send.
     pub(super) async fn complete(&self, client: &mut Client, index: usize, request_id: &str) -> Record {
-        let prompt = &self.prompts[index];
+        let prompt = self.prompt(index);
         let requested = self.sampling.requested_tokens(prompt);
         let mut record = client.complete(index, prompt, requested, request_id).await;
         while record.retries < self.retries && record.outcome.as_ref().is_err_and(|failure| failure.class.may_pass()) {

@@ -1,6 +1,6 @@
 //! Runs a pass: starts its threads, and puts together what they give.
 
-use std::thread::ScopedJoinHandle;
+use std::{collections::HashSet, thread::ScopedJoinHandle};
 
 use super::{
     Schedule, StopReason,
@@ -19,13 +19,13 @@ use crate::{
 /// # Errors
 /// Where the connections can't be opened, or the system gives no thread: nothing has been sent then.
 pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
-    // More clients than prompts would only hold idle connections.
-    let own = pass.share.count(pass.prompts.len());
+    // More clients than requests would only hold idle connections.
+    let own = pass.requests().map(|requests| pass.share.count(requests));
     let whole = match pass.schedule {
         Schedule::Closed { concurrency } => concurrency,
         Schedule::Open { connections, .. } => connections,
     };
-    let connections = pass.share.part(whole).clamp(1, own.max(1));
+    let connections = pass.share.part(whole).clamp(1, own.map_or(usize::MAX, |own| own.max(1)));
     let threads = pass.threads.clamp(1, connections);
     let is_open = matches!(pass.schedule, Schedule::Open { .. });
     let shared = Shared::new(pass, threads);
@@ -54,8 +54,15 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     for result in results {
         total.merge(result?);
     }
+    // Of how many there would be, nobody knew before.
+    if own.is_none() && pass.failures.are_exceeded() {
+        pass.stop.stop(StopReason::Failures);
+    }
     // An interruption that finds all of them ended cuts nothing short.
-    let is_whole = total.records.len() == own;
+    let is_whole = match own {
+        Some(own) => total.records.len() == own,
+        None => total.records.len() == total.begun.len() && shared.ends_ns().is_none_or(|ends_ns| now_ns() >= ends_ns),
+    };
     let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
     if stopped.is_some() {
         add_cancelled(pass, &total.begun, &mut total.records);
@@ -76,12 +83,9 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
 
 /// Records of the requests that were in flight when the pass was stopped.
 fn add_cancelled(pass: &Pass, begun: &[usize], records: &mut Vec<Record>) {
-    let mut ended = vec![false; pass.prompts.len()];
-    for record in records.iter() {
-        ended[record.index] = true;
-    }
-    for &index in begun.iter().filter(|&&index| !ended[index]) {
-        let prompt = &pass.prompts[index];
+    let ended: HashSet<usize> = records.iter().map(|record| record.index).collect();
+    for &index in begun.iter().filter(|index| !ended.contains(*index)) {
+        let prompt = pass.prompt(index);
         let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
         record.end_ns = now_ns();
         record.outcome = Err(Failure::new(FailureClass::Cancelled, "the pass was stopped while it was in flight"));

@@ -28,6 +28,11 @@ pub trait Shape: fmt::Display + fmt::Debug + Send + Sync {
         0.0
     }
 
+    /// Requests that it prescribes for so many seconds; `None` where their number hangs on the server.
+    fn requests_in(&self, _seconds: f64) -> Option<usize> {
+        None
+    }
+
     /// The clients of a closed loop.
     fn concurrency(&self) -> Option<usize> {
         None

@@ -57,6 +57,12 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// When the pass is over, in nanoseconds of the monotonic clock, where a time was set and it has begun.
+    pub fn ends_ns(&self) -> Option<u64> {
+        let lasts = self.pass.lasts.as_ref()?;
+        Some(self.start_ns.get()?.saturating_add(lasts.time().as_nanos() as u64))
+    }
+
     /// Notes that a thread could not connect.
     pub fn thread_failed(&self) {
         self.failed.fetch_add(1, Ordering::SeqCst);
@@ -115,6 +121,7 @@ mod tests {
             share: Share::default(),
             start: Arc::new(()),
             schedule: Schedule::Closed { concurrency: 2 },
+            lasts: None,
             threads: 2,
             request_id_prefix: "r".into(),
             retries: 0,

@@ -12,6 +12,7 @@ use super::{
     objectives::objective_lines,
     output::Output,
     sink::*,
+    sweep::print_sweeps,
     verdicts::{change_lines, print_verdicts},
 };
 use crate::{
@@ -43,7 +44,9 @@ impl Sink for Console {
     }
 
     fn end(&mut self, reports: &[Report]) -> Result<(), SinkError> {
-        Ok(print_verdicts(&mut stdout().lock(), reports, self.0.style)?)
+        let mut out = stdout().lock();
+        print_sweeps(&mut out, reports, self.0.style)?;
+        Ok(print_verdicts(&mut out, reports, self.0.style)?)
     }
 }
 
@@ -92,13 +95,17 @@ fn remarks(report: &Report) -> Vec<String> {
     let passes = &report.passes;
     let sum = |of: fn(&PassMetrics) -> u64| passes.iter().map(of).sum::<u64>();
     let (completed, failed) = (sum(|p| p.completed as u64), sum(|p| p.failed as u64));
-    let mut remarks = vec![format!(
-        "{} of {} prompts: {} completed, {} failed",
-        count(passes.len(), "pass", "passes"),
-        grouped(report.workload.num_prompts as u64),
-        grouped(completed),
-        grouped(failed)
-    )];
+    let prompts = grouped(report.workload.num_prompts as u64);
+    let of = match report.workload.duration_s {
+        Some(time_s) => format!("{time_s} s"),
+        None => format!("{prompts} prompts"),
+    };
+    let of_them = format!("{} of {of}", count(passes.len(), "pass", "passes"));
+    let mut remarks = vec![format!("{of_them}: {} completed, {} failed", grouped(completed), grouped(failed))];
+    let rounds = (completed + failed) as f64 / (passes.len() * report.workload.num_prompts).max(1) as f64;
+    if report.workload.duration_s.is_some() && rounds > 1.0 {
+        remarks.push(format!("a pass sent its {prompts} prompts {rounds:.1} times, each time in a new order"));
+    }
     if let Some(Partial { why, passes_wanted, last_pass_cut }) = report.partial {
         let why = match why {
             StopReason::Failures => "too many requests failed",
@@ -358,8 +365,7 @@ fn steady(report: &Report) -> Option<String> {
     let windows: Vec<&Steady> = report.passes.iter().filter_map(|p| p.steady.as_ref()).collect();
     let mean = |of: fn(&Steady) -> f64| windows.iter().map(|window| of(window)).sum::<f64>() / windows.len() as f64;
     if windows.is_empty() {
-        let more = steady_prompts(report)
-            .map_or_else(String::new, |prompts| format!("; with --num-prompts {prompts} there would be one"));
+        let more = longer(report).map_or_else(String::new, |longer| format!("; with {longer} there would be one"));
         return Some(format!("no steady state: ramp and drain fill the pass{more}"));
     }
     let outside: usize = windows.iter().map(|window| window.outside).sum();
@@ -374,9 +380,9 @@ fn steady(report: &Report) -> Option<String> {
     ))
 }
 
-/// How many prompts make a pass of which most is steady: four times as many as are in flight, and some ends to count. `None` where all
-/// are sent at once, which never is.
-fn steady_prompts(report: &Report) -> Option<u64> {
+/// What makes a pass of which most is steady: four times as many prompts as are in flight, and some ends to count. `None` where all are
+/// sent at once, which never is.
+fn longer(report: &Report) -> Option<String> {
     let shape = report.load.shape();
     let latencies: Vec<f64> = report.passes.iter().filter_map(|pass| Some(pass.e2e_s?.mean)).collect();
     let mean_s = latencies.iter().sum::<f64>() / latencies.len().max(1) as f64;
@@ -386,8 +392,15 @@ fn steady_prompts(report: &Report) -> Option<u64> {
         (None, _) => return None,
     };
     let prompts = (4.0 * in_flight).max(in_flight + 40.0).ceil() as u64;
+    let sent = match report.workload.duration_s {
+        Some(_) => report.passes.iter().map(|pass| (pass.completed + pass.failed) as u64).min()?,
+        None => report.workload.num_prompts as u64,
+    };
     // It was enough by that, and did not do: the server's answers are too uneven to propose a number.
-    Some(prompts).filter(|prompts| *prompts > report.workload.num_prompts as u64)
+    (prompts > sent).then(|| match report.workload.duration_s {
+        Some(time_s) => format!("--duration {:.0}s", (time_s * prompts as f64 / sent.max(1) as f64).ceil()),
+        None => format!("--num-prompts {prompts}"),
+    })
 }
 
 fn pass_line(i: usize, pass: &PassMetrics) -> String {

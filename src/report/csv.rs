@@ -129,7 +129,7 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
     put("pass", i.to_string());
     put("concurrency", text(concurrency));
     put("request_rate", text(request_rate));
-    put("num_prompts", report.workload.num_prompts.to_string());
+    put("num_prompts", sent(report, pass).to_string());
     put("completed", pass.completed.to_string());
     put("failed", pass.failed.to_string());
     put("prompt_tokens", pass.prompt_tokens.to_string());
@@ -162,6 +162,14 @@ fn fields(report: &Report, i: usize, pass: &PassMetrics) -> Vec<(String, String)
     fields
 }
 
+/// Prompts of a pass: of one that went on for a time, those that were sent.
+fn sent(report: &Report, pass: &PassMetrics) -> usize {
+    match report.workload.duration_s {
+        Some(_) => pass.completed + pass.failed,
+        None => report.workload.num_prompts,
+    }
+}
+
 /// Six significant digits, and all those before the point.
 fn six_digits(value: f64) -> String {
     let before_the_point = if value == 0.0 { 1 } else { value.abs().log10().floor() as i32 + 1 };
@@ -186,7 +194,7 @@ fn lmdeploy_row(report: &Report, pass: &PassMetrics) -> [String; LMDEPLOY_COLUMN
     let batch = batch.map_or_else(|| NOT_MEASURED.to_owned(), |batch| batch.to_string());
     [
         batch,
-        report.workload.num_prompts.to_string(),
+        sent(report, pass).to_string(),
         pass.prompt_tokens.to_string(),
         pass.output_tokens.to_string(),
         seconds(pass.ttft_s, |l| l.min),

@@ -65,7 +65,11 @@ fn github_entries(reports: &[Report], better: Better) -> Value {
                 entry["range"] = format!("± {:.6}", half_width(estimate) * scale).into();
             }
             let passes = report.passes.len();
-            entry["extra"] = format!("{passes} passes of {} prompts", report.workload.num_prompts).into();
+            let of = match report.workload.duration_s {
+                Some(time_s) => format!("{time_s} s"),
+                None => format!("{} prompts", report.workload.num_prompts),
+            };
+            entry["extra"] = format!("{passes} passes of {of}").into();
             Some(entry)
         })
     });

@@ -9,6 +9,7 @@ use super::{
     objectives::{explanation, measured},
     output::Output,
     sink::*,
+    sweep::sweeps,
     verdicts::{tell_verdicts, verdict_words},
 };
 use crate::{
@@ -117,6 +118,15 @@ fn print_markdown(out: &mut impl Write, reports: &[Report], beside: &[Report], p
                 verdict => format!("**{verdict}**"),
             });
             writeln!(out, "| {} | {} | {moved} |", cell(&report.id), cell(holds))?;
+        }
+        writeln!(out)?;
+    }
+    let swept = sweeps(reports);
+    if !swept.is_empty() {
+        writeln!(out, "| sweep | loads | knee | objectives |\n|---|---|---|---|")?;
+        for sweep in &swept {
+            let (knee, objectives) = (sweep.knee().unwrap_or_default(), sweep.objectives().unwrap_or_default());
+            writeln!(out, "| {} | {} | {knee} | {} |", cell(sweep.name), sweep.ends(), cell(&objectives))?;
         }
         writeln!(out)?;
     }

@@ -19,6 +19,7 @@ mod output;
 mod requests;
 mod sink;
 mod sinks;
+mod sweep;
 mod verdicts;
 
 pub use self::csv::append_csv;

@@ -16,6 +16,7 @@ mod objectives;
 mod package;
 mod server;
 mod started;
+mod sweeps;
 mod wrong_input;
 
 use std::{io::Read, net::TcpListener, process::ExitCode};
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     trials.extend(limits::trials());
     trials.extend(messages::trials());
     trials.extend(objectives::trials());
+    trials.extend(sweeps::trials());
     trials.extend(server::trials());
     trials.extend(started::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));

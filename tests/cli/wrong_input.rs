@@ -173,11 +173,11 @@ pub const WRONG: &[Wrong] = &[
     },
     Wrong {
         name: "duration",
-        flags: &["x", "--duration", "60s"],
+        flags: &["x", "--max-seconds", "60"],
         config: "",
         input: "",
         code: 2,
-        message: "there is no --duration here: a pass ends when its prompts do: --num-prompts N",
+        message: "there is no --max-seconds here: --duration TIME, such as 60s, is how long a pass goes on",
     },
     Wrong {
         name: "number-in-quotes",
