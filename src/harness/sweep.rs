@@ -1,7 +1,5 @@
 //! Sweeps: one load after another, until more of it only makes requests wait.
 
-use std::time::Duration;
-
 use super::{
     RunError,
     measure::{Measured, Work},
@@ -98,7 +96,7 @@ impl Work<'_> {
                 }
                 let mut alone = benchmark.clone();
                 alone.workload.num_prompts = alone.workload.num_prompts.min(SERIAL_REQUESTS);
-                alone.workload.duration = None::<Duration>;
+                alone.workload.duration = None;
                 let (passes, _) = self.measured_at(&alone, LoadPoint::closed(1), Half::First, 1, &|_| false)??;
                 let serial = passes.first().map_or(0.0, |pass| pass.rps);
                 let most = self.most_at_once(benchmark)?;
