@@ -148,7 +148,7 @@ pub fn too_small(subject: Subject, passes: &[PassMetrics]) -> Option<String> {
     let point = point.name();
     (requests < least).then(|| {
         format!(
-            "{point} needs {least} requests a pass, and one had {requests}: --num-prompts {least} or more gives them"
+            "{point} needs {least} requests a pass, and one had {requests}: --num-prompts {least}, or a longer --duration, gives them"
         )
     })
 }
@@ -327,7 +327,8 @@ mod tests {
         assert_eq!([0.5, 0.9, 0.95, 0.99].map(least_requests), [7, 44, 90, 459]);
         let of = |text: &str, requests: u64| judged(text, passes(requests, STEADY));
         let small = of("ttft_p99 < 300 ms", 458);
-        let why = "p99 needs 459 requests a pass, and one had 458: --num-prompts 459 or more gives them";
+        let why =
+            "p99 needs 459 requests a pass, and one had 458: --num-prompts 459, or a longer --duration, gives them";
         assert_eq!((small.state, small.why_not.as_deref()), (State::Undecided, Some(why)));
         assert_eq!(of("ttft_p99 < 300 ms", 459).state, State::Met);
         assert_eq!(of("ttft_p50 < 300 ms", 6).state, State::Undecided);

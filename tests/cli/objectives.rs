@@ -72,7 +72,7 @@ fn judged() -> Result<(), Failed> {
     for expected in [
         "rps > 1000000: missed",
         "p99 needs 459 requests a pass, and one had 12:",
-        "--num-prompts 459 or more gives them",
+        "--num-prompts 459, or a longer --duration, gives them",
         "more passes would decide it",
     ] {
         assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
