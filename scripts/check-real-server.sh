@@ -33,6 +33,11 @@ cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --token
   --concurrency 8 --num-prompts 40 --sample-size 3 --stream true --goodput "ttft < 100 ms, tpot < 10 ms, e2e < 2 s" \
   --timeout 3 --max-failures 100% --save-requests "$dir/requests.jsonl"
 python3 scripts/check_goodput.py "${CARGO_TARGET_DIR:-target}/tachometer/sharegpt/c8/new/report.json" "$dir/requests.jsonl"
+# A sweep of passes that go on for a time.
+cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --dataset random:64:32 \
+  --concurrency sweep:1..4 --duration 2s --warmup 1s --sample-size 2 --stream true > "$dir/sweep"
+cat "$dir/sweep"
+grep -q "^random-64-32/sweep-concurrency$" "$dir/sweep" && grep -q "^  c2 " "$dir/sweep"
 # The other APIs, three passes each.
 passes() {
   cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
