@@ -166,6 +166,11 @@ fn a_pass_of_a_time_repeats_its_prompts() {
     let cut = stop_at(repeated(&url, closed(1), hour), 30, StopReason::Interrupted);
     assert_eq!((cut.records.len(), cut.stopped), (30, Some(StopReason::Interrupted)));
     assert_eq!(orders(&cut.records), rounds);
+    // So it is where it was stopped before it began.
+    let never = repeated(&url, closed(1), hour);
+    never.stop.stop(StopReason::Interrupted);
+    let never = run_pass(&never).unwrap();
+    assert_eq!((never.records.len(), never.stopped), (0, Some(StopReason::Interrupted)));
     // It goes on until its time is over, and no longer.
     let began = Instant::now();
     let time = Duration::from_millis(100);

@@ -430,7 +430,8 @@ fn in_range(flag: &str, value: f64, least: f64, most: f64) -> Result<f64, Config
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sweep::SweepRange, *};
+    use crate::load::RequestRate;
 
     fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
         planned_with(flags, &Code::default(), file, tiny)
@@ -655,6 +656,32 @@ mod tests {
         code = Code::default();
         code.set_server(crate::config::Server::url("http://h:1").timeout(5.0));
         assert!(planned_with(&[], &code, "", false).unwrap_err().starts_with("--dataset: a live server"));
+    }
+
+    #[test]
+    fn sweeps_and_times_are_said_in_code_too() {
+        let mut code = Code::default();
+        let a = Workload::new("a").dataset("random:5:6").concurrency(SweepRange::between(1.0, 8.0).points(3));
+        code.add_workload(a.request_rate([RequestRate(2.0)]).duration(Duration::from_secs(3)).warmup(5));
+        code.add_workload(Workload::new("b").request_rate(SweepRange::of(4)).warmup(Duration::from_secs(1)));
+        let plan = planned_with(&[], &code, "", false).unwrap();
+        assert_eq!(names(&plan), ["a/sweep-concurrency", "a/r2", "b/sweep-rate"]);
+        assert_eq!(plan.benchmarks.iter().map(Benchmark::parts).collect::<Vec<_>>(), [3, 1, 4]);
+        let [clients, rate, rates] = [0, 1, 2].map(|i| &plan.benchmarks[i].workload);
+        // Loads of a sweep have prompts of their own; a load beside it is as ever.
+        assert_eq!([clients, rate, rates].map(|workload| workload.fresh_prompts), [true, false, true]);
+        assert_eq!((rate.duration, rate.warmup), (Some(Duration::from_secs(3)), Some(Warmup::Requests(5))));
+        assert_eq!((rates.duration, rates.warmup), (None, Some(Warmup::Time(Duration::from_secs(1)))));
+        let flags = ["--concurrency", "4", "--warmup", "2s"];
+        assert_eq!(names(&planned_with(&flags, &code, "", false).unwrap()), ["a/c4", "b/c4"]);
+        // A test run has one small pass of each.
+        let tiny = planned_with(&[], &code, "", true).unwrap();
+        assert!(
+            tiny.benchmarks.iter().all(|benchmark| benchmark.sweep.is_none() && benchmark.workload.duration.is_none())
+        );
+        assert_eq!(names(&tiny), names(&plan));
+        let doublings = planned(&["--concurrency", "sweep:1..9"], "", false).unwrap();
+        assert_eq!(doublings.benchmarks[0].parts(), 5);
     }
 
     #[test]

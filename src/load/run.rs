@@ -61,7 +61,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     // An interruption that finds all of them ended cuts nothing short.
     let is_whole = match own {
         Some(own) => total.records.len() == own,
-        None => total.records.len() == total.begun.len() && shared.ends_ns().is_none_or(|ends_ns| now_ns() >= ends_ns),
+        None => total.records.len() == total.begun.len() && shared.ends_ns().is_some_and(|ends_ns| now_ns() >= ends_ns),
     };
     let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
     if stopped.is_some() {
