@@ -58,23 +58,27 @@ pub(super) fn load_points(values: &Values, live: bool) -> Result<Vec<LoadPoint>,
         points.push(("--load", point));
     }
     for (flag, point) in &points {
-        let shape = point.shape();
-        let why = match values.duration.map(|time| shape.requests_in(time.as_secs_f64())) {
-            // In a schedule that takes longer nothing would ever be sent.
-            None if shape.lasts_s(values.num_prompts) > LONGEST_S => {
-                format!("with {point} the last prompt would be sent after more than 30 days")
-            }
-            Some(Some(_)) if shape.request_rate().is_some_and(|rate| rate.0.is_infinite()) => {
-                "all requests at once take no time: leave out --duration, or give a rate".to_owned()
-            }
-            Some(Some(requests)) if requests > MOST_REQUESTS => {
-                format!("with {point} a pass would send {requests} requests: use a shorter --duration")
-            }
-            _ => continue,
-        };
-        return Err(ConfigError::value(flag, why));
+        can_be_sent(point, values).map_err(|why| ConfigError::value(flag, why))?;
     }
     Ok(points.into_iter().map(|(_, point)| point).collect())
+}
+
+/// Whether a pass at a load comes to an end, and what it sends fits into memory.
+fn can_be_sent(point: &LoadPoint, values: &Values) -> Result<(), String> {
+    let shape = point.shape();
+    match values.duration.map(|time| shape.requests_in(time.as_secs_f64())) {
+        // In a schedule that takes longer nothing would ever be sent.
+        None if shape.lasts_s(values.num_prompts) > LONGEST_S => {
+            Err(format!("with {point} the last prompt would be sent after more than 30 days"))
+        }
+        Some(Some(_)) if shape.request_rate().is_some_and(|rate| rate.0.is_infinite()) => {
+            Err("all requests at once take no time: leave out --duration, or give a rate".to_owned())
+        }
+        Some(Some(requests)) if requests > MOST_REQUESTS => {
+            Err(format!("with {point} a pass would send {requests} requests: use a shorter --duration"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Of a pass: the times of an open loop's requests are computed before it.
@@ -109,6 +113,13 @@ pub(super) fn pacing(values: &Values) -> Result<Pacing, ConfigError> {
 
 /// The sweeps that were asked for.
 pub(super) fn sweeps(values: &Values) -> Result<Vec<Sweep>, ConfigError> {
+    let of_both = "it names loads and a sweep, which has loads of its own: name the one or the other";
+    if is_of_both(values.concurrency.as_deref()) {
+        return Err(ConfigError::value("--concurrency", of_both));
+    }
+    if is_of_both(values.request_rate.as_deref()) {
+        return Err(ConfigError::value("--request-rate", of_both));
+    }
     let clients = values.concurrency.iter().flatten().filter_map(Loads::range);
     let rates = values.request_rate.iter().flatten().filter_map(Loads::range);
     let all = clients.map(|range| (Searched::Concurrency, range)).chain(rates.map(|range| (Searched::Rate, range)));
@@ -120,9 +131,17 @@ pub(super) fn sweeps(values: &Values) -> Result<Vec<Sweep>, ConfigError> {
             let why = format!("`{range}`: the clients of a sweep are from 1 to {MOST_CLIENTS}");
             return Err(ConfigError::value(swept.flag(), why));
         }
+        for end in [ends.0, ends.1].into_iter().filter(|_| range.ends.is_some()) {
+            can_be_sent(&swept.at(end, &pacing), values).map_err(|why| ConfigError::value(swept.flag(), why))?;
+        }
         Ok(Sweep { swept, range, pacing })
     };
     all.map(checked).collect()
+}
+
+fn is_of_both<T>(loads: Option<&[Loads<T>]>) -> bool {
+    let sweeps = loads.unwrap_or_default().iter().filter_map(Loads::range).count();
+    sweeps > 0 && sweeps < loads.map_or(0, <[_]>::len)
 }
 
 /// What to search for in place of load points, if that was asked for, of a workload with these objectives.

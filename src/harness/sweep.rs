@@ -86,7 +86,12 @@ impl Work<'_> {
                     ));
                     loads.retain(|load| *load <= most);
                 }
-                Ok(loads)
+                match loads.is_empty() {
+                    true => {
+                        Err(RunError::Search(format!("it begins with more clients than the {most} prompts of a pass")))
+                    }
+                    false => Ok(loads),
+                }
             }
             Searched::Rate => {
                 if let Some((low, high)) = ends {

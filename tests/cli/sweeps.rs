@@ -84,6 +84,11 @@ fn refused() -> Result<(), Failed> {
             "--concurrency: `sweep:0.5..9`: the clients of a sweep are from 1 to 65536",
         ),
         (&["--request-rate", "sweep:8..2"], "the last one above the first"),
+        (&["--concurrency", "2,sweep:1..8"], "--concurrency: it names loads and a sweep"),
+        (&["--request-rate", "inf,sweep:1..8"], "--request-rate: it names loads and a sweep"),
+        (&["--request-rate", "sweep:1e-9..8"], "the last prompt would be sent after more than 30 days"),
+        (&["--request-rate", "sweep:1..1e9", "--duration", "60s"], "a pass would send 60000000000 requests"),
+        (&["--concurrency", "sweep:70..90", "--num-prompts", "64"], "it begins with more clients than the 64 prompts"),
         (&["--concurrency", "sweep:1..4,sweep:1..8"], "sharegpt/sweep-concurrency is given twice"),
         (
             &["--request-rate", "sweep:4", "--load-baseline", "new", "--baseline", "base"],
@@ -150,10 +155,10 @@ fn rates() -> Result<(), Failed> {
 }
 
 fn list() -> Result<(), Failed> {
-    let package = Package::new("concurrency = [2, \"sweep:1..8\"]\nrequest_rate = \"sweep:2..16:4\"\n");
+    let package = Package::new("concurrency = \"sweep:1..8\"\nrequest_rate = \"sweep:2..16:4\"\n");
     let outcome = package.run(&["--bench", "--list", "--format", "terse"], &[]);
     outcome.expect(0)?;
-    let names = ["sharegpt/sweep-concurrency", "sharegpt/sweep-rate", "sharegpt/c2"];
+    let names = ["sharegpt/sweep-concurrency", "sharegpt/sweep-rate"];
     assert_eq!(outcome.stdout, names.map(|name| format!("{name}: benchmark\n")).concat());
     // cargo test runs one small pass of each.
     package.run(&[], &[]).expect(0)
