@@ -59,7 +59,12 @@ pub(super) fn boundary_lines(boundary: &Boundary, style: Style) -> Vec<String> {
         (None, None) => lines.push("nothing could be decided".to_owned()),
     }
     if !boundary.broken.is_empty() {
-        lines.push(format!("  beyond, it breaks {}", boundary.broken.join(", ")));
+        // An objective, or a sentence.
+        let tell = |broken: &String| match boundary.objectives.contains(broken) {
+            true => format!("{broken} is missed"),
+            false => broken.clone(),
+        };
+        lines.push(format!("  beyond, {}", boundary.broken.iter().map(tell).collect::<Vec<_>>().join(", ")));
     }
     if !boundary.not_monotonic.is_empty() {
         let some: Vec<String> =
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_boundary_is_a_bracket() {
-        let expected = "holds 12.5 requests/s, and not 13\n  beyond, it breaks ttft_p50 < 1 s\n  3 loads tried, 14 passes, to a precision of 5 %\n  \
+        let expected = "holds 12.5 requests/s, and not 13\n  beyond, ttft_p50 < 1 s is missed\n  3 loads tried, 14 passes, to a precision of 5 %\n  \
                         to gate regressions near it: --request-rate 11.2";
         assert_eq!(lines(|_| ()), expected);
         for (edit, part) in [
@@ -151,6 +156,7 @@ mod tests {
                 "holds 12.5 requests/s, the most that was tried",
             ),
             (|b| b["highest_met"] = Value::Null, "does not hold 13 requests/s, nor was less found that does"),
+            (|b| b["broken"] = json!(["requests pile up"]), "and not 13\n  beyond, requests pile up\n"),
             (|b| b["undecided"] = json!([13.5, 14.0]), "and not 13\n"),
             (
                 |b| (b["undecided"], b["lowest_missed"]) = (json!([13.5, 14.0]), 15.0.into()),

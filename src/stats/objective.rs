@@ -461,7 +461,7 @@ mod tests {
         (f64::from(met) / f64::from(RUNS), f64::from(missed) / f64::from(RUNS))
     }
 
-    /// At the edge both are wrong. The figures are in docs/statistics.md.
+    /// At the edge: a value just beyond the limit is *met* wrongly, and one just within it *missed*. The figures are in docs/statistics.md.
     #[test]
     fn neither_is_said_wrongly_more_often_than_the_level_allows() {
         let normal = |rng: &mut ChaCha8Rng| -> f64 {
@@ -471,10 +471,10 @@ mod tests {
         for stopping in [Stopping::Planned, Stopping::Sequential] {
             let (met, missed) = simulated(stopping, |rng| (0.01 * normal(rng)).exp());
             println!("{stopping:?}, log-normal, 1 %: met {:.2} %, missed {:.2} %", 100.0 * met, 100.0 * missed);
-            assert!(met + missed <= 0.055, "{stopping:?}: {met} {missed}");
+            assert!(met <= 0.03 && missed <= 0.03, "{stopping:?}: {met} {missed}");
             let (met, missed) = simulated(stopping, |rng| 1.0 + 0.1 * normal(rng).clamp(-9.0, 9.0));
             println!("{stopping:?}, normal, 10 %: met {:.2} %, missed {:.2} %", 100.0 * met, 100.0 * missed);
-            assert!(met + missed <= 0.055, "{stopping:?}: {met} {missed}");
+            assert!(met <= 0.03 && missed <= 0.03, "{stopping:?}: {met} {missed}");
             // One standard deviation beyond the limit, *met* is as good as never said.
             let (met, missed) = simulated(stopping, |rng| (0.1 * (normal(rng) - 1.0)).exp());
             println!("{stopping:?}, beyond by one: met {:.2} %, missed {:.2} %", 100.0 * met, 100.0 * missed);
