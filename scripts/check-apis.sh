@@ -34,6 +34,14 @@ measure rerank --api rerank --batch 4 --num-prompts 8
 measure jsonl --dataset "$work/questions.jsonl" --max-tokens 7 --num-prompts 2
 measure plain --dataset "$work/lines.txt" --max-tokens 7 --num-prompts 2
 measure random --dataset random:32:8 --num-prompts 8
+printf 'prompt_tokens,output_tokens\n20,4\n30,6\n' > "$work/lengths.csv"
+measure lengths --dataset "random:$work/lengths.csv" --num-prompts 8
+measure distributions --dataset 'random:uniform(16,64):lognormal(8,0.5,40)' --num-prompts 8
+measure prefix --dataset prefix:2:40:8:8 --num-prompts 8
+for api in chat completions responses messages ollama; do
+  measure "sessions-$api" --api "$api" --dataset sessions:fixtures/sharegpt.json --num-prompts 12
+done
+measure live --dataset sessions:fixtures/sharegpt.json --num-prompts 12 --history-from server
 for what in keep drop send; do
   measure "system-$what" --dataset fixtures/sharegpt.json --system-turns $what --num-prompts 8
 done

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     client::Api,
-    dataset::Policy,
+    dataset::{HistoryFrom, Policy},
     load::{LoadPoint, Searched, StopReason},
     metrics::{ByMetric, Metric, PassMetrics},
     stats::{Estimate, Judged, State, Stopping, Verdict},
@@ -147,6 +147,12 @@ pub struct WorkloadReport {
     pub top_p: f64,
     /// A fixed number of tokens that was asked for, in place of the dataset's answer lengths.
     pub max_tokens: Option<u32>,
+    /// Whose answers stood before the later turns of conversations, where there were such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_from: Option<HistoryFrom>,
+    /// Seconds from an answer to the next turn, where they were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub think_time: Option<String>,
     /// Inputs of a request, where there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,

@@ -14,9 +14,10 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
+use serde_json::Value;
 use tachometer::{
     client::{Failure, FailureClass, Headers, Record, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust},
-    dataset::Prompt,
+    dataset::{History, Message, Prompt, Sequence},
     internals::arrivals_ns,
     load::{
         Arrival, FailureBudget, FailureLimit, Lasts, Observer, Pass, PassRecords, RequestRate, Schedule, Share, Start,
@@ -133,7 +134,7 @@ fn shares_of_a_pass_are_the_whole() {
 /// Three prompts, of which each record tells which it had, for so long.
 fn repeated(url: &str, schedule: Schedule, time: Duration) -> Pass {
     let prompt = |tokens| Prompt { prompt_tokens: tokens, ..Prompt::new("now", 1) };
-    let prompts: Arc<[Prompt]> = (1..=3).map(prompt).collect();
+    let prompts: Sequence = (1..=3).map(prompt).collect();
     Pass { prompts, lasts: Some(Lasts::new(time, 3, 0)), ..pass(url, &[], schedule) }
 }
 
@@ -324,5 +325,139 @@ fn a_server_that_is_not_there_fails_the_pass() {
         let pass = Pass { threads: 2, ..pass(&format!("http://{gone}"), &["now"; 4], schedule) };
         let failure: Failure = run_pass(&pass).err().unwrap();
         assert_eq!(failure.class, FailureClass::Connect);
+    }
+}
+
+/// Answers each request with `A`, or with the status at its place, and keeps the bodies.
+fn listen(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let kept = bodies.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, kept) = (stream.unwrap(), kept.clone());
+            std::thread::spawn(move || {
+                let mut buffer = [0; 1 << 16];
+                while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                    let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                    let body = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
+                    let number = {
+                        let mut kept = kept.lock().unwrap();
+                        kept.push(body);
+                        kept.len() - 1
+                    };
+                    let status = statuses.get(number).copied().unwrap_or(200);
+                    let head = "X\r\ncontent-type: application/json\r\ncontent-length:";
+                    let answer = format!("HTTP/1.1 {status} {head} {}\r\n\r\n{BODY}", BODY.len());
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, bodies)
+}
+
+/// A conversation of three turns and one of two, with a pause before each further turn.
+fn conversations(pause: Duration) -> Sequence {
+    let message = |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
+    let prompts = [("a", 3), ("b", 2)].into_iter().enumerate().flat_map(|(conversation, (name, turns))| {
+        let said = (0..turns).flat_map(|turn| {
+            [message("user", &format!("{name}{turn}")), message("assistant", &format!("recorded {name}{turn}"))]
+        });
+        let history: History = said.collect();
+        (0..turns).map(move |turn| Prompt {
+            conversation,
+            turn: turn as u32,
+            pause,
+            before: history.beginning(2 * turn),
+            prompt_tokens: 10 * turn as u32 + 1,
+            ..Prompt::new(format!("{name}{turn}"), 1)
+        })
+    });
+    prompts.collect()
+}
+
+/// What a body says: the contents of its messages.
+fn contents(body: &Value) -> Vec<&str> {
+    body["messages"].as_array().unwrap().iter().map(|message| message["content"].as_str().unwrap()).collect()
+}
+
+/// Each turn goes out when the one before it has ended and its pause is over, with what was said before.
+#[test]
+fn turns_of_a_conversation_follow_one_another() {
+    let pause = Duration::from_millis(30);
+    for schedule in [closed(2), closed(1), open(2)] {
+        let (url, bodies) = listen(&[]);
+        let is_open = matches!(schedule, Schedule::Open { .. });
+        let result = run_pass(&Pass { prompts: conversations(pause), ..pass(&url, &[], schedule) }).unwrap();
+        assert_eq!((result.records.len(), result.stopped), (5, None));
+        assert!(result.records.iter().all(Record::is_completed));
+        assert!(result.records.iter().map(|record| (record.index, record.turn)).eq([
+            (0, 0),
+            (1, 1),
+            (2, 2),
+            (3, 0),
+            (4, 1)
+        ]));
+        for (before, next) in [(0, 1), (1, 2), (3, 4)].map(|(a, b)| (&result.records[a], &result.records[b])) {
+            let waited = next.sent_ns.unwrap() - before.end_ns;
+            assert!(waited >= 30_000_000 && next.pause_ns == 30_000_000, "{waited}");
+            // The time between the two is nobody's latency.
+            assert_eq!(next.intended_ns.is_some(), is_open);
+            assert!(next.intended_ns.is_none_or(|due_ns| due_ns >= before.end_ns + 30_000_000));
+        }
+        let bodies = bodies.lock().unwrap();
+        let last = bodies.iter().find(|body| contents(body).last() == Some(&"a2")).unwrap();
+        assert_eq!(contents(last), ["a0", "recorded a0", "a1", "recorded a1", "a2"]);
+    }
+}
+
+/// The rest of it is not sent, and the pass is whole all the same.
+#[test]
+fn a_turn_that_fails_ends_its_conversation() {
+    for schedule in [closed(1), open(2)] {
+        let is_open = matches!(schedule, Schedule::Open { .. });
+        let (url, bodies) = listen(if is_open { &[500, 500] } else { &[200, 500] });
+        let result = run_pass(&Pass { prompts: conversations(Duration::ZERO), ..pass(&url, &[], schedule) }).unwrap();
+        let ended: Vec<(usize, bool)> = result.records.iter().map(|r| (r.index, r.is_completed())).collect();
+        let expected =
+            if is_open { vec![(0, false), (3, false)] } else { vec![(0, true), (1, false), (3, true), (4, true)] };
+        assert_eq!((ended, result.stopped), (expected, None));
+        assert_eq!(bodies.lock().unwrap().len(), result.records.len());
+    }
+}
+
+/// In place of the answers that the dataset has.
+#[test]
+fn the_servers_own_answers_stand_in_a_live_history() {
+    let (url, bodies) = listen(&[]);
+    let prompts = conversations(Duration::ZERO).live();
+    let result = run_pass(&Pass { prompts, ..pass(&url, &[], closed(1)) }).unwrap();
+    let bodies = bodies.lock().unwrap();
+    assert_eq!(contents(&bodies[2]), ["a0", "A", "a1", "A", "a2"]);
+    assert_eq!(contents(&bodies[4]), ["b0", "A", "b1"]);
+    // Its own tokens, and those of what was said before, an answer of one token among them each time.
+    let tokens = result.records.iter().map(|record| (record.prompt_tokens, record.shared_tokens));
+    assert!(tokens.eq([(1, 0), (13, 2), (35, 14), (1, 0), (13, 2)]), "{:?}", result.records);
+}
+
+/// Whole conversations in a new order, as long as there is time.
+#[test]
+fn conversations_repeat_in_a_pass_of_a_time() {
+    let (url, _) = listen(&[]);
+    let time = Duration::from_millis(500);
+    let prompts = conversations(Duration::ZERO);
+    let lasts = Some(Lasts::new(time, prompts.conversations(), 0));
+    let result = run_pass(&Pass { prompts, lasts, ..pass(&url, &[], closed(1)) }).unwrap();
+    assert_eq!(result.stopped, None);
+    let turns = [0, 1, 2, 0, 1];
+    assert!(result.records.iter().all(|record| record.turn == turns[record.index % 5]), "{:?}", result.records);
+    assert!(result.records.iter().any(|record| record.index >= 5), "{}", result.records.len());
+    for pair in result.records.windows(2).filter(|pair| pair[1].turn > 0) {
+        assert_eq!((pair[1].index, pair[1].turn), (pair[0].index + 1, pair[0].turn + 1));
+        assert!(pair[1].sent_ns.unwrap() >= pair[0].end_ns);
     }
 }

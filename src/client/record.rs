@@ -7,6 +7,10 @@ use super::{answer::Usage, failure::Failure};
 pub struct Record {
     /// Position of the prompt in the workload, from 0.
     pub index: usize,
+    /// Its place in its conversation, from 0.
+    pub turn: u32,
+    /// How long it had to wait after the end of the turn before it, in nanoseconds.
+    pub pause_ns: u64,
     /// Completed, or why not.
     pub outcome: Result<(), Failure>,
     /// When the schedule wanted it sent; `None` in a closed loop.
@@ -43,6 +47,8 @@ pub struct Record {
     pub text: Option<String>,
     /// Tokens of the prompt by the client's tokenizer.
     pub prompt_tokens: u32,
+    /// Those of them that an earlier prompt began with, as far as the dataset tells.
+    pub shared_tokens: u32,
     /// Tokens that were asked for.
     pub requested_tokens: u32,
     /// Tokens that came, and who counted them; set after the pass.
@@ -87,6 +93,8 @@ impl Record {
     pub fn new(index: usize, prompt_tokens: u32, requested_tokens: u32) -> Self {
         Self {
             index,
+            turn: 0,
+            pause_ns: 0,
             outcome: Ok(()),
             intended_ns: None,
             sent_ns: None,
@@ -105,9 +113,15 @@ impl Record {
             usage: None,
             text: None,
             prompt_tokens,
+            shared_tokens: 0,
             requested_tokens,
             output: None,
         }
+    }
+
+    /// Tokens of its prompt: the server's count where it gave one, else the client's.
+    pub fn input_tokens(&self) -> u32 {
+        self.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(self.prompt_tokens)
     }
 
     /// Whether it counts as completed.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     client::{Sampling, Timeouts},
     compare::Terms,
-    dataset::{Dataset, Policy, SystemTurns},
+    dataset::{Dataset, Distribution, HistoryFrom, Policy, SystemTurns},
     fixtures,
     load::{FailureBudget, LoadPoint, Searched},
     metrics::{Goodput, Objective},
@@ -106,6 +106,14 @@ pub struct WorkloadPlan {
     pub sampler: Policy,
     /// What becomes of conversations that the system begins.
     pub system_turns: SystemTurns,
+    /// Conversations with fewer turns are left out.
+    pub min_turns: usize,
+    /// Tokens that a turn and all before it may have.
+    pub max_context: Option<u32>,
+    /// Whose answers stand before later turns.
+    pub history_from: HistoryFrom,
+    /// Seconds from an answer to the next turn, where they are not those of the dataset.
+    pub think_time: Option<Distribution>,
     /// Of the first pass.
     pub seed: u64,
     /// Of a pass.
@@ -390,6 +398,10 @@ fn workload(
         tokenizer: values.tokenizer.clone().filter(|_| !tiny),
         sampler: values.sampler,
         system_turns: values.system_turns,
+        min_turns: at_least_1("--min-turns", values.min_turns)?,
+        max_context: values.max_context,
+        history_from: values.history_from,
+        think_time: values.think_time.filter(|_| !tiny),
         seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
         duration: duration(values)?.filter(|_| !tiny),

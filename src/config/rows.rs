@@ -50,7 +50,7 @@ macro_rules! rows {
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");
 
-            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; or random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length
+            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length, or random:FILE.csv of lengths to draw; prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS for groups of prompts that begin alike
             dataset: String = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// tokenizer.json, SentencePiece's tokenizer.model (cargo feature sentencepiece), or a folder with one of them
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");
@@ -59,6 +59,16 @@ macro_rules! rows {
             /// What becomes of ShareGPT conversations that the system begins: keep sends its text as the prompt, as the Python tools do; drop leaves it out; send puts it before the prompt as the system's message
             #[serde(deserialize_with = "from_text")]
             system_turns: SystemTurns = Workload "WHAT" value(SystemTurns::Keep);
+            /// Conversations of sessions:FILE with fewer turns of the user are left out
+            min_turns: usize = Workload "N" value(2);
+            /// Tokens of the model's context: a conversation is cut before the turn whose prompt and answer have more
+            max_context: u32 = Workload "N" text("none");
+            /// Whose answers stand before the later turns of a conversation: recorded, those of the dataset, so that each run sends the same, or server, those that it has just given
+            #[serde(deserialize_with = "from_text")]
+            history_from: HistoryFrom = Workload "WHOSE" value(HistoryFrom::Recorded);
+            /// Seconds from an answer to the next turn of its conversation, each drawn from the seed: a number, uniform(1,5), normal(3,1), lognormal(2,0.5) or exponential(2)
+            #[serde(deserialize_with = "number_or_text")]
+            think_time: Distribution = Workload "SECONDS" text("as recorded, or none");
             /// Seed of the first pass; pass i draws its prompts with seed + i
             seed: u64 = Workload "N" value(0);
             /// Prompts of a pass

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{rows::rows, sweep::Loads, warmup::Warmup};
 use crate::{
     client::Api,
-    dataset::{Policy, SystemTurns},
+    dataset::{Distribution, HistoryFrom, Policy, SystemTurns},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, LoadPoint, RequestRate, Searched},
     metrics::{Goodput, Metric, Point, Quantity},
@@ -258,7 +258,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "neither a number nor a text")]
 enum NumberOrText {
-    Number(u64),
+    Number(f64),
     Text(String),
 }
 

@@ -15,7 +15,11 @@ use super::{
 
 /// In the order in which they are asked whether a text is theirs.
 static KINDS: &[Parse] = &[
+    #[cfg(feature = "harness")]
+    super::pairs::parse,
     super::synthetic::parse,
+    super::prefix::parse,
+    super::sessions::parse,
     super::jsonl::parse,
     super::plain::parse,
     // Any text is a path: this comes last.
@@ -47,12 +51,10 @@ impl Dataset {
     /// # Errors
     /// Where that is not there.
     pub fn find(&self) -> Result<(), DatasetError> {
-        match self.within(Path::new("")) {
-            Some(path) => match std::fs::metadata(&path) {
-                Ok(_) => Ok(()),
-                Err(source) => Err(DatasetError::Read { path, source }),
-            },
-            None => Ok(()),
+        let Some(file) = self.0.file() else { return Ok(()) };
+        match std::fs::metadata(file) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(DatasetError::Read { path: file.display().to_string(), source }),
         }
     }
 

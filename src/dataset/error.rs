@@ -74,6 +74,23 @@ pub enum DatasetError {
         /// The file.
         path: String,
     },
+    /// A file of conversations holds none that can be sent.
+    #[error(
+        "the dataset {path} holds no conversations: {why}; expected [{{\"conversations\": […]}}, …], [{{\"messages\": […]}}, …] or a line \
+         {{\"turns\": […]}} each"
+    )]
+    NoSessions {
+        /// The file.
+        path: String,
+        /// What was found instead.
+        why: String,
+    },
+    /// Conversations go on after a turn whose answer was not recorded.
+    #[error("the conversations of {path} hold no answers: --history-from server puts the server's own in their place")]
+    NoAnswers {
+        /// The file.
+        path: String,
+    },
     /// A prompt does not say how many tokens to ask for, and nothing else does.
     #[error("prompt {number} of {path} has neither `output_tokens` nor `max_tokens`: add one, or give --max-tokens")]
     NoLength {

@@ -36,8 +36,8 @@ impl Described for JsonLines {
         name_of(&self.0)
     }
 
-    fn within(&self, folder: &Path) -> Option<String> {
-        Some(folder.join(&self.0).display().to_string())
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
     }
 
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {
@@ -103,7 +103,7 @@ fn prompt_of(line: &[u8]) -> Result<Prompt, String> {
             .filter(|n| *n > 0)
             .ok_or_else(|| format!("the length {length} is not a whole number above 0"))?,
     };
-    Ok(Prompt { before: messages, ..Prompt::new(last.content, output_tokens) })
+    Ok(Prompt { before: messages.into(), ..Prompt::new(last.content, output_tokens) })
 }
 
 #[cfg(test)]
@@ -116,12 +116,11 @@ mod tests {
         assert_eq!(prompt(r#"{"prompt": "Hi"}"#), Ok(Prompt::new("Hi", 0)));
         assert_eq!(prompt(r#"{"prompt": "Hi", "max_tokens": 7}"#), Ok(Prompt::new("Hi", 7)));
         let system = Message { role: "system".to_owned(), content: "Be brief.".to_owned() };
-        let with_system = Prompt { before: vec![system], ..Prompt::new("Hi", 3) };
+        let with_system = Prompt { before: vec![system].into(), ..Prompt::new("Hi", 3) };
         assert_eq!(prompt(r#"{"system": "Be brief.", "prompt": "Hi", "output_tokens": 3}"#), Ok(with_system.clone()));
         let messages = r#"{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], "output_tokens": 3}"#;
         assert_eq!(prompt(messages), Ok(with_system.clone()));
         assert_eq!(with_system.whole_text(), "Be brief.\nHi");
-        assert_eq!(with_system.with_first("x y").whole_text(), "x y\nBe brief.\nHi");
         for (line, expected) in [
             ("{", "it is not JSON: EOF"),
             ("[]", "not a JSON object"),

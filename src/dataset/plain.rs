@@ -31,8 +31,8 @@ impl Described for PlainLines {
         name_of(&self.0)
     }
 
-    fn within(&self, folder: &Path) -> Option<String> {
-        Some(folder.join(&self.0).display().to_string())
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
     }
 
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {

@@ -1,30 +1,31 @@
 //! What one pass sends, and its identity.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// A message that goes before a prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// `system`, `user` or `assistant`, mostly.
-    pub role: String,
-    /// Its text.
-    pub content: String,
-}
+use super::{History, Message};
 
 /// One prompt to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// Position of the conversation in the dataset, from 0.
     pub conversation: usize,
+    /// Its place in the conversation, from 0. Turns of one conversation follow one another in a list; each is sent when the one before it
+    /// has ended.
+    pub turn: u32,
+    /// How long it waits after that.
+    pub pause: Duration,
     /// Messages that go before it, the system's among them; mostly none.
-    pub before: Vec<Message>,
+    pub before: History,
     /// What is sent: the user's last message.
     pub text: String,
     /// Tokens of the prompt, by the client's tokenizer and the sampler's way of counting.
     pub prompt_tokens: u32,
+    /// Those of them, at its beginning, that an earlier prompt of the list begins with, as far as the dataset tells: what a cache without
+    /// limits would hold.
+    pub shared_tokens: u32,
     /// Tokens of the dataset's own answer, counted likewise: what is asked of the server.
     pub output_tokens: u32,
 }
@@ -32,19 +33,28 @@ pub struct Prompt {
 impl Prompt {
     /// A prompt of one's own, and how many tokens are asked for. Its own tokens are not counted.
     pub fn new(text: impl Into<String>, output_tokens: u32) -> Self {
-        Self { conversation: 0, before: Vec::new(), text: text.into(), prompt_tokens: 0, output_tokens }
+        Self {
+            conversation: 0,
+            turn: 0,
+            pause: Duration::ZERO,
+            before: History::default(),
+            text: text.into(),
+            prompt_tokens: 0,
+            shared_tokens: 0,
+            output_tokens,
+        }
     }
 
-    /// Several as the inputs of one request; those before the last stand before it.
+    /// Several as the inputs of one request, each with the messages before it; those before the last stand before it.
     #[cfg(feature = "harness")]
     pub(crate) fn batch(prompts: &[Self]) -> Self {
         let Some((last, before)) = prompts.split_last() else { return Self::new("", 0) };
-        let input = |prompt: &Self| Message { role: "user".to_owned(), content: prompt.text.clone() };
+        let input = |prompt: &Self| Message { role: "user".to_owned(), content: prompt.whole_text().into_owned() };
         Self {
             conversation: prompts[0].conversation,
             before: before.iter().map(input).collect(),
             prompt_tokens: prompts.iter().map(|prompt| prompt.prompt_tokens).sum(),
-            ..last.clone()
+            ..Self::new(last.whole_text(), last.output_tokens)
         }
     }
 
@@ -55,15 +65,6 @@ impl Prompt {
         }
         let texts = self.before.iter().map(|message| message.content.as_str()).chain([self.text.as_str()]);
         Cow::from(texts.collect::<Vec<_>>().join("\n"))
-    }
-
-    /// The same with words before all else.
-    #[cfg(feature = "harness")]
-    pub(super) fn with_first(&self, words: &str) -> Self {
-        let mut prompt = self.clone();
-        let first = prompt.before.first_mut().map_or(&mut prompt.text, |message| &mut message.content);
-        *first = format!("{words}\n{first}");
-        prompt
     }
 }
 
@@ -124,6 +125,11 @@ impl Prompts {
                     hash.update((text.len() as u64).to_le_bytes());
                     hash.update(text);
                 }
+            }
+            // A prompt alone is what it has always been.
+            if prompt.turn > 0 {
+                hash.update(prompt.turn.to_le_bytes());
+                hash.update((prompt.pause.as_nanos() as u64).to_le_bytes());
             }
         }
         let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

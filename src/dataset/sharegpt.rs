@@ -23,9 +23,9 @@ impl Described for ShareGpt {
         "sharegpt".to_owned()
     }
 
-    fn within(&self, folder: &Path) -> Option<String> {
+    fn file(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => Some(folder.join(path).display().to_string()),
+            Self::File(path) => Some(path),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use super::{DatasetError, Policy, Prompt, SystemTurns, Tokenizer};
+use super::{DatasetError, HistoryFrom, Policy, Prompt, SystemTurns, Tokenizer};
 
 /// A dataset that is ready to give prompts.
 pub trait Source {
@@ -28,9 +28,14 @@ pub trait Described: fmt::Display + Send + Sync {
     /// What a workload of it is called, where it was given no name.
     fn workload_name(&self) -> String;
 
-    /// Its name with a relative path taken from that folder; `None` where it names no file.
-    fn within(&self, _folder: &Path) -> Option<String> {
+    /// The file that it reads, if it reads one.
+    fn file(&self) -> Option<&Path> {
         None
+    }
+
+    /// Its name with a relative path taken from that folder; `None` where it names no file.
+    fn within(&self, folder: &Path) -> Option<String> {
+        self.file().map(|file| folder.join(file).display().to_string())
     }
 
     /// Makes it ready.
@@ -50,10 +55,33 @@ pub struct Opening<'a> {
     pub system_turns: SystemTurns,
     /// Tokens to ask for where a prompt does not say.
     pub max_tokens: Option<u32>,
+    /// Conversations with fewer turns are left out.
+    pub min_turns: usize,
+    /// A conversation is cut before the turn whose prompt and answer together would have more tokens.
+    pub max_context: Option<u32>,
+    /// Whose answers stand in the history of later turns.
+    pub history_from: HistoryFrom,
     /// A folder for what a scan of the dataset finds, which spares the next one.
     pub index: Option<&'a Path>,
     /// Asked now and then whether to give up.
     pub stopped: &'a dyn Fn() -> bool,
+}
+
+impl Opening<'_> {
+    /// With a tokenizer, and the defaults of the settings.
+    pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
+        Self {
+            tokenizer,
+            policy: Policy::FilterThenSample,
+            system_turns: SystemTurns::Keep,
+            max_tokens: None,
+            min_turns: 2,
+            max_context: None,
+            history_from: HistoryFrom::default(),
+            index: None,
+            stopped: &|| false,
+        }
+    }
 }
 
 /// One way to spell a dataset: `None` where a text is another's, an error where it is this one's and wrong.

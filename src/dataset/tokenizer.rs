@@ -60,13 +60,17 @@ impl SentencePiece {
     }
 
     fn count(&self, text: &str) -> Result<usize, String> {
+        self.ids(text).map(|tokens| tokens.len())
+    }
+
+    fn ids(&self, text: &str) -> Result<Vec<u32>, String> {
         let normalized = self.charsmap.as_ref().map(|map| map.normalize(text));
         let text = normalized.as_deref().unwrap_or(text);
         // kitoken puts the leading space in front of nothing, too.
         if text.is_empty() || self.strips && text.bytes().all(|b| b == b' ') {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        self.model.encode(text, false).map(|tokens| tokens.len()).map_err(|e| e.to_string())
+        self.model.encode(text, false).map_err(|e| e.to_string())
     }
 }
 
@@ -202,6 +206,21 @@ impl Tokenizer {
             Kind::HuggingFace(t) => t.model.encode_fast(text, specials).map(|e| e.len()).map_err(|e| e.to_string()),
             #[cfg(feature = "sentencepiece")]
             Kind::SentencePiece(model) => Ok(model.count(text)? + self.specials(specials)),
+        }
+    }
+
+    /// The tokens of a text, without those that the tokenizer adds on its own.
+    ///
+    /// # Errors
+    /// What the tokenizer said.
+    #[cfg(feature = "harness")]
+    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, String> {
+        match &self.kind {
+            Kind::HuggingFace(t) => {
+                t.model.encode_fast(text, false).map(|e| e.get_ids().to_vec()).map_err(|e| e.to_string())
+            }
+            #[cfg(feature = "sentencepiece")]
+            Kind::SentencePiece(model) => model.ids(text),
         }
     }
 

@@ -52,8 +52,8 @@ impl WordList {
         let error = |why: String| DatasetError::Synthetic { tokens, why };
         let mut chosen: Vec<&str> =
             (0..tokens.max(1)).map(|_| self.words[rng.random_range(0..self.words.len())]).collect();
-        // One round is enough where words do not merge; SentencePiece models may need a second.
-        for _ in 0..8 {
+        // One round is enough where words do not merge; SentencePiece models may need a second, and a text of one token some more.
+        for _ in 0..64 {
             let text = chosen.join(" ");
             match tokenizer.count(&text, false).map_err(error)? {
                 n if n == tokens => return Ok(text),
@@ -80,13 +80,25 @@ impl WordList {
         prompt_tokens: u32,
         output_tokens: u32,
     ) -> Result<Vec<Prompt>, DatasetError> {
+        self.prompts_of(tokenizer, seed, std::iter::repeat_n((prompt_tokens, output_tokens), num_prompts))
+    }
+
+    /// A prompt for each of these lengths: of the prompt, and of what is asked for.
+    ///
+    /// # Errors
+    /// As [`WordList::text`].
+    pub fn prompts_of(
+        &self,
+        tokenizer: &Tokenizer,
+        seed: u64,
+        lengths: impl Iterator<Item = (u32, u32)>,
+    ) -> Result<Vec<Prompt>, DatasetError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..num_prompts)
-            .map(|conversation| {
-                let text = self.text(prompt_tokens as usize, tokenizer, &mut rng)?;
-                Ok(Prompt { conversation, prompt_tokens, ..Prompt::new(text, output_tokens) })
-            })
-            .collect()
+        let prompt = |(conversation, (prompt_tokens, output_tokens)): (usize, (u32, u32))| {
+            let text = self.text(prompt_tokens as usize, tokenizer, &mut rng)?;
+            Ok(Prompt { conversation, prompt_tokens, ..Prompt::new(text, output_tokens) })
+        };
+        lengths.enumerate().map(prompt).collect()
     }
 }
 

@@ -23,9 +23,12 @@ pub struct EngineConfig {
     /// Random part of each step's time, as a share of it (standard deviation)
     #[arg(long, value_name = "SHARE", default_value_t = 0.02, value_parser = non_negative)]
     pub jitter: f64,
-    /// Whether prompts that were prefilled before are taken from a cache
+    /// Whether beginnings of prompts that were prefilled before are taken from a cache, which has what running requests leave of kv_tokens
     #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
     pub prefix_cache: bool,
+    /// Tokens of a block of that cache: whole blocks are taken from it
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub block_tokens: u32,
     /// Whether usage says how many prompt tokens came from that cache
     #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
     pub report_cached: bool,

@@ -10,6 +10,7 @@ mod config;
 mod dialect;
 mod fault;
 mod http;
+mod prefix_cache;
 mod scheduler;
 mod server;
 mod truth;

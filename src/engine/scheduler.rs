@@ -1,7 +1,7 @@
 //! Continuous batching on a thread of its own, which sleeps between steps and writes each step's tokens itself.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     io::{self, Write},
     net::TcpStream,
     sync::{
@@ -16,13 +16,15 @@ use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{EngineConfig, RequestTruth, asked::Asked, dialect::Wording};
+use super::{EngineConfig, RequestTruth, asked::Asked, dialect::Wording, prefix_cache::PrefixCache};
 use crate::client::clock::now_ns;
 
 /// A request on its way through the engine.
 pub struct Job {
     pub asked: Asked,
     pub wording: Box<dyn Wording>,
+    /// Those of the prompt, where they are looked up in a cache.
+    pub tokens: Vec<u32>,
     /// The connection; nonblocking.
     pub socket: TcpStream,
     pub truth: RequestTruth,
@@ -73,8 +75,7 @@ impl Scheduler {
         let mut waiting: VecDeque<Job> = VecDeque::new();
         let mut running: Vec<Running> = Vec::new();
         let mut scratch = Vec::new();
-        // Whole prompts, which is what a benchmark repeats.
-        let mut cached = HashSet::new();
+        let mut cached = PrefixCache::new(self.config.block_tokens);
         let mut step_starts = Instant::now();
         loop {
             if running.is_empty() && waiting.is_empty() {
@@ -116,7 +117,7 @@ impl Scheduler {
         &self,
         waiting: &mut VecDeque<Job>,
         running: &mut Vec<Running>,
-        cached: &mut HashSet<String>,
+        cached: &mut PrefixCache,
         rng: &mut ChaCha8Rng,
     ) -> u64 {
         let mut reserved: u64 = running.iter().map(|r| need(&r.job)).sum();
@@ -128,9 +129,9 @@ impl Scheduler {
             }
             let Some(mut job) = waiting.pop_front() else { break };
             reserved += need(&job);
-            if self.config.prefix_cache && !cached.insert(job.asked.prompt.clone()) {
-                // The last token has to be computed again.
-                job.truth.cached_tokens = job.truth.prompt_tokens.saturating_sub(1);
+            if self.config.prefix_cache {
+                let room = self.config.kv_tokens.saturating_sub(reserved);
+                job.truth.cached_tokens = cached.take_in(&job.tokens, room);
             }
             prefill += u64::from(job.truth.prompt_tokens - job.truth.cached_tokens);
             job.truth.admitted_ns = now_ns();

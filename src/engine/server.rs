@@ -195,7 +195,15 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
         Ok(asked) => asked,
         Err((status, message)) => return refuse(stream, status, &message).await,
     };
-    let prompt_tokens = shared.tokenizer.count(&asked.prompt, false).unwrap_or(0) as u32;
+    let tokens = match shared.config.prefix_cache {
+        true => shared.tokenizer.ids(&asked.prompt).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let prompt_tokens = match shared.config.prefix_cache {
+        true => tokens.len(),
+        false => shared.tokenizer.count(&asked.prompt, false).unwrap_or(0),
+    };
+    let prompt_tokens = prompt_tokens as u32;
     let mut wording = asked.wording(shared.next_id.fetch_add(1, Ordering::Relaxed), &shared.config.model);
     let mut truth = RequestTruth {
         request_id: request.request_id,
@@ -216,7 +224,7 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
     }
     let (finished, wait) = oneshot::channel();
     let socket = duplicate(stream)?;
-    if shared.jobs.send(Job { asked, wording, socket, truth, finished }).is_err() {
+    if shared.jobs.send(Job { asked, wording, tokens, socket, truth, finished }).is_err() {
         return Ok(false);
     }
     Ok(wait.await.unwrap_or(false))

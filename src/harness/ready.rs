@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -24,9 +25,9 @@ use crate::{
     baseline::this_host,
     client::{Record, RequestWriter},
     config::{self, Benchmark, MOST_PASSES, Warmup},
-    dataset::{Digest, NONCE_TOKENS, Prompts, with_nonces},
+    dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
     load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
-    metrics::{PassMetrics, Steady, client_share, count_output_tokens},
+    metrics::{Conversations, PassMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     server::HostWatch,
@@ -314,6 +315,7 @@ impl<'a> Ready<'a> {
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
         pass.good = spec.goodput.as_ref().map(|goodput| goodput.count(&run.records));
+        pass.conversations = Conversations::of(&run.records, &workload.prompts);
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         pass.instance = Some(self.session.started.processes()).filter(|processes| *processes > 0);
@@ -329,6 +331,7 @@ impl<'a> Ready<'a> {
         let (sent, repeated) = &mut *self.sent.borrow_mut();
         for prompt in &workload.prompts {
             let mut hash = DefaultHasher::new();
+            prompt.before.last().map(|message| &message.content).hash(&mut hash);
             prompt.text.hash(&mut hash);
             *repeated += usize::from(!sent.insert(hash.finish()));
         }
@@ -391,6 +394,8 @@ impl<'a> Ready<'a> {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
+                history_from: history_from(&self.first.prompts, spec),
+                think_time: spec.think_time.map(|think_time| think_time.to_string()),
                 batch: (spec.batch > 1).then_some(spec.batch),
                 max_tokens_field: Some(sampling.max_tokens_field.clone()),
                 include_usage: Some(sampling.include_usage),
@@ -458,10 +463,23 @@ fn hash_of(text: &str) -> u64 {
 pub fn digest(workload: &Prompts, spec: &config::WorkloadPlan) -> Digest {
     match spec.duration {
         // The two never meet.
-        Some(time) => workload.digest(&(&spec.sampling, "duration_s", time.as_secs_f64())),
-        None if spec.cache_bust => workload.digest(&(&spec.sampling, "cache_bust", NONCE_TOKENS)),
-        None => workload.digest(&spec.sampling),
+        Some(time) => with_history(workload, spec, &(&spec.sampling, "duration_s", time.as_secs_f64())),
+        None if spec.cache_bust => with_history(workload, spec, &(&spec.sampling, "cache_bust", NONCE_TOKENS)),
+        None => with_history(workload, spec, &spec.sampling),
     }
+}
+
+/// Whether what is sent hangs on the server's answers is part of it, too.
+fn with_history(workload: &Prompts, spec: &config::WorkloadPlan, settings: &impl Serialize) -> Digest {
+    match history_from(&workload.prompts, spec) {
+        Some(HistoryFrom::Server) => workload.digest(&(settings, "history_from", HistoryFrom::Server)),
+        _ => workload.digest(settings),
+    }
+}
+
+/// Whose answers stand before later turns; `None` where there are none.
+fn history_from(prompts: &[Prompt], spec: &config::WorkloadPlan) -> Option<HistoryFrom> {
+    prompts.iter().any(|prompt| prompt.turn > 0).then_some(spec.history_from)
 }
 
 /// Sends a pass's prompts.
@@ -475,20 +493,23 @@ pub(super) fn send(
 ) -> Result<PassRecords, RunError> {
     let sampling = &benchmark.workload.sampling;
     let progress = Arc::new(progress);
-    let prompts = workload.prompts.len();
+    let sequence = Sequence::from(workload.prompts.clone());
+    let (prompts, conversations, has_turns) = (sequence.len(), sequence.conversations(), sequence.has_turns());
+    let sequence = if benchmark.workload.history_from == HistoryFrom::Server { sequence.live() } else { sequence };
     let duration = benchmark.workload.duration;
     // `None` where their number hangs on the server.
-    let requests = match duration {
+    let begun = match duration {
         Some(time) => benchmark.load.shape().requests_in(time.as_secs_f64()),
-        None => Some(prompts),
+        None => Some(conversations),
     };
+    let requests = if duration.is_none() { Some(prompts) } else { begun.filter(|_| !has_turns) };
     let pass = Pass {
         target: server.target.clone(),
         writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
         sampling: Arc::new(sampling.clone()),
-        prompts: workload.prompts.clone().into(),
-        schedule: benchmark.load.schedule(requests.unwrap_or(prompts), workload.seed),
-        lasts: duration.map(|time| Lasts::new(time, prompts, workload.seed)),
+        prompts: sequence,
+        schedule: benchmark.load.schedule(begun.unwrap_or(conversations), workload.seed),
+        lasts: duration.map(|time| Lasts::new(time, conversations, workload.seed)),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),
         retries: benchmark.workload.retries,

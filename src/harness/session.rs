@@ -23,7 +23,10 @@ use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
     config::{self, Plan, ServerSpec, Way},
-    dataset::{Dataset, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, letters},
+    dataset::{
+        Dataset, HistoryFrom, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, draw_pauses,
+        letters,
+    },
     engine::Engine,
     fixtures,
     load::{Stop, StopReason},
@@ -36,7 +39,7 @@ const LAST_BREATH: Duration = Duration::from_secs(3);
 
 type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
 type Tokenizers = RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>;
-type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, Option<u32>);
+type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, HistoryFrom, usize, [Option<u32>; 2]);
 
 /// The lazily made parts of one run: of its one server, or of each of two.
 pub struct Session<'a> {
@@ -337,6 +340,9 @@ impl<'a> Session<'a> {
                     policy: spec.sampler,
                     system_turns: spec.system_turns,
                     max_tokens: spec.sampling.max_tokens,
+                    min_turns: spec.min_turns,
+                    max_context: spec.max_context,
+                    history_from: spec.history_from,
                     index: Some(&folder),
                     stopped: &|| self.check_stopped().is_err(),
                 };
@@ -346,7 +352,10 @@ impl<'a> Session<'a> {
             }
         };
         let inputs = spec.inputs();
-        let drawn = source.draw(seed, spec.num_prompts * inputs)?;
+        let mut drawn = source.draw(seed, spec.num_prompts * inputs)?;
+        if let Some(think_time) = &spec.think_time {
+            draw_pauses(&mut drawn, think_time, seed);
+        }
         if let Some(remark) = source.remark().filter(|_| seed == spec.seed) {
             warn(remark);
         }
@@ -390,7 +399,16 @@ impl<'a> Session<'a> {
 
 fn key(spec: &config::WorkloadPlan) -> Key {
     let Sampling { max_tokens, .. } = spec.sampling;
-    (spec.dataset.clone(), spec.tokenizer.clone(), spec.sampler, spec.system_turns, max_tokens)
+    let tokens = [max_tokens, spec.max_context];
+    (
+        spec.dataset.clone(),
+        spec.tokenizer.clone(),
+        spec.sampler,
+        spec.system_turns,
+        spec.history_from,
+        spec.min_turns,
+        tokens,
+    )
 }
 
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.

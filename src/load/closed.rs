@@ -1,7 +1,7 @@
 //! Closed loop: clients that drain one queue of prompts in order.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{self, Write},
     rc::Rc,
     sync::{
@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
+    conversation::{Ended, converse},
     pass::Pass,
     shape::{Kind, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
@@ -81,6 +82,8 @@ impl fmt::Display for Closed {
 struct Kept {
     records: RefCell<Vec<Record>>,
     begun: RefCell<Vec<usize>>,
+    /// Turns of conversations that had ended before.
+    not_sent: Cell<usize>,
     /// Of each client.
     connections: RefCell<Vec<ConnectionStats>>,
 }
@@ -92,8 +95,8 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
     let mut running = JoinSet::new();
     let queue = Queue {
         next: shared.queue.clone(),
-        requests: shared.pass.requests(),
-        ends_ns: shared.ends_ns().filter(|_| shared.pass.requests().is_none()),
+        conversations: shared.pass.conversations(),
+        ends_ns: shared.ends_ns().filter(|_| shared.pass.conversations().is_none()),
     };
     let spawn =
         |(slot, client)| running.spawn_local(drain(client, slot, shared.pass.clone(), queue.clone(), kept.clone()));
@@ -107,19 +110,24 @@ pub(super) async fn drain_all(clients: Vec<Client>, shared: &Shared<'_>) -> Thre
         rethrow(ended);
     }
     stopper.abort();
-    let mut result = ThreadResult { records: kept.records.take(), begun: kept.begun.take(), ..ThreadResult::default() };
+    let mut result = ThreadResult {
+        records: kept.records.take(),
+        begun: kept.begun.take(),
+        not_sent: kept.not_sent.get(),
+        ..ThreadResult::default()
+    };
     for connections in kept.connections.take() {
         result.connections += connections;
     }
     result
 }
 
-/// What all clients draw positions from.
+/// What all clients draw conversations from.
 #[derive(Clone)]
 struct Queue {
     next: Arc<AtomicUsize>,
     /// How many there are; without an end where the pass goes on for a time.
-    requests: Option<usize>,
+    conversations: Option<usize>,
     /// In nanoseconds of the monotonic clock.
     ends_ns: Option<u64>,
 }
@@ -129,23 +137,29 @@ impl Queue {
         if self.ends_ns.is_some_and(|ends_ns| now_ns() >= ends_ns) {
             return None;
         }
-        let position = pass.share.position(self.next.fetch_add(1, Ordering::Relaxed));
-        Some(position).filter(|position| self.requests.is_none_or(|requests| *position < requests))
+        let number = pass.share.position(self.next.fetch_add(1, Ordering::Relaxed));
+        Some(number).filter(|number| self.conversations.is_none_or(|conversations| *number < conversations))
     }
 }
 
-/// One client's work: the next prompt of the queue until there is none.
+/// One client's work: the next conversation of the queue until there is none.
 async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Queue, kept: Rc<Kept>) {
     let mut request_id = String::new();
     while pass.stop.reason().is_none() {
-        let Some(index) = queue.next(&pass) else { break };
-        kept.begun.borrow_mut().push(index);
-        request_id.clear();
-        // Writing to a String can't fail.
-        _ = write!(request_id, "{}-{index}", pass.request_id_prefix);
-        let record = pass.complete(&mut client, index, &request_id).await;
-        kept.connections.borrow_mut()[slot] = client.connection_stats();
-        kept.records.borrow_mut().push(record);
+        let Some(number) = queue.next(&pass) else { break };
+        let not_sent = converse(&pass, number, None, queue.ends_ns, async |index, prompt, _| {
+            kept.begun.borrow_mut().push(index);
+            request_id.clear();
+            // Writing to a String can't fail.
+            _ = write!(request_id, "{}-{index}", pass.request_id_prefix);
+            let record = pass.complete(&mut client, index, prompt, &request_id).await;
+            kept.connections.borrow_mut()[slot] = client.connection_stats();
+            let ended = Ended::of(&record, &client, &pass);
+            kept.records.borrow_mut().push(record);
+            ended
+        });
+        let not_sent = not_sent.await;
+        kept.not_sent.set(kept.not_sent.get() + not_sent);
     }
     client.settle().await;
     kept.connections.borrow_mut()[slot] = client.connection_stats();

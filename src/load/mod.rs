@@ -7,6 +7,7 @@
 pub(crate) mod arrivals;
 mod budget;
 mod closed;
+mod conversation;
 mod lasts;
 mod observer;
 mod open;

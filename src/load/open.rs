@@ -3,7 +3,16 @@
 //! A thread of its own sleeps until each arrival, by the machine's clock, since the runtime's timers only tick in
 //! milliseconds; it hands the request to a client thread, where it goes out on an idle connection.
 
-use std::{cell::RefCell, fmt, future::poll_fn, rc::Rc, sync::Arc, task::Poll, thread, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::poll_fn,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    thread,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +23,7 @@ use tokio::{
 
 use super::{
     Arrival, RequestRate, arrivals_ns,
+    conversation::{Ended, converse},
     pass::Pass,
     shape::{Kind, Pacing, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
@@ -167,29 +177,30 @@ pub(super) async fn serve(
         pass: shared.pass.clone(),
         thread: thread.clone(),
         in_flight: shared.in_flight.clone(),
+        ends_ns: shared.ends_ns(),
+        records: RefCell::default(),
         begun: RefCell::default(),
+        not_sent: Cell::default(),
     });
     let mut result = ThreadResult::default();
     let mut running = JoinSet::new();
-    let mut keep = |ended: Result<Record, _>| result.records.extend(rethrow(ended));
-    while let Some(index) = due.recv().await {
+    while let Some(number) = due.recv().await {
         if shared.pass.stop.reason().is_some() {
             break;
         }
-        let mut request = Box::pin(pool.clone().send(index, times.start_ns + times.arrivals_ns[index]));
+        let mut conversation = Box::pin(pool.clone().send(number, times.start_ns + times.arrivals_ns[number]));
         // It goes out at once, and not behind all those that have something to read.
-        match poll_fn(|context| Poll::Ready(request.as_mut().poll(context))).await {
-            Poll::Ready(record) => keep(Ok(record)),
-            Poll::Pending => _ = running.spawn_local(request),
+        if poll_fn(|context| Poll::Ready(conversation.as_mut().poll(context))).await.is_pending() {
+            running.spawn_local(conversation);
         }
         while let Some(ended) = running.try_join_next() {
-            keep(ended);
+            rethrow(ended);
         }
     }
     // The last of them are in flight.
     let rest = async {
         while let Some(ended) = running.join_next().await {
-            keep(ended);
+            rethrow(ended);
         }
     };
     tokio::select! {
@@ -200,9 +211,10 @@ pub(super) async fn serve(
     // Only a pass that is stopped has some left.
     running.abort_all();
     while let Some(ended) = running.join_next().await {
-        keep(ended);
+        rethrow(ended);
     }
-    result.begun = pool.begun.take();
+    (result.records, result.begun) = (pool.records.take(), pool.begun.take());
+    result.not_sent = pool.not_sent.get();
     let clients = pool.idle.take();
     // More than were opened before the start were opened for want of an idle one.
     result.connections.reopened = clients.len().saturating_sub(opened_before) as u32;
@@ -222,24 +234,34 @@ struct Pool {
     pass: Pass,
     thread: PerThread,
     in_flight: Option<Arc<Semaphore>>,
+    /// When the pass is over, where a time was set.
+    ends_ns: Option<u64>,
+    records: RefCell<Vec<Record>>,
     begun: RefCell<Vec<usize>>,
+    not_sent: Cell<usize>,
 }
 
 impl Pool {
-    async fn send(self: Rc<Self>, index: usize, due_ns: u64) -> Record {
-        // In the order of arrival; the wait counts from the intended send.
-        let permit = match &self.in_flight {
-            Some(in_flight) => in_flight.clone().acquire_owned().await.ok(),
-            None => None,
-        };
-        self.begun.borrow_mut().push(index);
-        let idle = self.idle.borrow_mut().pop();
-        let mut client = idle.unwrap_or_else(|| self.pass.new_client(index, &self.thread));
-        let request_id = format!("{}-{index}", self.pass.request_id_prefix);
-        let mut record = self.pass.complete(&mut client, index, &request_id).await;
-        record.intended_ns = Some(due_ns);
-        self.idle.borrow_mut().push(client);
-        drop(permit);
-        record
+    async fn send(self: Rc<Self>, number: usize, due_ns: u64) {
+        let not_sent = converse(&self.pass, number, Some(due_ns), self.ends_ns, async |index, prompt, due_ns| {
+            // In the order of arrival; the wait counts from the intended send.
+            let permit = match &self.in_flight {
+                Some(in_flight) => in_flight.clone().acquire_owned().await.ok(),
+                None => None,
+            };
+            self.begun.borrow_mut().push(index);
+            let idle = self.idle.borrow_mut().pop();
+            let mut client = idle.unwrap_or_else(|| self.pass.new_client(index, &self.thread));
+            let request_id = format!("{}-{index}", self.pass.request_id_prefix);
+            let mut record = self.pass.complete(&mut client, index, prompt, &request_id).await;
+            record.intended_ns = due_ns;
+            let ended = Ended::of(&record, &client, &self.pass);
+            self.records.borrow_mut().push(record);
+            self.idle.borrow_mut().push(client);
+            drop(permit);
+            ended
+        });
+        let not_sent = not_sent.await;
+        self.not_sent.set(self.not_sent.get() + not_sent);
     }
 }

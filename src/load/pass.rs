@@ -1,11 +1,11 @@
 //! What a pass is, and what it gives.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use super::{FailureLimit, Lasts, Observer, Schedule, Share, Start, Stop, StopReason};
 use crate::{
     client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
-    dataset::Prompt,
+    dataset::{Prompt, Sequence},
     metrics::ClientUse,
 };
 
@@ -19,7 +19,7 @@ pub struct Pass {
     /// What is asked beside the prompts.
     pub sampling: Arc<Sampling>,
     /// In sending order, those of other shares among them.
-    pub prompts: Arc<[Prompt]>,
+    pub prompts: Sequence,
     /// Which of them are sent.
     pub share: Share,
     /// Says when it begins.
@@ -45,7 +45,8 @@ pub struct Pass {
 
 /// What a pass gave.
 pub struct PassRecords {
-    /// One for each request of its share, in sending order; where the pass was stopped, for each that was begun.
+    /// One for each request of its share, in sending order; where the pass was stopped, for each that was begun. Turns of a conversation after
+    /// one that failed have none.
     pub records: Vec<Record>,
     /// Why it ended early, if so.
     pub stopped: Option<StopReason>,
@@ -59,23 +60,43 @@ pub struct PassRecords {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Pass {
-    /// How many requests all shares send together; `None` for a closed loop that goes on for a time.
-    pub(super) fn requests(&self) -> Option<usize> {
+    /// How many conversations all shares begin together, where a prompt alone is one; `None` for a closed loop that goes on for a time.
+    pub(super) fn conversations(&self) -> Option<usize> {
         match (&self.schedule, &self.lasts) {
             (Schedule::Open { arrivals_ns, .. }, _) => Some(arrivals_ns.len()),
-            (Schedule::Closed { .. }, None) => Some(self.prompts.len()),
+            (Schedule::Closed { .. }, None) => Some(self.prompts.conversations()),
             (Schedule::Closed { .. }, Some(_)) => None,
         }
     }
 
-    /// The prompt at a position in sending order.
+    /// The positions of the turns of a conversation, by its number in the order in which they begin.
+    pub(super) fn turns(&self, number: usize) -> Range<usize> {
+        if !self.prompts.has_turns() {
+            return number..number + 1;
+        }
+        let of_all = self.prompts.conversations();
+        let turns = self.prompts.turns(self.lasts.as_ref().map_or(number, |lasts| lasts.prompt(number)));
+        let before = number / of_all * self.prompts.len();
+        before + turns.start..before + turns.end
+    }
+
+    /// The prompt at a position.
     pub(super) fn prompt(&self, position: usize) -> &Prompt {
-        &self.prompts[self.lasts.as_ref().map_or(position, |lasts| lasts.prompt(position))]
+        match &self.lasts {
+            Some(lasts) if !self.prompts.has_turns() => &self.prompts[lasts.prompt(position)],
+            Some(_) => &self.prompts[position % self.prompts.len()],
+            None => &self.prompts[position],
+        }
     }
 
     /// Sends a prompt, again where that may help and is allowed, and counts its end. Time runs from the first send.
-    pub(super) async fn complete(&self, client: &mut Client, index: usize, request_id: &str) -> Record {
-        let prompt = self.prompt(index);
+    pub(super) async fn complete(
+        &self,
+        client: &mut Client,
+        index: usize,
+        prompt: &Prompt,
+        request_id: &str,
+    ) -> Record {
         let requested = self.sampling.requested_tokens(prompt);
         let mut record = client.complete(index, prompt, requested, request_id).await;
         while record.retries < self.retries && record.outcome.as_ref().is_err_and(|failure| failure.class.may_pass()) {
@@ -85,6 +106,8 @@ impl Pass {
             record.sent_ns = sent_ns.or(record.sent_ns);
             record.retries = retries;
         }
+        (record.turn, record.shared_tokens) = (prompt.turn, prompt.shared_tokens);
+        record.pause_ns = if prompt.turn > 0 { prompt.pause.as_nanos() as u64 } else { 0 };
         self.observer.ended(&record);
         if self.failures.note(&record) {
             self.stop.stop(StopReason::Failures);

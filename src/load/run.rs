@@ -19,8 +19,8 @@ use crate::{
 /// # Errors
 /// Where the connections can't be opened, or the system gives no thread: nothing has been sent then.
 pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
-    // More clients than requests would only hold idle connections.
-    let own = pass.requests().map(|requests| pass.share.count(requests));
+    // More clients than conversations would only hold idle connections.
+    let own = pass.conversations().map(|conversations| pass.share.count(conversations));
     let whole = match pass.schedule {
         Schedule::Closed { concurrency } => concurrency,
         Schedule::Open { connections, .. } => connections,
@@ -60,7 +60,10 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     }
     // An interruption that finds all of them ended cuts nothing short.
     let is_whole = match own {
-        Some(own) => total.records.len() == own,
+        Some(own) => {
+            let turns: usize = (0..own).map(|i| pass.turns(pass.share.position(i)).len()).sum();
+            total.records.len() + total.not_sent == turns
+        }
         None => total.records.len() == total.begun.len() && shared.ends_ns().is_some_and(|ends_ns| now_ns() >= ends_ns),
     };
     let stopped = pass.stop.reason().filter(|why| !(is_whole && *why == StopReason::Interrupted));
@@ -87,6 +90,7 @@ fn add_cancelled(pass: &Pass, begun: &[usize], records: &mut Vec<Record>) {
     for &index in begun.iter().filter(|index| !ended.contains(*index)) {
         let prompt = pass.prompt(index);
         let mut record = Record::new(index, prompt.prompt_tokens, pass.sampling.requested_tokens(prompt));
+        record.turn = prompt.turn;
         record.end_ns = now_ns();
         record.outcome = Err(Failure::new(FailureClass::Cancelled, "the pass was stopped while it was in flight"));
         records.push(record);

@@ -14,7 +14,7 @@ use crate::client::{ConnectionStats, ReadLateness, Record};
 /// What all threads of a pass share.
 pub(super) struct Shared<'a> {
     pub pass: &'a Pass,
-    /// The next prompt of a closed loop.
+    /// The next conversation of a closed loop.
     pub queue: Arc<AtomicUsize>,
     /// Threads that are ready to send.
     ready: Barrier,
@@ -31,6 +31,8 @@ pub(super) struct ThreadResult {
     pub records: Vec<Record>,
     /// The prompts that were begun, whatever became of them.
     pub begun: Vec<usize>,
+    /// Turns of conversations that had ended before.
+    pub not_sent: usize,
     pub connections: ConnectionStats,
     /// CPU time, where the system tells it.
     pub cpu_ns: Option<u64>,
@@ -82,6 +84,7 @@ impl ThreadResult {
     pub fn merge(&mut self, other: Self) {
         self.records.extend(other.records);
         self.begun.extend(other.begun);
+        self.not_sent += other.not_sent;
         self.connections += other.connections;
         self.cpu_ns = self.cpu_ns.zip(other.cpu_ns).map(|(a, b)| a + b);
         self.reads.add(&other.reads);
@@ -117,7 +120,7 @@ mod tests {
             writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
             target: Arc::new(target),
             sampling: Arc::new(sampling),
-            prompts: [].into(),
+            prompts: Vec::new().into(),
             share: Share::default(),
             start: Arc::new(()),
             schedule: Schedule::Closed { concurrency: 2 },

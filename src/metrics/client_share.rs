@@ -3,7 +3,8 @@
 use crate::client::Record;
 
 /// In a closed loop of so many clients: the share of their time, from the first send to the last, that lay between the end of an
-/// answer and the next send. Waits for the end of bodies that the server left open are the server's, and left out.
+/// answer and the next send. Waits for the end of bodies that the server left open are the server's, and left out. Of conversations it is the
+/// share of their time without the pauses, between their own turns: who has none to begin with waits for nobody.
 ///
 /// In an open loop, whose latencies count from the intended send: how late requests were sent on average, as a share of the mean time
 /// to first token, or of the mean latency without streaming.
@@ -11,6 +12,7 @@ use crate::client::Record;
 /// `None` where no client has sent twice, or nothing was completed.
 pub fn client_share(records: &[Record], concurrency: Option<usize>) -> Option<f64> {
     match concurrency {
+        Some(_) if records.iter().any(|record| record.turn > 0) => between_turns(records),
         Some(clients) => between_answer_and_send(records, clients),
         None => lateness(records),
     }
@@ -30,6 +32,19 @@ fn between_answer_and_send(records: &[Record], clients: usize) -> Option<f64> {
         .sum();
     let all = (sends.last()? - sends.first()?) as f64 * clients as f64;
     (all > 0.0).then(|| (between as f64 / all).max(0.0))
+}
+
+/// Of records in the order of their positions.
+fn between_turns(records: &[Record]) -> Option<f64> {
+    let pairs = records.windows(2).filter(|pair| pair[1].turn > 0 && pair[1].index == pair[0].index + 1);
+    let of_pair = |pair: &[Record]| {
+        let [before, next] = pair else { return None };
+        let sent_ns = i128::from(next.sent_ns?) - i128::from(next.pause_ns);
+        let between = sent_ns - i128::from(before.end_ns) - i128::from(before.end_wait_ns);
+        Some((between, sent_ns - i128::from(before.sent_ns?)))
+    };
+    let (between, all) = pairs.filter_map(of_pair).fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+    (all > 0).then(|| (between as f64 / all as f64).max(0.0))
 }
 
 fn lateness(records: &[Record]) -> Option<f64> {
@@ -53,6 +68,21 @@ mod tests {
 
     fn near(got: Option<f64>, expected: f64) {
         assert!(got.is_some_and(|got| (got - expected).abs() < 1e-9), "{got:?}, not {expected}");
+    }
+
+    #[test]
+    fn conversations_lose_what_lies_between_their_turns() {
+        let turn = |index: usize, turn: u32, sent_ms, end_ms, pause_ms: u64| {
+            let mut record = record(None, sent_ms, end_ms);
+            (record.index, record.turn, record.pause_ns) = (index, turn, pause_ms * 1_000_000);
+            record
+        };
+        // 10 ms before each second turn, of 110 and of 60 ms; the pause is nobody's, and so is the time before another conversation.
+        let mut records =
+            [turn(0, 0, 0, 100, 0), turn(1, 1, 160, 260, 50), turn(2, 0, 900, 950, 0), turn(3, 1, 960, 970, 0)];
+        near(client_share(&records, Some(2)), 20.0 / 170.0);
+        records[0].end_wait_ns = 10_000_000;
+        near(client_share(&records, Some(2)), 10.0 / 170.0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! records came about, and nothing here is rounded.
 
 mod client_share;
+mod conversations;
 mod distribution;
 mod goodput;
 mod host;
@@ -15,6 +16,7 @@ mod pass;
 mod steady;
 
 pub use client_share::client_share;
+pub use conversations::{Conversations, TurnMetrics};
 pub use distribution::Distribution;
 #[cfg(feature = "harness")]
 pub(crate) use distribution::percentile;

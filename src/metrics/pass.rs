@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, HostUse, ServerUse, Steady};
+use super::{Conversations, Distribution, HostUse, ServerUse, Steady, conversations::ideal_cached_share};
 use crate::{
     client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
     dataset::Tokenizer,
@@ -58,6 +58,10 @@ pub struct PassMetrics {
     pub token_source: Option<TokenSource>,
     /// Prompt tokens that the server took from its cache, where it says so.
     pub cached_tokens: Option<u64>,
+    /// Share of the prompt tokens of completed requests that a cache without limits would hold: what earlier prompts of the pass began with, by
+    /// the client's count. `null` where the dataset tells of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ideal_cached_share: Option<f64>,
     /// Completed requests per second.
     pub rps: f64,
     /// Completed requests per minute.
@@ -91,7 +95,7 @@ pub struct PassMetrics {
     pub e2e_sent_s: Option<Distribution>,
     /// How late requests were sent, in an open loop; of all that were sent.
     pub send_lag_s: Option<Distribution>,
-    /// Requests sent per second, from the first to the last send, in an open loop.
+    /// Requests sent per second, from the first to the last send, in an open loop; of conversations, their first turns.
     #[serde(default)]
     pub achieved_rate: Option<f64>,
     /// The same numbers for the part of the pass in which all clients were busy.
@@ -101,6 +105,9 @@ pub struct PassMetrics {
     pub token_events: u64,
     /// Share of token events that came in one read with an earlier one.
     pub coalesced_share: f64,
+    /// Its conversations, where any has more than one turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<Conversations>,
     /// What the connections cost.
     pub connections: Connections,
     /// What the client itself used.
@@ -194,7 +201,7 @@ impl PassMetrics {
         let ended_ns = records.iter().filter(|record| record.sent_ns.is_some()).map(|record| record.end_ns).max();
         let duration_s = started_ns.zip(ended_ns).map_or(0.0, |(start, end)| end.saturating_sub(start) as f64 * NS);
 
-        let prompt_tokens: u64 = completed.iter().map(|record| u64::from(prompt_tokens(record))).sum();
+        let prompt_tokens: u64 = completed.iter().map(|record| u64::from(record.input_tokens())).sum();
         let output_tokens: u64 = completed.iter().filter_map(|record| record.output).map(|(n, _)| u64::from(n)).sum();
         let cached = completed.iter().filter_map(|record| record.usage?.cached_tokens).map(u64::from);
         let token_events: u64 = completed.iter().map(|record| u64::from(record.token_events)).sum();
@@ -227,6 +234,7 @@ impl PassMetrics {
             output_length: Distribution::of(completed.iter().filter_map(|r| r.output).map(|(n, _)| n.into()).collect()),
             token_source: token_source(&completed),
             cached_tokens: cached.reduce(|a, b| a + b),
+            ideal_cached_share: ideal_cached_share(&completed),
             rps: 0.0,
             rpm: 0.0,
             output_tokens_per_s: 0.0,
@@ -245,6 +253,7 @@ impl PassMetrics {
             steady: None,
             token_events,
             coalesced_share: if token_events == 0 { 0.0 } else { coalesced as f64 / token_events as f64 },
+            conversations: None,
             connections: Connections {
                 opened: connections.opened,
                 reopened: connections.reopened,
@@ -308,15 +317,10 @@ impl PassMetrics {
 
 /// Sends per second of an open loop; `None` where there was no schedule, or all were to be sent at once.
 fn achieved_rate(records: &[Record]) -> Option<f64> {
-    let open = records.iter().filter(|record| record.intended_ns.is_some());
+    let open = records.iter().filter(|record| record.intended_ns.is_some() && record.turn == 0);
     let sent: Vec<u64> = open.filter_map(|record| record.sent_ns).collect();
     let (first, last) = (sent.iter().min()?, sent.iter().max()?);
     (last > first).then(|| (sent.len() - 1) as f64 / ((last - first) as f64 * NS))
-}
-
-/// Tokens of a request's prompt: the server's count where it gave one, else the client's.
-fn prompt_tokens(record: &Record) -> u32 {
-    record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens)
 }
 
 /// Each event with a token has one at least.

@@ -8,6 +8,7 @@ use std::{
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
     boundary::boundary_lines,
+    conversations::{cached_words, conversation_lines},
     numbers::{Time, count, estimated, grouped, is_meaningless, share, significant},
     objectives::objective_lines,
     output::Output,
@@ -77,6 +78,7 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     }
     let objectives = report.objectives.iter().flat_map(|judged| objective_lines(judged, report.passes.len(), style));
     lines.extend(objectives.flat_map(|line| wrapped(&line, WIDTH - INDENT)));
+    lines.extend(conversation_lines(report));
     lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
         lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
@@ -145,7 +147,8 @@ fn remarks(report: &Report) -> Vec<String> {
     let cached: u64 = passes.iter().filter_map(|p| p.cached_tokens).sum();
     if cached > 0 {
         let share = 100.0 * cached as f64 / sum(|p| p.prompt_tokens) as f64;
-        remarks.push(format!("{share:.0} % of prompt tokens came from the server's cache"));
+        let ideal = cached_words(passes).unwrap_or_default();
+        remarks.push(format!("{share:.0} % of prompt tokens came from the server's cache{ideal}"));
     }
     remarks.extend(report.cache.iter().flat_map(|cache| cache_remarks(cache, completed + failed)));
     let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();

@@ -7,6 +7,7 @@ mod bencher;
 mod block;
 mod boundary;
 mod console;
+mod conversations;
 mod criterion;
 mod csv;
 mod github;

@@ -15,6 +15,9 @@ struct Line<'a> {
     server: Option<&'a str>,
     pass: usize,
     index: usize,
+    /// Its place in its conversation, from 0, where any has more than one turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<u32>,
     request_id: String,
     outcome: String,
     intended_ns: Option<u64>,
@@ -41,6 +44,7 @@ impl Sink for Requests {
     fn pass(&mut self, sent: &PassSent) -> Result<(), SinkError> {
         let PassSent { benchmark, server, number: pass, request_id_prefix, records } = *sent;
         append(&self.0, |_, _| {
+            let has_turns = records.iter().any(|record| record.turn > 0);
             let mut lines = Vec::new();
             for record in records {
                 let line = Line {
@@ -48,6 +52,7 @@ impl Sink for Requests {
                     server,
                     pass,
                     index: record.index,
+                    turn: has_turns.then_some(record.turn),
                     request_id: format!("{request_id_prefix}-{}", record.index),
                     outcome: match &record.outcome {
                         Ok(()) => "completed".to_owned(),
@@ -59,7 +64,7 @@ impl Sink for Requests {
                     first_token_ns: record.first_token_ns,
                     last_token_ns: record.last_token_ns,
                     end_ns: record.end_ns,
-                    prompt_tokens: record.usage.and_then(|usage| usage.prompt_tokens).unwrap_or(record.prompt_tokens),
+                    prompt_tokens: record.input_tokens(),
                     output_tokens: record.output.map(|(tokens, _)| tokens),
                     token_source: record.output.map(|(_, source)| source),
                     finish_reason: record.finish_reason.as_deref(),

@@ -69,7 +69,8 @@ fn again() -> Result<(), Failed> {
     assert!(server.cached().iter().all(|cached| *cached == 0));
     let second = server.run(&flags);
     second.expect(0)?;
-    assert!(server.cached().iter().all(|cached| *cached == 299));
+    // Whole blocks of sixteen tokens.
+    assert!(server.cached().iter().all(|cached| *cached == 288));
     let printed = unwrapped(&second);
     for expected in [
         "CACHED: the server answers prompts that it knows faster (",
@@ -109,7 +110,7 @@ fn load_points() -> Result<(), Failed> {
     let printed = unwrapped(&outcome);
     assert!(printed.contains("these went to it before: random-300-4/c1 of this run"), "{printed}");
     assert_eq!(server.report("c1")["cache"]["sent_before"], Value::Null);
-    assert!(server.cached().contains(&299));
+    assert!(server.cached().contains(&288));
 
     // Prompts of their own: the same ones in every run.
     let digests = |server: &Cached| ["c1", "c4"].map(|load| server.report(load)["passes"][1]["digest"].clone());
@@ -156,7 +157,7 @@ fn reported() -> Result<(), Failed> {
     let second = server.run(&["--concurrency", "2", "--fail-on", "regression"]);
     second.expect(0)?;
     let printed = unwrapped(&second);
-    let expected = "because of the cache: 100 % of the prompt tokens came from the server's cache, 0 % in the baseline";
+    let expected = "because of the cache: 96 % of the prompt tokens came from the server's cache, 0 % in the baseline";
     assert!(printed.contains(expected), "{printed}");
     assert!(!printed.contains("improved"), "{printed}");
     // From then on the share is the same, and the verdicts are what the numbers say.

@@ -5,6 +5,7 @@
 
 mod cache;
 mod comparison;
+mod conversations;
 mod formats;
 mod gate;
 mod history;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Trial::test("the_program_writes_where_the_file_says", program),
     ];
     trials.extend(cache::trials());
+    trials.extend(conversations::trials());
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
     trials.extend(gate::trials());

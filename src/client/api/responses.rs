@@ -90,6 +90,17 @@ struct Details {
     cached_tokens: Count,
 }
 
+/// A message as an item of the input. An earlier answer is written as the API gave it: llama.cpp takes no other.
+fn input_item((place, mut message): (usize, Value)) -> Value {
+    message["type"] = "message".into();
+    if message["role"] == "assistant" {
+        message["id"] = format!("msg_{place}").into();
+        message["status"] = "completed".into();
+        message["content"] = json!([{"type": "output_text", "text": message["content"], "annotations": []}]);
+    }
+    message
+}
+
 impl Dialect for Responses {
     fn name(&self) -> &'static str {
         "responses"
@@ -122,9 +133,7 @@ impl Dialect for Responses {
     fn set_prompt(&self, body: &mut Map<String, Value>, prompt: &Prompt, _: usize) {
         let mut input = json!(prompt.text);
         if !prompt.before.is_empty() {
-            let mut messages = messages(prompt);
-            messages.iter_mut().for_each(|message| message["type"] = "message".into());
-            input = messages.into();
+            input = messages(prompt).into_iter().enumerate().map(input_item).collect::<Vec<_>>().into();
         }
         body.insert("input".to_owned(), input);
     }

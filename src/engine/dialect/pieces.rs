@@ -53,6 +53,11 @@ pub fn counts(usage: &Value) -> (u64, u64, u64) {
 
 /// The texts of a list of messages, each with a text `content`.
 pub fn texts_of(messages: &Value) -> Option<String> {
-    let texts: Option<Vec<&str>> = messages.as_array()?.iter().map(|message| message["content"].as_str()).collect();
+    // Earlier answers of Responses are lists of parts.
+    let text = |message: &'_ Value| match &message["content"] {
+        Value::Array(parts) => parts.iter().map(|part| part["text"].as_str()).collect::<Option<String>>(),
+        text => text.as_str().map(str::to_owned),
+    };
+    let texts: Option<Vec<String>> = messages.as_array()?.iter().map(text).collect();
     texts.map(|texts| texts.join("\n"))
 }
