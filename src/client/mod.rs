@@ -26,6 +26,8 @@ mod request;
 mod response;
 #[cfg(feature = "harness")]
 mod server_info;
+#[cfg(feature = "harness")]
+mod server_page;
 mod server_url;
 pub(crate) mod sse;
 mod stamp;
@@ -48,6 +50,8 @@ pub use response::Arrived;
 pub use server_info::{ServerError, ServerInfo};
 #[cfg(feature = "harness")]
 pub(crate) use server_info::{wait_until_ready, why_not_ready};
+#[cfg(feature = "harness")]
+pub use server_page::{PageAt, ServerPage};
 pub use server_url::ServerUrl;
 pub use stamp::StampSource;
 pub use target::{Target, Timeouts};

@@ -78,7 +78,7 @@ const MAX_LIST: usize = 4 << 20;
 const MAX_ANSWER: usize = 64 << 10;
 
 /// The beginning of a response's body.
-async fn bounded(mut response: reqwest::Response, most: usize) -> reqwest::Result<Vec<u8>> {
+pub(super) async fn bounded(mut response: reqwest::Response, most: usize) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while body.len() < most
         && let Some(chunk) = response.chunk().await?
@@ -237,12 +237,22 @@ pub fn model_ids(body: &[u8], facts: &mut Map<String, Value>) -> Option<Vec<Stri
     Some(models.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).collect())
 }
 
-fn question(client: &reqwest::Client, target: &Target, headers: &Headers, path: &str) -> reqwest::RequestBuilder {
+pub(super) fn question(
+    client: &reqwest::Client,
+    target: &Target,
+    headers: &Headers,
+    path: &str,
+) -> reqwest::RequestBuilder {
     let request = client.get(target.url.join(path));
     headers.of(Api::default()).fold(request, |request, (name, value)| request.header(name, &*value))
 }
 
 fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
+    http_builder(target)?.build().map_err(|e| ServerError::Setup(root_cause(&e)))
+}
+
+/// On the way to the server itself.
+pub(super) fn http_builder(target: &Target) -> Result<reqwest::ClientBuilder, ServerError> {
     let builder = reqwest::Client::builder()
         .no_proxy()
         .connect_timeout(target.timeouts.connect)
@@ -256,12 +266,22 @@ fn http_client(target: &Target) -> Result<reqwest::Client, ServerError> {
         Some(path) => builder.unix_socket(path.as_path()),
         None => builder,
     };
+    with_trust(builder, target)
+}
+
+/// With the certificates that are believed of a server.
+pub(super) fn with_trust(
+    builder: reqwest::ClientBuilder,
+    target: &Target,
+) -> Result<reqwest::ClientBuilder, ServerError> {
     #[cfg(feature = "tls")]
     let builder = builder.tls_backend_preconfigured(match &target.tls {
         Some(tls) => tls.config(),
         None => super::tls::Tls::without_trust().map_err(ServerError::Setup)?,
     });
-    builder.build().map_err(|e| ServerError::Setup(root_cause(&e)))
+    #[cfg(not(feature = "tls"))]
+    let _ = target;
+    Ok(builder)
 }
 
 /// The innermost cause: "connection refused" rather than "error sending request".

@@ -1,6 +1,8 @@
 //! Whether the most load that holds has moved.
 
-use super::comparable::why_not;
+use serde_json::Value;
+
+use super::comparable::{cache_reason, why_not};
 use crate::run::{Baseline, Boundary, BoundaryChange, Moved, Report};
 
 /// Compares the boundary of a run with that of its baseline; `None` where the run has none.
@@ -11,7 +13,12 @@ pub fn compare_boundaries(new: &Report, baseline: &Baseline) -> Option<BoundaryC
         None => vec!["the baseline searched for none".to_owned()],
         Some(other) => reasons(new, base, boundary, other),
     };
+    let mut reasons = reasons;
     let verdict = match &base.boundary {
+        Some(_) if reasons.is_empty() && cache_reason(new, base).is_some() => {
+            reasons.extend(cache_reason(new, base));
+            Moved::Undecided
+        }
         Some(other) if reasons.is_empty() => moved(boundary, other),
         _ => Moved::NotComparable,
     };
@@ -34,6 +41,9 @@ fn reasons(new: &Report, base: &Report, boundary: &Boundary, other: &Boundary) -
     };
     differs("another load", boundary.searched.to_string(), other.searched.to_string());
     differs("other objectives", boundary.objectives.join(", "), other.objectives.join(", "));
+    let goodput = |report: &Report| report.workload.goodput.clone().unwrap_or_else(|| "none".to_owned());
+    differs("other limits of goodput", goodput(new), goodput(base));
+    differs("another pacing", pacing(new).to_string(), pacing(base).to_string());
     // Each load has prompts of its own, and the two winners are hardly the same load.
     let mut as_new = base.clone();
     as_new.load = new.load.clone();
@@ -47,16 +57,30 @@ fn reasons(new: &Report, base: &Report, boundary: &Boundary, other: &Boundary) -
     reasons
 }
 
+/// The load without its number.
+fn pacing(report: &Report) -> Value {
+    let mut load = report.load.shape().to_json();
+    if let Value::Object(load) = &mut load {
+        load.remove("request_rate");
+        load.remove("concurrency");
+    }
+    load
+}
+
 /// What decides the prompts, whatever the load.
 fn settings(report: &Report) -> impl PartialEq {
     let w = &report.workload;
     let sampling = (w.ignore_eos, w.temperature, w.top_p, w.max_tokens, w.batch, w.max_tokens_field.clone());
-    let rest = (w.include_usage, w.extra_body.clone(), w.nonce_seed.is_some());
+    let rest = (w.include_usage, w.extra_body.clone(), w.nonce_seed.is_some(), w.history_from, w.think_time.clone());
     (w.dataset.clone(), w.sampler, w.seed, w.num_prompts, w.duration_s, sampling, rest)
 }
 
 /// By the brackets: what lies below another one's lowest miss has moved where its own highest hit lies above that.
 fn moved(new: &Boundary, base: &Boundary) -> Moved {
+    let ends = |boundary: &Boundary| (boundary.highest_met, boundary.lowest_missed);
+    if ends(new) == ends(base) && new.highest_met.is_some() {
+        return Moved::Same;
+    }
     let at_least = |low: Option<f64>, high: Option<f64>| low.zip(high).is_some_and(|(low, high)| low >= high);
     if at_least(base.highest_met, new.lowest_missed) {
         return Moved::Down;
@@ -78,7 +102,7 @@ fn moved(new: &Boundary, base: &Boundary) -> Moved {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::run::{Design, samples::report};
@@ -117,6 +141,49 @@ mod tests {
             let change = compared(searched((low, high), |_| ()), base());
             assert_eq!((change.verdict, change.why_not.len()), (expected, 0), "{low:?} {high:?}");
             assert_eq!((change.highest_met, change.lowest_missed), (Some(100.0), Some(104.0)));
+        }
+    }
+
+    #[test]
+    fn the_same_bracket_is_the_same_however_wide() {
+        let of = |ends| compared(searched(ends, |_| ()), searched(ends, |_| ())).verdict;
+        assert_eq!([(Some(3.0), Some(4.0)), (Some(64.0), None)].map(of), [Moved::Same, Moved::Same]);
+        assert_eq!(of((None, Some(1.0))), Moved::Undecided);
+    }
+
+    #[test]
+    fn other_pacing_limits_and_caches_are_no_move() {
+        let ends = (Some(100.0), Some(104.0));
+        let open = |arrival: &str| json!({"kind": "open", "request_rate": 100.0, "arrival": arrival, "burstiness": 1.0, "max_in_flight": null});
+        let of = |edit: &dyn Fn(&mut Value)| {
+            let base = searched(ends, |r| r["load"] = open("poisson"));
+            let new = searched((Some(50.0), Some(52.0)), |r| {
+                r["load"] = open("poisson");
+                edit(r);
+            });
+            let found = compared(new, base);
+            (found.verdict, found.why_not.join("; "))
+        };
+        assert_eq!(of(&|r| r["load"]["request_rate"] = 50.0.into()), (Moved::Down, String::new()));
+        for (edit, verdict, why) in [
+            (
+                (&|r: &mut Value| r["load"] = open("constant")) as &dyn Fn(&mut Value),
+                Moved::NotComparable,
+                "another pacing: ",
+            ),
+            (
+                &|r| r["workload"]["goodput"] = "ttft < 1 s".into(),
+                Moved::NotComparable,
+                "other limits of goodput: ttft < 1 s",
+            ),
+            (
+                &|r| r["passes"].as_array_mut().unwrap().iter_mut().for_each(|pass| pass["cached_tokens"] = 900.into()),
+                Moved::Undecided,
+                "of the prompt tokens came from the server's cache",
+            ),
+        ] {
+            let found = of(edit);
+            assert!(found.0 == verdict && found.1.contains(why), "{why}: {found:?}");
         }
     }
 

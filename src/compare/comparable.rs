@@ -79,7 +79,24 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
             reasons.push(format!("{:.1} % of the requests of {whose} failed; up to {budget} % may", share * 100.0));
         }
     }
+    reasons.extend(
+        [("this run", new), ("the baseline", base)].into_iter().filter_map(|(whose, report)| not_alone(whose, report)),
+    );
     WhyNot { another_question, no_answer: reasons }
+}
+
+/// What the server's own counters say against the passes of a run.
+fn not_alone(whose: &str, report: &Report) -> Option<String> {
+    let all = || report.passes.iter().filter_map(|pass| pass.server_metrics.as_ref());
+    let others: u64 = all().filter_map(|metrics| metrics.tokens_of_others).sum();
+    if others > 0 {
+        return Some(format!(
+            "somebody else used the server during the passes of {whose}: it generated {others} tokens more than were asked for here"
+        ));
+    }
+    all()
+        .any(|metrics| metrics.restarted)
+        .then(|| format!("the server was started anew in the middle of a pass of {whose}"))
 }
 
 /// What of two workloads is another thing: the settings, or where those are alike, the texts themselves.

@@ -84,7 +84,9 @@ pub fn precision(passes: &[PassMetrics], terms: &Terms) -> Vec<(Metric, Option<f
     let estimates = estimates(passes, terms.confidence_level, Stopping::Sequential);
     let reach = |metric: &Metric| {
         let estimate = estimates.get(metric)?;
-        Some(estimate.upper? / estimate.point - 1.0)
+        let upper = estimate.upper?;
+        // Nothing, each time, is known well.
+        Some(if upper == estimate.point { 0.0 } else { upper / estimate.point - 1.0 })
     };
     terms.gate.iter().map(|metric| (*metric, reach(metric))).collect()
 }

@@ -28,7 +28,7 @@ pub(crate) use file::ConfigFile;
 pub use load::FindMax;
 pub use plan::{Benchmark, Plan, WorkloadPlan};
 pub(crate) use plan::{MOST_PASSES, plan};
-pub use server::{ServerSpec, Way};
+pub use server::{MetricsPage, ServerSpec, Way};
 pub use servers::NamedServer;
 pub(crate) use settings::Setting;
 pub use settings::{FailOn, JsonObject, Settings, Turns};

@@ -7,7 +7,7 @@ use super::{
     file::check_name,
     load::{FindMax, duration, find_max, load_points, sweeps},
     seconds::seconds,
-    server::{Named, ServerSpec, against, is_live, server, timeouts},
+    server::{MetricsPage, Named, ServerSpec, against, is_live, metrics_page, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
     sweep::Sweep,
@@ -37,6 +37,8 @@ pub struct Plan {
     pub against: Option<ServerSpec>,
     /// How the two take turns.
     pub turns: Turns,
+    /// Where a server's own metrics are read.
+    pub metrics: MetricsPage,
     /// Processes of a server that the run starts, over which the passes of a benchmark are spread, where that was said.
     pub instances: Option<usize>,
     /// What passes go on for, where their number is not fixed.
@@ -297,6 +299,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         has_server,
         against: second,
         turns: top.turns,
+        metrics: metrics_page(&top)?,
         instances,
         resolve: resolve(&top)?.filter(|_| !tiny && !arguments.calibrate),
         wait_ready: match top.wait_ready {

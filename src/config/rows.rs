@@ -29,6 +29,8 @@ macro_rules! rows {
             /// Believe any certificate; warns each time
             #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
             @server insecure: bool = Server "BOOL" value(false);
+            /// Page of the server's own metrics in Prometheus' format, read before and after each pass and once a second during it: a URL, or off
+            @server metrics: String = Server "URL|off" text("/metrics of the server, where it has such");
             /// Limit for one request, in seconds from its send to its end
             @each timeout: f64 = Server "SECONDS" value(600.0);
             /// Limit for opening a connection, in seconds

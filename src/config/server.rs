@@ -15,6 +15,33 @@ use crate::{
     server::{Hooks, Launch, Serve},
 };
 
+/// Where the server's own metrics are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsPage {
+    /// On the server, where it has such a page.
+    Own,
+    /// At that URL.
+    Url(String),
+    /// Nowhere.
+    Off,
+}
+
+/// As `--metrics` says.
+pub(super) fn metrics_page(top: &Values) -> Result<MetricsPage, ConfigError> {
+    Ok(match top.metrics.as_deref() {
+        None => MetricsPage::Own,
+        Some("off") => MetricsPage::Off,
+        Some(url) if top.against.is_some() => {
+            let why = format!("`{url}` is the page of one server, and --against measures two, each with its own");
+            return Err(ConfigError::value("--metrics", why));
+        }
+        Some(url) => match url::Url::parse(url) {
+            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => MetricsPage::Url(url.to_owned()),
+            _ => return Err(ConfigError::value("--metrics", format!("`{url}` is neither an http URL nor off"))),
+        },
+    })
+}
+
 /// What is measured.
 #[derive(Clone, Debug)]
 pub enum ServerSpec {

@@ -38,6 +38,8 @@ pub struct Gauges {
     pub running: AtomicU64,
     pub waiting: AtomicU64,
     pub tokens: AtomicU64,
+    pub prompt_tokens: AtomicU64,
+    pub cached_tokens: AtomicU64,
 }
 
 /// Everything that the scheduler works with.
@@ -133,6 +135,8 @@ impl Scheduler {
                 let room = self.config.kv_tokens.saturating_sub(reserved);
                 job.truth.cached_tokens = cached.take_in(&job.tokens, room);
             }
+            self.gauges.prompt_tokens.fetch_add(job.truth.prompt_tokens.into(), Ordering::Relaxed);
+            self.gauges.cached_tokens.fetch_add(job.truth.cached_tokens.into(), Ordering::Relaxed);
             prefill += u64::from(job.truth.prompt_tokens - job.truth.cached_tokens);
             job.truth.admitted_ns = now_ns();
             let natural = (-NATURAL_LENGTH * (1.0 - rng.random::<f64>()).ln()).ceil().max(1.0) as u32;

@@ -253,6 +253,8 @@ fn metrics(gauges: &Gauges) -> String {
         ("requests_running", "gauge", "Requests that run.", &gauges.running),
         ("requests_waiting", "gauge", "Requests that wait for an instance.", &gauges.waiting),
         ("tokens_generated_total", "counter", "Tokens generated since the start.", &gauges.tokens),
+        ("prompt_tokens_total", "counter", "Tokens of prompts taken in since the start.", &gauges.prompt_tokens),
+        ("prompt_tokens_cached_total", "counter", "Those of them that were in the cache.", &gauges.cached_tokens),
     ];
     let mut text = String::new();
     for (name, kind, help, value) in series {

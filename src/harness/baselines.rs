@@ -87,6 +87,21 @@ impl<'a> Baselines<'a> {
         sent_by(&runs, calibration.as_ref(), server, prompts)
     }
 
+    /// The earlier search of that name on that server, if there was one: it has sent the same prompts at the same loads.
+    pub fn searched_before(&self, benchmark: &str, server: &str) -> Option<String> {
+        let mut runs = self.history.read(&mut |_| ()).unwrap_or_default();
+        runs.extend([NEW, BASE, PARTIAL].into_iter().filter_map(|slot| self.store.read_report(benchmark, slot).ok()?));
+        let searched = |run: &&Report| {
+            run.id == benchmark
+                && run.boundary.is_some()
+                && run.server.identity() == server
+                && run.workload.nonce_seed.is_none()
+        };
+        let last = runs.iter().filter(searched).max_by(|a, b| a.started_at.cmp(&b.started_at))?;
+        let when = last.started_at.get(..16).unwrap_or(&last.started_at).replace('T', " ");
+        Some(format!("{} of {when}", last.id))
+    }
+
     /// The results that are to be taken instead of measured; `None` where the benchmark is to be measured.
     pub fn loaded(&self, benchmark: &str, warn: &mut dyn FnMut(String)) -> Result<Option<Report>, BaselineError> {
         let Some(name) = &self.load else { return Ok(None) };

@@ -4,11 +4,13 @@ use super::{
     RunError,
     measure::{Work, settle_spread, why_server_died},
     passes::Passes,
+    prompt_cache::PromptsOf,
     ready::{Half, Ready},
     search::{Bounds, Search, Step},
 };
 use crate::{
     config::{Benchmark, FindMax, MOST_SWEPT_CLIENTS, WorkloadPlan},
+    dataset::Sequence,
     load::{LoadPoint, Searched},
     metrics::{Objective, PassMetrics},
     report::load_words,
@@ -18,6 +20,9 @@ use crate::{
 
 /// Clients of the look at the most that the server can do.
 const SATURATING: usize = 64;
+/// The lowest rate is so many times lower than the most that the server can do: requests hardly meet there, and what does not hold at it does
+/// not hold. A pass takes so many times longer, too.
+const LEAST_RATE: f64 = 32.0;
 /// Clients to begin with.
 const FIRST_CLIENTS: f64 = 8.0;
 /// How far the seeds of looks lie from those of decisions.
@@ -39,7 +44,7 @@ impl Work<'_> {
         let mut search = Search::new(bounds);
         let mut tried = Tried { points: Vec::new(), reports: Vec::new() };
         while let Some(step) = search.next() {
-            match self.at(benchmark, find, step) {
+            match self.at(benchmark, find, step, tried.points.iter().any(|point| point.passes > 0)) {
                 Ok((point, report)) => {
                     self.tell(benchmark, find, &point);
                     search.note(step, point.state);
@@ -69,13 +74,26 @@ impl Work<'_> {
     /// Where to search. A rate is looked for around what the server can do at all.
     fn bounds(&self, benchmark: &Benchmark, find: &FindMax) -> Result<Bounds, RunError> {
         let precision = find.precision;
+        let helped = benchmark.workload.objectives.iter().find(|objective| objective.subject.is_throughput());
+        if let Some(objective) = helped {
+            let why = format!("{objective}: more load helps it; a search needs limits that more load breaks");
+            return Err(RunError::Search(why));
+        }
         if find.searched == Searched::Concurrency {
-            let WorkloadPlan { num_prompts, duration, .. } = benchmark.workload;
-            let most = if duration.is_some() { MOST_SWEPT_CLIENTS } else { num_prompts as f64 };
+            let most = match benchmark.workload.duration {
+                Some(_) => MOST_SWEPT_CLIENTS,
+                None => self.conversations(benchmark)? as f64,
+            };
             return Ok(Bounds { start: FIRST_CLIENTS.min(most), least: 1.0, most, precision, whole: true });
         }
         let rate = self.most_at_once(benchmark)?;
-        Ok(Bounds { start: rate / 2.0, least: rate / 1e4, most: rate * 1e4, precision, whole: false })
+        Ok(Bounds { start: rate / 2.0, least: rate / LEAST_RATE, most: rate * 1e4, precision, whole: false })
+    }
+
+    /// How many conversations a pass has, each prompt alone being one.
+    pub(super) fn conversations(&self, benchmark: &Benchmark) -> Result<usize, RunError> {
+        let WorkloadPlan { seed, .. } = benchmark.workload;
+        Ok(Sequence::from(self.session.prompts(&benchmark.workload, seed)?.prompts).conversations())
     }
 
     /// Requests per second that as many clients get as the server bears, by one pass.
@@ -83,7 +101,7 @@ impl Work<'_> {
         let mut clients = SATURATING.min(benchmark.workload.num_prompts);
         let rate = loop {
             match self.measured_at(benchmark, LoadPoint::closed(clients), Half::First, 1, &|_| false)? {
-                Ok((passes, _)) => break passes.first().map_or(0.0, |pass| pass.rps),
+                Ok((passes, _)) => break passes.first().map_or(0.0, begun_per_s),
                 // One that refuses so many at once may do well with fewer.
                 Err(_) if clients > 1 => clients /= 2,
                 Err(error) => return Err(error),
@@ -104,6 +122,7 @@ impl Work<'_> {
         benchmark: &Benchmark,
         find: &FindMax,
         step: Step,
+        has_worked: bool,
     ) -> Result<(BoundaryPoint, Option<Report>), RunError> {
         let load = step.load();
         let (name, half) = match step {
@@ -132,6 +151,10 @@ impl Work<'_> {
             Err(RunError::TooManyFailures { failed, sent, .. }) => {
                 let because = Some(format!("{failed} of {sent} requests failed"));
                 return Ok((BoundaryPoint::new(load, name, State::Missed, because), None));
+            }
+            // Too many connections for it, where fewer were none.
+            Err(RunError::Connect(why)) if has_worked => {
+                return Ok((BoundaryPoint::new(load, name, State::Missed, Some(why)), None));
             }
             Err(RunError::AllFailed { requests, .. }) => {
                 let because = Some(format!("all {requests} requests failed"));
@@ -165,9 +188,10 @@ impl Work<'_> {
         // No load finds another's prompts in the server's cache.
         (at.load, at.workload.fresh_prompts) = (load, true);
         let died = |error| why_server_died(&self.session, error);
-        let ready = Ready::new(&self.session, &at, half, |_, _| None, self.output).map_err(died)?;
+        let before = |_: &PromptsOf, server: &str| self.baselines.searched_before(&benchmark.name, server);
+        let ready = Ready::new(&self.session, &at, half, before, self.output).map_err(died)?;
         ready.warm_up().map_err(died)?;
-        let goal = self.budget.goal(&at, self.output);
+        let goal = self.budget.aside(&at, self.output);
         let next = |done: &[PassMetrics]| {
             settle_spread(&goal, &[(&ready, done)]);
             done.len() < most && !enough(done)
@@ -178,7 +202,9 @@ impl Work<'_> {
         let ended = run.ended.take().map(died);
         self.session.stop.forgive_failures();
         match ended {
-            Some(error @ (RunError::TooManyFailures { .. } | RunError::AllFailed { .. })) => return Ok(Err(error)),
+            Some(error @ (RunError::TooManyFailures { .. } | RunError::AllFailed { .. } | RunError::Connect(_))) => {
+                return Ok(Err(error));
+            }
             Some(error) => return Err(error),
             None => {}
         }
@@ -199,6 +225,14 @@ impl Work<'_> {
         let passes = if point.passes == 1 { "pass" } else { "passes" };
         let after = if point.passes == 0 { String::new() } else { format!(" after {} {passes}", point.passes) };
         self.output.status(&format!("Searching {}: {load} {holds}{after}{because}", benchmark.name));
+    }
+}
+
+/// Requests that began per second: of conversations their first turns, which is what an open loop has a rate of.
+pub(super) fn begun_per_s(pass: &PassMetrics) -> f64 {
+    match &pass.conversations {
+        Some(conversations) if pass.duration_s > 0.0 => conversations.started as f64 / pass.duration_s,
+        _ => pass.rps,
     }
 }
 

@@ -89,7 +89,8 @@ impl Gate {
     /// A boundary that moved down is a regression; one at which nothing holds misses its objectives.
     fn add_boundary(&mut self, id: &str, boundary: &Boundary) {
         if boundary.highest_met.is_none() {
-            self.found.push((Kind::Missed, format!("{id} at any {}", boundary.searched)));
+            let kind = if boundary.lowest_missed.is_some() { Kind::Missed } else { Kind::Undecided };
+            self.found.push((kind, format!("{id} at any {}", boundary.searched)));
         }
         let kind = match boundary.comparison.as_ref().map(|change| change.verdict) {
             Some(Moved::Down) => Kind::Regressed,

@@ -66,8 +66,23 @@ impl Budget {
 
     /// For the next benchmark, which shares what is left with those after it.
     pub fn goal<'a>(&'a self, benchmark: &'a Benchmark, output: Output) -> Goal<'a> {
+        let left = self.left.replace(self.left.get().saturating_sub(1));
+        self.goal_of(benchmark, left, output)
+    }
+
+    /// For passes that are no benchmark's own, and take nobody's share.
+    pub fn aside<'a>(&'a self, benchmark: &'a Benchmark, output: Output) -> Goal<'a> {
+        self.goal_of(benchmark, self.left.get(), output)
+    }
+
+    /// Of benchmarks that will not be measured: what they would have had is for the others.
+    pub fn release(&self, benchmarks: usize) {
+        self.left.set(self.left.get().saturating_sub(benchmarks));
+    }
+
+    fn goal_of<'a>(&'a self, benchmark: &'a Benchmark, left: usize, output: Output) -> Goal<'a> {
         let Benchmark { name, workload, .. } = benchmark;
-        let left = self.left.replace(self.left.get().saturating_sub(1)).max(1);
+        let left = left.max(1);
         let all = self.resolve.map_or(Duration::ZERO, |resolve| resolve.budget);
         let time = all.saturating_sub(self.used.get()) / left as u32;
         Goal {

@@ -27,10 +27,10 @@ use crate::{
     config::{self, Benchmark, MOST_PASSES, Warmup},
     dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
     load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
-    metrics::{Conversations, PassMetrics, Steady, client_share, count_output_tokens},
+    metrics::{Conversations, PassMetrics, ServerMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
-    server::HostWatch,
+    server::{HostWatch, Ours, Scraper, Scraping},
     stats::{Stopping, estimates, estimates_within},
     text::visible,
 };
@@ -45,6 +45,8 @@ pub struct Ready<'a> {
     digest: Digest,
     server: Server,
     cache: Option<Cache>,
+    /// Reads the server's own metrics.
+    scraper: Option<Scraper>,
     /// The processes of the server that passes went to, where the run starts it.
     processes: RefCell<HashSet<usize>>,
     /// How passes are spread over such.
@@ -96,6 +98,7 @@ impl<'a> Ready<'a> {
             half,
             first,
             digest,
+            scraper: session.scraper(&server),
             server,
             cache: None,
             processes: RefCell::default(),
@@ -292,9 +295,11 @@ impl<'a> Ready<'a> {
         let progress = Progress::new(&title, extent, self.output.quiet);
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));
+        let scraping = self.scraper.as_ref().map(Scraper::begin);
         let watch = HostWatch::start(self.session.started.group());
         let run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix);
         let (mut host, server_use) = watch.stop();
+        let scraped = scraping.map(Scraping::over);
         let mut run = run?;
         // Those that were sent again within the pass.
         self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
@@ -314,6 +319,10 @@ impl<'a> Ready<'a> {
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
+        pass.server_metrics = scraped.and_then(|scraped| scraped.of(ours(&run.records)));
+        if pass.cached_tokens.is_none() {
+            pass.cached_tokens = pass.server_metrics.as_ref().and_then(ServerMetrics::cached_tokens_of_this_client);
+        }
         pass.good = spec.goodput.as_ref().map(|goodput| goodput.count(&run.records));
         pass.conversations = Conversations::of(&run.records, &workload.prompts);
         pass.steady = Steady::of(&run.records, load.shape().concurrency());
@@ -436,6 +445,15 @@ impl<'a> Ready<'a> {
             point_of: self.benchmark.point_of.clone(),
             partial,
         }
+    }
+}
+
+/// What the server may have counted of these requests.
+fn ours(records: &[Record]) -> Ours {
+    let failed = records.iter().filter(|record| !record.is_completed());
+    Ours {
+        output_tokens: records.iter().filter_map(|record| record.output).map(|(tokens, _)| u64::from(tokens)).sum(),
+        failed_tokens: failed.map(|record| u64::from(record.requested_tokens)).sum(),
     }
 }
 

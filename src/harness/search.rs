@@ -105,7 +105,11 @@ impl Search {
             (None, None) if self.points.is_empty() => return Some(Step::Look(self.rounded(self.bounds.start))),
             // Nothing but what can't be told: down, where it can.
             (None, None) => return self.down(self.points.first()?),
-            (None, Some(high)) => return self.down(&high),
+            // From the lowest of all: what can't be told may lie below what does not hold.
+            (None, Some(high)) => {
+                let open = (!high.is_decided()).then_some(Step::Decide(high.load));
+                return self.down(self.points.first()?).or(open);
+            }
             (Some(low), None) => return self.up(&low),
             (Some(low), Some(high)) => (low, high),
         };
@@ -313,6 +317,27 @@ mod tests {
         }
         let found = search.found();
         assert_eq!((found.highest_met, found.lowest_missed, found.not_monotonic), (Some(4.0), Some(5.5), vec![5.5]));
+    }
+
+    /// Whatever a server does: a search that takes a step again would take it for ever.
+    #[test]
+    fn no_step_is_taken_twice() {
+        use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+        for seed in 0..2000 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let weights = [rng.random_range(1..5), rng.random_range(0..5), rng.random_range(0..5)];
+            let mut random = |_: Step| match rng.random_range(0..weights.iter().sum::<i32>()) {
+                n if n < weights[0] => State::Missed,
+                n if n < weights[0] + weights[1] => State::Met,
+                _ => State::Undecided,
+            };
+            let bounds = if seed % 2 == 0 { CLIENTS } else { Bounds { start: 16.0, least: 1.0, ..RATE } };
+            let bounds = Bounds { start: 8.0, ..bounds };
+            let (_, steps) = searched(bounds, &mut random);
+            for (i, step) in steps.iter().enumerate() {
+                assert!(!steps[..i].contains(step), "{seed}: {step:?} again: {steps:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the benchmarks of one run share: made when first needed, and once.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     hash::{BuildHasher, Hasher, RandomState},
     path::PathBuf,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     baseline::Store,
     client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
-    config::{self, Plan, ServerSpec, Way},
+    config::{self, MetricsPage, Plan, ServerSpec, Way},
     dataset::{
         Dataset, HistoryFrom, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, draw_pauses,
         letters,
@@ -31,7 +31,7 @@ use crate::{
     fixtures,
     load::{Stop, StopReason},
     report::warn,
-    server::{Hooks, InProcess, Place, Restart},
+    server::{Hooks, InProcess, Place, Restart, Scraper},
 };
 
 /// How long a server may take to be gone once its connections have closed.
@@ -60,6 +60,8 @@ pub struct Session<'a> {
     pub started: Started,
     /// What was sent in this run so far.
     sent: RefCell<Vec<Sent>>,
+    /// Whether its page of metrics was looked for in vain.
+    has_no_metrics: Cell<bool>,
     /// Whether the server caches prompts, once that was tried.
     pub probed: OnceCell<Probed>,
     /// Draws what must be another thing in every run.
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             sources: Rc::default(),
             sent: RefCell::default(),
             probed: OnceCell::new(),
+            has_no_metrics: Cell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
         }
@@ -134,6 +137,23 @@ impl<'a> Session<'a> {
     /// Notes that a benchmark sends these prompts.
     pub fn note_sent(&self, benchmark: &str, prompts: PromptsOf) {
         self.sent.borrow_mut().push(Sent { benchmark: benchmark.to_owned(), prompts });
+    }
+
+    /// What reads the server's own metrics, where it has such.
+    pub fn scraper(&self, server: &Server) -> Option<Scraper> {
+        let url = match &self.plan.metrics {
+            _ if server.embedded || self.has_no_metrics.get() => return None,
+            MetricsPage::Off => return None,
+            MetricsPage::Own => None,
+            MetricsPage::Url(url) => Some(url.as_str()),
+        };
+        let found = Scraper::find(&server.target, &server.headers, url);
+        // It is not asked again by the next benchmark, or the next step of a search.
+        self.has_no_metrics.set(found.is_none());
+        if let (None, Some(url)) = (&found, url) {
+            warn(format!("there is no page of a server's metrics at {url} that can be read: nothing of it is used"));
+        }
+        found
     }
 
     /// Ends what is under way where the run was interrupted.

@@ -2,6 +2,7 @@
 
 use super::{
     RunError,
+    find_max::begun_per_s,
     measure::{Measured, Work},
     ready::Half,
 };
@@ -41,7 +42,10 @@ impl Work<'_> {
             let measured = match self.measure(&point) {
                 Ok(measured) => measured,
                 // That it fails under a load is what a sweep finds.
-                Err(error @ (RunError::TooManyFailures { .. } | RunError::AllFailed { .. })) if i > 0 => {
+                Err(error @ (RunError::TooManyFailures { .. } | RunError::AllFailed { .. } | RunError::Connect(_)))
+                    if i > 0 =>
+                {
+                    self.budget.release(loads.len() - i - 1);
                     warn(format!("{name} ends before {}: {error}", words(*load)));
                     return Ok(all_kept);
                 }
@@ -54,6 +58,7 @@ impl Work<'_> {
                 && i + 1 < loads.len()
             {
                 let (left, at) = (loads.len() - i - 1, words(*load));
+                self.budget.release(left);
                 self.output.status(&format!(
                     "Sweeping {name}: at {at} latency grows without throughput; {left} more are left out"
                 ));
@@ -78,11 +83,15 @@ impl Work<'_> {
                 loads.iter_mut().for_each(|load| *load = load.round());
                 loads.dedup();
                 // More clients than prompts are the same load again.
-                let most = benchmark.workload.num_prompts as f64;
+                let most = match benchmark.workload.duration {
+                    Some(_) => MOST_SWEPT_CLIENTS,
+                    None => self.conversations(benchmark)? as f64,
+                };
                 if benchmark.workload.duration.is_none() && loads.iter().any(|load| *load > most) {
                     warn(format!(
-                        "{} ends at {most} clients, the prompts of a pass: more --num-prompts, or --duration, go further",
-                        benchmark.name
+                        "{} ends at {most} clients, the {} of a pass: more --num-prompts, or --duration, go further",
+                        benchmark.name,
+                        if most < benchmark.workload.num_prompts as f64 { "conversations" } else { "prompts" }
                     ));
                     loads.retain(|load| *load <= most);
                 }
@@ -103,7 +112,7 @@ impl Work<'_> {
                 alone.workload.num_prompts = alone.workload.num_prompts.min(SERIAL_REQUESTS);
                 alone.workload.duration = None;
                 let (passes, _) = self.measured_at(&alone, LoadPoint::closed(1), Half::First, 1, &|_| false)??;
-                let serial = passes.first().map_or(0.0, |pass| pass.rps);
+                let serial = passes.first().map_or(0.0, begun_per_s);
                 let most = self.most_at_once(benchmark)?;
                 Ok(preferred(serial.min(most * LEAST_SHARE), most, points.unwrap_or(USUAL_RATES)))
             }

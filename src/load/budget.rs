@@ -38,8 +38,8 @@ impl FailureBudget {
 #[derive(Clone, Debug, Default)]
 pub struct FailureLimit {
     budget: Option<FailureBudget>,
-    /// How many there are, or are taken to be as long as nobody knows.
-    requests: usize,
+    /// How many there are, where that is known.
+    requests: Option<usize>,
     counts: Arc<Counts>,
 }
 
@@ -56,7 +56,7 @@ impl FailureLimit {
     /// Of a pass of so many requests; of one that goes on for a time where that is `None`, whose share is that of the requests that have
     /// ended.
     pub fn new(budget: FailureBudget, requests: Option<usize>) -> Self {
-        Self { budget: Some(budget), requests: requests.unwrap_or(LEAST_JUDGED), counts: Arc::default() }
+        Self { budget: Some(budget), requests, counts: Arc::default() }
     }
 
     /// Counts a request that has ended; gives whether too many have failed.
@@ -64,13 +64,13 @@ impl FailureLimit {
         let failed = usize::from(!record.is_completed());
         let ended = self.counts.ended.fetch_add(1, Ordering::Relaxed) + 1;
         let failed = self.counts.failed.fetch_add(failed, Ordering::Relaxed) + failed;
-        self.budget.is_some_and(|budget| failed > budget.of(self.requests.max(ended)))
+        self.budget.is_some_and(|budget| failed > budget.of(self.requests.unwrap_or(LEAST_JUDGED).max(ended)))
     }
 
-    /// Whether more of those that have ended failed than may.
+    /// Whether more of those that have ended failed than may, where it was not known before how many there would be.
     pub(super) fn are_exceeded(&self) -> bool {
         let [ended, failed] = [&self.counts.ended, &self.counts.failed].map(|count| count.load(Ordering::Relaxed));
-        self.budget.is_some_and(|budget| failed > budget.of(ended))
+        self.requests.is_none() && self.budget.is_some_and(|budget| failed > budget.of(ended))
     }
 }
 

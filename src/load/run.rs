@@ -55,7 +55,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
         total.merge(result?);
     }
     // Of how many there would be, nobody knew before.
-    if own.is_none() && pass.failures.are_exceeded() {
+    if pass.failures.are_exceeded() {
         pass.stop.stop(StopReason::Failures);
     }
     // An interruption that finds all of them ended cuts nothing short.

@@ -13,6 +13,7 @@ mod metric;
 mod mlperf;
 mod objective;
 mod pass;
+mod server_metrics;
 mod steady;
 
 pub use client_share::client_share;
@@ -26,4 +27,5 @@ pub use limit::Limit;
 pub use metric::{Better, ByMetric, Metric, Point, Quantity};
 pub use objective::{Count, Objective, Subject};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
+pub use server_metrics::{Gauge, ServerMetrics};
 pub use steady::Steady;

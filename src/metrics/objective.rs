@@ -51,6 +51,12 @@ impl Subject {
         }
     }
 
+    /// Whether it is a rate, of which more load gives more.
+    #[cfg(feature = "harness")]
+    pub(crate) fn is_throughput(self) -> bool {
+        self.better() == Better::Higher && self.unit() != "1"
+    }
+
     /// `s`, `1/s`, `1/min`, or `1` for a share.
     pub fn unit(self) -> &'static str {
         match self {

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Conversations, Distribution, HostUse, ServerUse, Steady, conversations::ideal_cached_share};
+use super::{
+    Conversations, Distribution, HostUse, ServerMetrics, ServerUse, Steady, conversations::ideal_cached_share,
+};
 use crate::{
     client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
     dataset::Tokenizer,
@@ -118,6 +120,9 @@ pub struct PassMetrics {
     /// What the server's processes used, where the run starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerUse>,
+    /// What the server counted itself, where it has a page of metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_metrics: Option<ServerMetrics>,
 }
 
 /// What the connections of a pass cost, outside all latencies.
@@ -265,6 +270,7 @@ impl PassMetrics {
             client,
             host: None,
             server: None,
+            server_metrics: None,
         };
         pass.set_duration(duration_s);
         pass

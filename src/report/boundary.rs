@@ -20,7 +20,13 @@ pub fn load_words(load: f64, searched: Searched) -> String {
 
 fn load_number(load: f64, searched: Searched) -> String {
     match searched {
-        Searched::Rate => significant(load).trim_end_matches('0').trim_end_matches('.').to_owned(),
+        Searched::Rate => {
+            let text = significant(load);
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            }
+        }
         Searched::Concurrency => format!("{load:.0}"),
     }
 }
@@ -143,6 +149,15 @@ mod tests {
         });
         edit(&mut boundary);
         boundary_lines(&serde_json::from_value(boundary).unwrap(), Style::default()).join("\n")
+    }
+
+    #[test]
+    fn rates_keep_their_zeros() {
+        let number = |load| load_number(load, Searched::Rate);
+        assert_eq!(
+            [12.5, 12.0, 100.0, 12_000.0, 10_000.0, 123_500.0].map(number),
+            ["12.5", "12", "100", "12000", "10000", "123500"]
+        );
     }
 
     #[test]

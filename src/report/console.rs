@@ -19,7 +19,7 @@ use super::{
 use crate::{
     client::TokenSource,
     load::StopReason,
-    metrics::{Distribution, HostUse, Metric, PassMetrics, Point, Quantity, ServerUse, Steady},
+    metrics::{Distribution, HostUse, Metric, PassMetrics, Point, Quantity, ServerMetrics, ServerUse, Steady},
     run::{Cache, Partial, Report},
     stats::Replication,
 };
@@ -281,6 +281,7 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
         (None, None) => {}
     }
     remarks.extend(server_use(passes));
+    remarks.extend(server_metrics(passes));
     remarks.extend(host(passes));
     let shares: Vec<f64> = passes.iter().filter_map(|p| p.client.share).collect();
     if !shares.is_empty() {
@@ -309,6 +310,55 @@ fn server_use(passes: &[PassMetrics]) -> Option<String> {
     let memory =
         memory.map_or_else(String::new, |bytes| format!(", and {} MB of memory at most", grouped(bytes / 1_000_000)));
     (time_s > 0.0).then(|| format!("the server used {:.2} cores{memory}", cpu_s / time_s))
+}
+
+/// What the server counted itself, where it has a page of metrics.
+fn server_metrics(passes: &[PassMetrics]) -> Vec<String> {
+    let all: Vec<&ServerMetrics> = passes.iter().filter_map(|pass| pass.server_metrics.as_ref()).collect();
+    let Some(first) = all.first() else { return Vec::new() };
+    let sum = |of: fn(&ServerMetrics) -> Option<u64>| all.iter().filter_map(|metrics| of(metrics)).sum::<u64>();
+    let means = |of: &dyn Fn(&ServerMetrics) -> Option<f64>| {
+        let means: Vec<f64> = all.iter().filter_map(|metrics| of(metrics)).collect();
+        (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
+    };
+    let mut told = Vec::new();
+    told.extend(means(&|m| m.running.map(|running| running.mean)).map(|mean| format!("{mean:.1} requests running")));
+    told.extend(means(&|m| m.waiting.map(|waiting| waiting.mean)).map(|mean| format!("{mean:.1} waiting")));
+    let kv_use = all.iter().filter_map(|metrics| metrics.kv_use).map(|kv_use| kv_use.max).fold(None, most);
+    told.extend(kv_use.map(|share| format!("its KV cache {:.0} % full at most", 100.0 * share)));
+    told.extend(means(&|m| m.ttft_mean_s).map(|mean| format!("a TTFT of {} on average", Time(mean))));
+    let mut remarks = Vec::new();
+    if !told.is_empty() {
+        remarks.push(format!("by its own metrics ({}) the server had {}", first.server, told.join(", ")));
+    }
+    let preemptions = sum(|metrics| metrics.preemptions);
+    if preemptions > 0 {
+        remarks.push(format!(
+            "{} by the server, for want of KV cache",
+            count(preemptions as usize, "preemption", "preemptions")
+        ));
+    }
+    let others = sum(|metrics| metrics.tokens_of_others);
+    if others > 0 {
+        remarks.push(format!(
+            "SOMEBODY ELSE used the server: it generated {} tokens more than were asked for here; nothing is compared",
+            grouped(others)
+        ));
+    }
+    if all.iter().any(|metrics| metrics.restarted) {
+        remarks.push("the server was STARTED ANEW in the middle of a pass: its counters fell".to_owned());
+    }
+    let ours: u64 = passes.iter().filter(|pass| pass.server_metrics.is_some()).map(|pass| pass.output_tokens).sum();
+    let theirs = sum(|metrics| metrics.generated_tokens);
+    let is_whole = passes.iter().all(|pass| pass.failed == 0) && others == 0 && theirs > 0;
+    if is_whole && theirs.abs_diff(ours) > ours / 100 {
+        remarks.push(format!(
+            "the server counted {} generated tokens, and its answers {}",
+            grouped(theirs),
+            grouped(ours)
+        ));
+    }
+    remarks
 }
 
 /// What the machine did, where it may explain the numbers.

@@ -35,7 +35,9 @@ impl Cached {
 
     fn run(&self, flags: &[&str]) -> Outcome {
         let (url, tokenizer) = (self.engine.url(), fixture("tokenizer.json"));
-        let server = ["--bench", "--server", &url, "--tokenizer", &tokenizer, "--dataset", "random:300:4"];
+        // Its counters would tell what it does not.
+        let server =
+            ["--bench", "--server", &url, "--metrics", "off", "--tokenizer", &tokenizer, "--dataset", "random:300:4"];
         let load = ["--num-prompts", "8", "--sample-size", "2", "--stream", "true"];
         self.package.run(&[&server[..], &load, flags].concat(), &[])
     }

@@ -33,6 +33,8 @@ fn set(report: &mut Value, key: &str, value: &Value) {
 }
 
 fn cache(report: &mut Value, sent_before: Option<&str>) {
+    // Neither the answers nor the counters say what came from it.
+    set(report, "cached_tokens", &Value::Null);
     report["cache"] = json!({"sent_before": sent_before, "caches": true, "probe_factor": 3.0, "repeated": 0});
 }
 

@@ -15,6 +15,7 @@ mod limits;
 mod messages;
 mod objectives;
 mod package;
+mod scrape;
 mod server;
 mod started;
 mod sweeps;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     ];
     trials.extend(cache::trials());
     trials.extend(conversations::trials());
+    trials.extend(scrape::trials());
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
     trials.extend(gate::trials());

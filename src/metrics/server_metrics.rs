@@ -1,0 +1,48 @@
+use serde::{Deserialize, Serialize};
+
+/// What the server counted itself during a pass, by its page of metrics: `passes[].server_metrics` of report.json. What it does not tell is
+/// `null`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServerMetrics {
+    /// Whose names the page has: `vllm`, `sglang`, `llama.cpp`, …
+    pub server: String,
+    /// Readings during the pass, about one a second.
+    pub readings: usize,
+    /// Requests that ran.
+    pub running: Option<Gauge>,
+    /// Requests that waited.
+    pub waiting: Option<Gauge>,
+    /// How full its key-value cache was, as a share.
+    pub kv_use: Option<Gauge>,
+    /// Tokens of prompts.
+    pub prompt_tokens: Option<u64>,
+    /// Those of them that came from its cache.
+    pub cached_tokens: Option<u64>,
+    /// Tokens that it generated.
+    pub generated_tokens: Option<u64>,
+    /// Requests that lost their place to others, and were begun again.
+    pub preemptions: Option<u64>,
+    /// Time to first token as the server has it, on average: what lies between it and the client's is network, front end and queue before it.
+    pub ttft_mean_s: Option<f64>,
+    /// Its counters fell: it was started anew in the middle of the pass.
+    pub restarted: bool,
+    /// Tokens that it generated beyond what was asked for here: somebody else used it.
+    pub tokens_of_others: Option<u64>,
+}
+
+impl ServerMetrics {
+    /// Prompt tokens from its cache, where nobody else can have had some of them.
+    pub fn cached_tokens_of_this_client(&self) -> Option<u64> {
+        self.cached_tokens.filter(|_| self.tokens_of_others.is_none() && !self.restarted)
+    }
+}
+
+/// What goes up and down, over the readings of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gauge {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Greatest.
+    pub max: f64,
+}
