@@ -33,6 +33,13 @@ cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --token
   --concurrency 8 --num-prompts 40 --sample-size 3 --stream true --goodput "ttft < 100 ms, tpot < 10 ms, e2e < 2 s" \
   --timeout 3 --max-failures 100% --save-requests "$dir/requests.jsonl"
 python3 scripts/check_goodput.py "${CARGO_TARGET_DIR:-target}/tachometer/sharegpt/c8/new/report.json" "$dir/requests.jsonl"
+# Conversations: the server's own counters agree with the client's sums to the token.
+for how in "--history-from recorded" "--history-from server --think-time 0.05" "--api responses" "--api completions"; do
+  # shellcheck disable=SC2086 # the words are flags
+  cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --cache-bust \
+    --dataset sessions:fixtures/sharegpt.json --max-context 1900 --concurrency 4 --num-prompts 40 --sample-size 2 --stream true $how > "$dir/conversations"
+  python3 scripts/check_conversations.py "${CARGO_TARGET_DIR:-target}/tachometer/sessions-sharegpt/c4/new/report.json"
+done
 # A sweep of passes that go on for a time.
 cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --dataset random:64:32 \
   --concurrency sweep:1..4 --duration 2s --warmup 1s --sample-size 2 --stream true > "$dir/sweep"
