@@ -276,6 +276,11 @@ fn rate() -> Result<(), Failed> {
     // What the points say was sent, and the look before them.
     let prompts: usize = points.iter().map(|point| 40 * point["passes"].as_u64().unwrap() as usize).sum();
     assert!(engine.take_truths().len() >= prompts + 40, "{boundary:#}");
+    // Of a rate that is to be reached, more load is no trial.
+    let helped = ["--find-max", "rate", "--objective", "ttft_p50 < 40 ms, rps > 5", "--num-prompts", "40"];
+    let outcome = measure(&package, &engine.url(), &helped);
+    outcome.expect(101)?;
+    assert!(outcome.stderr.contains("rps > 5: more load helps it; a search needs limits"), "{}", outcome.stderr);
     Ok(())
 }
 
