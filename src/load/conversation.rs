@@ -45,7 +45,8 @@ pub(super) async fn converse(
         let prompt = pass.prompt(index);
         if let Some(before) = before.take() {
             if !before.is_completed || !is_still_on_after(pass, before.end_ns, prompt.pause, ends_ns).await {
-                return end - index;
+                // Of a pass that is stopped, they were cut off.
+                return if pass.stop.reason().is_some() { 0 } else { end - index };
             }
             // Its own timer's lateness is no wait of the request.
             due_ns = due_ns.map(|_| if prompt.pause.is_zero() { before.end_ns } else { now_ns() });
