@@ -52,7 +52,7 @@ macro_rules! rows {
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");
 
-            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length, or random:FILE.csv of lengths to draw; prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS for groups of prompts that begin alike
+            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; sessions:FILE for conversations of several turns; random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length, or random:FILE.csv of lengths to draw; prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS for groups of prompts that begin alike
             dataset: String = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// tokenizer.json, SentencePiece's tokenizer.model (cargo feature sentencepiece), or a folder with one of them
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");

@@ -51,6 +51,8 @@ pub struct Ready<'a> {
     processes: RefCell<HashSet<usize>>,
     /// How passes are spread over such.
     spread: Cell<Spread>,
+    /// Tokens that requests of the last pass asked for which were not completed: the server may go on with them.
+    given_up: Cell<u64>,
     /// Hashes of the prompts that were sent, and how many were among them already.
     sent: RefCell<(HashSet<u64>, usize)>,
 }
@@ -103,6 +105,7 @@ impl<'a> Ready<'a> {
             cache: None,
             processes: RefCell::default(),
             spread: Cell::new(session.spread(spec.sample_size)),
+            given_up: Cell::default(),
             sent: RefCell::default(),
         };
         session.hook("before_benchmark", |hooks| &hooks.before_benchmark)?;
@@ -319,7 +322,10 @@ impl<'a> Ready<'a> {
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
-        pass.server_metrics = scraped.and_then(|scraped| scraped.of(ours(&run.records)));
+        let given_up =
+            run.records.iter().filter(|record| !record.is_completed()).map(|r| u64::from(r.requested_tokens));
+        let given_up_before = self.given_up.replace(given_up.sum());
+        pass.server_metrics = scraped.and_then(|scraped| scraped.of(Ours::of(&run.records, given_up_before)));
         if pass.cached_tokens.is_none() {
             pass.cached_tokens = pass.server_metrics.as_ref().and_then(ServerMetrics::cached_tokens_of_this_client);
         }
@@ -404,7 +410,7 @@ impl<'a> Ready<'a> {
                 top_p: sampling.top_p,
                 max_tokens: sampling.max_tokens,
                 history_from: history_from(&self.first.prompts, spec),
-                think_time: spec.think_time.map(|think_time| think_time.to_string()),
+                think_time: spec.think_time.filter(|_| has_turns(&self.first.prompts)).map(|time| time.to_string()),
                 batch: (spec.batch > 1).then_some(spec.batch),
                 max_tokens_field: Some(sampling.max_tokens_field.clone()),
                 include_usage: Some(sampling.include_usage),
@@ -448,15 +454,6 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// What the server may have counted of these requests.
-fn ours(records: &[Record]) -> Ours {
-    let failed = records.iter().filter(|record| !record.is_completed());
-    Ours {
-        output_tokens: records.iter().filter_map(|record| record.output).map(|(tokens, _)| u64::from(tokens)).sum(),
-        failed_tokens: failed.map(|record| u64::from(record.requested_tokens)).sum(),
-    }
-}
-
 /// Of a warm-up that goes on for a time.
 const WARMUP_PROMPTS: usize = 64;
 
@@ -497,7 +494,11 @@ fn with_history(workload: &Prompts, spec: &config::WorkloadPlan, settings: &impl
 
 /// Whose answers stand before later turns; `None` where there are none.
 fn history_from(prompts: &[Prompt], spec: &config::WorkloadPlan) -> Option<HistoryFrom> {
-    prompts.iter().any(|prompt| prompt.turn > 0).then_some(spec.history_from)
+    has_turns(prompts).then_some(spec.history_from)
+}
+
+fn has_turns(prompts: &[Prompt]) -> bool {
+    prompts.iter().any(|prompt| prompt.turn > 0)
 }
 
 /// Sends a pass's prompts.

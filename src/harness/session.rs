@@ -375,6 +375,9 @@ impl<'a> Session<'a> {
         let mut drawn = source.draw(seed, spec.num_prompts * inputs)?;
         if let Some(think_time) = &spec.think_time {
             draw_pauses(&mut drawn, think_time, seed);
+            if seed == spec.seed && drawn.iter().all(|prompt| prompt.turn == 0) {
+                warn(format!("--think-time means nothing here: no prompt of {} is a later turn", spec.dataset));
+            }
         }
         if let Some(remark) = source.remark().filter(|_| seed == spec.seed) {
             warn(remark);

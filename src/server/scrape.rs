@@ -16,7 +16,7 @@ use super::{
     page::Page,
 };
 use crate::{
-    client::{Headers, PageAt, ServerPage, Target},
+    client::{Headers, PageAt, Record, ServerPage, Target, TokenSource},
     metrics::{Gauge, ServerMetrics},
 };
 
@@ -54,10 +54,27 @@ pub struct Scraped<'a> {
 /// What the client knows of a pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ours {
-    /// Output tokens of completed requests.
+    /// Output tokens of completed requests, as their answers count them.
     pub output_tokens: u64,
-    /// What the others may have made at most.
-    pub failed_tokens: u64,
+    /// What others may have made at most: those that failed or were sent again, and those whose answers count nothing.
+    pub uncounted_tokens: u64,
+}
+
+impl Ours {
+    /// Of the requests of a pass; and of tokens that were asked for by requests given up before it, which the server may not have noticed.
+    pub fn of(records: &[Record], given_up_before: u64) -> Self {
+        let (mut counted, mut uncounted) = (0, 0);
+        for record in records {
+            let requested = u64::from(record.requested_tokens);
+            match record.output {
+                Some((tokens, TokenSource::Usage)) => counted += u64::from(tokens),
+                // The client's count of a text lacks tokens that have none.
+                _ => uncounted += requested,
+            }
+            uncounted += requested * u64::from(record.retries);
+        }
+        Self { output_tokens: counted, uncounted_tokens: uncounted + given_up_before }
+    }
 }
 
 impl Scraper {
@@ -151,7 +168,7 @@ fn of_pass(server: &str, before: &Reading, readings: &[Reading], after: &Reading
     };
     let ttft = after.ttft.zip(before.ttft).filter(|(after, before)| !restarted && after.1 > before.1);
     let generated_tokens = since(|r| r.generated_tokens);
-    let most = ours.output_tokens + ours.failed_tokens;
+    let most = ours.output_tokens + ours.uncounted_tokens;
     let others = generated_tokens.map(|tokens| tokens.saturating_sub(most));
     ServerMetrics {
         server: server.to_owned(),
@@ -180,7 +197,7 @@ mod tests {
         Reading { generated_tokens: Some(tokens), running: Some(running), ..Reading::default() }
     }
 
-    const OURS: Ours = Ours { output_tokens: 1000, failed_tokens: 0 };
+    const OURS: Ours = Ours { output_tokens: 1000, uncounted_tokens: 0 };
 
     #[test]
     fn a_pass_is_what_lies_between_two_pages() {
@@ -193,6 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_more_than_once_is_ours() {
+        let record = |output, retries| {
+            let mut record = Record::new(0, 1, 10);
+            (record.output, record.retries) = (output, retries);
+            record
+        };
+        let of = |records: &[Record], before| {
+            let Ours { output_tokens, uncounted_tokens } = Ours::of(records, before);
+            (output_tokens, uncounted_tokens)
+        };
+        let counted = Some((7, TokenSource::Usage));
+        assert_eq!(of(&[record(counted, 0), record(counted, 2)], 5), (14, 25));
+        // Of one that failed, and of one whose text the client has counted, nobody knows.
+        assert_eq!(of(&[record(None, 0), record(Some((7, TokenSource::Client)), 0)], 0), (0, 20));
+    }
+
+    #[test]
     fn others_and_restarts_are_noticed() {
         let of = |before: f64, between: f64, after: f64, ours: Ours| {
             of_pass("x", &reading(before, 0.0), &[reading(between, 1.0)], &reading(after, 0.0), ours)
@@ -200,7 +234,7 @@ mod tests {
         assert_eq!(of(0.0, 500.0, 1074.0, OURS).tokens_of_others, None);
         assert_eq!(of(0.0, 500.0, 1075.0, OURS).tokens_of_others, Some(75));
         // What failed may have been made all the same.
-        assert_eq!(of(0.0, 500.0, 1075.0, Ours { failed_tokens: 50, ..OURS }).tokens_of_others, None);
+        assert_eq!(of(0.0, 500.0, 1075.0, Ours { uncounted_tokens: 50, ..OURS }).tokens_of_others, None);
         for (before, between, after) in [(5000.0, 300.0, 900.0), (100.0, 900.0, 400.0)] {
             let of = of(before, between, after, OURS);
             assert_eq!((of.restarted, of.generated_tokens, of.tokens_of_others), (true, None, None));

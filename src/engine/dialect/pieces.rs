@@ -54,7 +54,7 @@ pub fn counts(usage: &Value) -> (u64, u64, u64) {
 /// The texts of a list of messages, each with a text `content`.
 pub fn texts_of(messages: &Value) -> Option<String> {
     // Earlier answers of Responses are lists of parts.
-    let text = |message: &'_ Value| match &message["content"] {
+    let text = |message: &Value| match &message["content"] {
         Value::Array(parts) => parts.iter().map(|part| part["text"].as_str()).collect::<Option<String>>(),
         text => text.as_str().map(str::to_owned),
     };
