@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     RunError,
-    prompt_cache::{PromptsOf, sent_by},
+    prompt_cache::{PromptsOf, last_of, sent_by},
     ready::package,
 };
 use crate::{
@@ -79,27 +79,28 @@ impl<'a> Baselines<'a> {
     /// The earlier run that has sent some of these prompts to that server, if one has: of the history, of this benchmark's
     /// files, or its calibration.
     pub fn sent_before(&self, benchmark: &str, prompts: &PromptsOf, server: &str) -> Option<String> {
-        // What can't be read has been told already, or ends the run elsewhere.
-        let mut runs = self.history.read(&mut |_| ()).unwrap_or_default();
-        let slots = [NEW, BASE, PARTIAL].into_iter().filter_map(|slot| self.store.read_report(benchmark, slot).ok()?);
-        runs.extend(slots);
+        let runs = self.earlier_runs(benchmark);
         let calibration = self.store.read_calibration(benchmark).ok().flatten();
         sent_by(&runs, calibration.as_ref(), server, prompts)
     }
 
-    /// The earlier search of that name on that server, if there was one: it has sent the same prompts at the same loads.
-    pub fn searched_before(&self, benchmark: &str, server: &str) -> Option<String> {
+    /// Those of the history, and what is kept of the benchmark.
+    fn earlier_runs(&self, benchmark: &str) -> Vec<Report> {
+        // What can't be read has been told already, or ends the run elsewhere.
         let mut runs = self.history.read(&mut |_| ()).unwrap_or_default();
         runs.extend([NEW, BASE, PARTIAL].into_iter().filter_map(|slot| self.store.read_report(benchmark, slot).ok()?));
+        runs
+    }
+
+    /// The earlier search of that name on that server, if there was one: it has sent the same prompts at the same loads.
+    pub fn searched_before(&self, benchmark: &str, server: &str) -> Option<String> {
         let searched = |run: &&Report| {
             run.id == benchmark
                 && run.boundary.is_some()
                 && run.server.identity() == server
                 && run.workload.nonce_seed.is_none()
         };
-        let last = runs.iter().filter(searched).max_by(|a, b| a.started_at.cmp(&b.started_at))?;
-        let when = last.started_at.get(..16).unwrap_or(&last.started_at).replace('T', " ");
-        Some(format!("{} of {when}", last.id))
+        last_of(self.earlier_runs(benchmark).iter().filter(searched))
     }
 
     /// The results that are to be taken instead of measured; `None` where the benchmark is to be measured.

@@ -56,7 +56,12 @@ pub fn sent_by(
     };
     let all = runs.iter().map(|run| (run, &[][..])).chain(of_calibration);
     let all = all.filter(|(run, more)| sent(run, more)).map(|(run, _)| run);
-    let last = all.max_by(|a, b| a.started_at.cmp(&b.started_at))?;
+    last_of(all)
+}
+
+/// The last of these runs, in words.
+pub fn last_of<'a>(runs: impl Iterator<Item = &'a Report>) -> Option<String> {
+    let last = runs.max_by(|a, b| a.started_at.cmp(&b.started_at))?;
     let when = last.started_at.get(..16).unwrap_or(&last.started_at).replace('T', " ");
     Some(format!("{} of {when}", last.id))
 }

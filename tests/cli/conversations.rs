@@ -111,15 +111,19 @@ fn turns() -> Result<(), Failed> {
         assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
     }
     // In a run without conversations nothing of it appears.
-    let outcome = package.run(&[&flags(&url, &tokenizer, "random:20:4")[..], &["--num-prompts", "6"]].concat(), &[]);
+    let outcome = package.run(
+        &[&flags(&url, &tokenizer, "random:20:4")[..], &["--num-prompts", "6", "--think-time", "1"]].concat(),
+        &[],
+    );
     outcome.expect(0)?;
+    assert!(outcome.stderr.contains("--think-time means nothing here: no prompt of random:20:4"), "{}", outcome.stderr);
     let report = package.report("random-20-4/c3");
     assert!(
         !outcome.stdout.contains("turn") && report["passes"][0].get("conversations").is_none(),
         "{}",
         outcome.stdout
     );
-    assert!(report["workload"].get("history_from").is_none());
+    assert!(["history_from", "think_time"].iter().all(|key| report["workload"].get(*key).is_none()));
     Ok(())
 }
 
