@@ -101,3 +101,15 @@ impl Hash for Dataset {
         self.to_string().hash(state);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{dataset::Prompt, fixtures};
+
+    /// Prompts of a dataset by its name, with the fixture's tokenizer.
+    pub fn drawn(dataset: &str, seed: u64, num_prompts: usize) -> Vec<Prompt> {
+        let with = Opening::new(Arc::new(fixtures::tokenizer().unwrap()));
+        dataset.parse::<Dataset>().unwrap().open(&with).unwrap().draw(seed, num_prompts).unwrap()
+    }
+}

@@ -33,6 +33,7 @@ mod prompts;
 mod python_random;
 mod sampler;
 mod sequence;
+mod session_file;
 mod sessions;
 mod sharegpt;
 mod source;

@@ -93,11 +93,8 @@ fn nonce(
 mod tests {
     use std::collections::HashSet;
 
-    use super::*;
-    use crate::{
-        dataset::{Dataset, Opening},
-        fixtures,
-    };
+    use super::{super::dataset::tests::drawn, *};
+    use crate::{dataset::Opening, fixtures};
 
     #[test]
     fn prompts_are_exactly_so_much_longer_and_begin_like_no_other() {
@@ -125,9 +122,8 @@ mod tests {
 
     #[test]
     fn prompts_that_share_their_beginning_go_on_sharing_it() {
-        let tokenizer = std::sync::Arc::new(fixtures::tokenizer().unwrap());
-        let with = Opening::new(tokenizer.clone());
-        let prompts = "prefix:3:20:7:5".parse::<Dataset>().unwrap().open(&with).unwrap().draw(0, 12).unwrap();
+        let tokenizer = fixtures::tokenizer().unwrap();
+        let prompts = drawn("prefix:3:20:7:5", 0, 12);
         let beginnings = |prompts: &[Prompt]| -> HashSet<String> {
             prompts.iter().map(|prompt| prompt.before[0].content.clone()).collect()
         };

@@ -180,13 +180,8 @@ impl Source for Groups {
 mod tests {
     use std::collections::HashMap;
 
-    use super::*;
+    use super::{super::dataset::tests::drawn, *};
     use crate::{dataset::Dataset, fixtures};
-
-    fn drawn(text: &str, seed: u64, n: usize) -> Vec<Prompt> {
-        let with = Opening::new(Arc::new(fixtures::tokenizer().unwrap()));
-        text.parse::<Dataset>().unwrap().open(&with).unwrap().draw(seed, n).unwrap()
-    }
 
     fn by_group(prompts: &[Prompt]) -> HashMap<&str, usize> {
         let mut groups = HashMap::new();

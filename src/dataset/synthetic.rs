@@ -70,15 +70,14 @@ pub(super) fn lengths_rng(seed: u64) -> ChaCha8Rng {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::dataset::tests, *};
     use crate::{
         dataset::{Dataset, Prompts},
         fixtures,
     };
 
     fn drawn(text: &str) -> Prompts {
-        let with = Opening::new(Arc::new(fixtures::tokenizer().unwrap()));
-        Prompts { seed: 1, prompts: text.parse::<Dataset>().unwrap().open(&with).unwrap().draw(1, 200).unwrap() }
+        Prompts { seed: 1, prompts: tests::drawn(text, 1, 200) }
     }
 
     /// On every machine: the digests of other kinds of prompts are in the tests of their files.
