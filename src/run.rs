@@ -153,6 +153,9 @@ pub struct WorkloadReport {
     /// Seconds from an answer to the next turn, where they were drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub think_time: Option<String>,
+    /// The part of a trace that was sent, in seconds from its first request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_window: Option<String>,
     /// Inputs of a request, where there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,

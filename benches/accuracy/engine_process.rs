@@ -31,6 +31,8 @@ pub struct Truth {
     pub received_ns: u64,
     pub ended_ns: u64,
     pub token_ns: Vec<u64>,
+    pub prompt_tokens: u64,
+    pub cached_tokens: u64,
 }
 
 impl EngineProcess {
@@ -64,9 +66,10 @@ impl EngineProcess {
             let Some(id) = words.next() else { return Ok(truths) };
             let numbers: Result<Vec<u64>, _> = words.map(str::parse).collect();
             match numbers.map_err(io::Error::other)?.as_slice() {
-                [received_ns, ended_ns, token_ns @ ..] => {
-                    let (received_ns, ended_ns, token_ns) = (*received_ns, *ended_ns, token_ns.to_vec());
-                    truths.insert(id.to_owned(), Truth { received_ns, ended_ns, token_ns });
+                &[received_ns, ended_ns, prompt_tokens, cached_tokens, ref token_ns @ ..] => {
+                    let token_ns = token_ns.to_vec();
+                    truths
+                        .insert(id.to_owned(), Truth { received_ns, ended_ns, token_ns, prompt_tokens, cached_tokens });
                 }
                 _ => return Err(io::Error::other("the engine's answer is cut off")),
             }
@@ -95,6 +98,7 @@ pub fn run_as_engine(config: &str) -> io::Result<()> {
         let mut answer = String::new();
         for truth in engine.take_truths() {
             answer += &format!("{} {} {}", truth.request_id, truth.received_ns, truth.ended_ns);
+            answer += &format!(" {} {}", truth.prompt_tokens, truth.cached_tokens);
             for at_ns in truth.token_ns {
                 answer += &format!(" {at_ns}");
             }

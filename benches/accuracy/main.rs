@@ -10,6 +10,8 @@
 mod bare_reader;
 mod cores;
 mod engine_process;
+mod replay;
+mod turns;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -17,7 +19,7 @@ use clap::Parser;
 use engine_process::{EngineProcess, RUN_AS_ENGINE, Truth, run_as_engine};
 use tachometer::{
     client::{Headers, Record, RequestWriter, Sampling, ServerUrl, StampSource, Target, Timeouts, Trust},
-    dataset::Prompt,
+    dataset::Sequence,
     fixtures,
     internals::WordList,
     load::{FailureLimit, Pass, PassRecords, Schedule, Share, Stop, run_pass},
@@ -75,17 +77,21 @@ fn main() -> ExitCode {
         return told(run_as_engine(&config).map_err(|e| e.to_string()));
     }
     let arguments = Arguments::parse();
-    let selected = |case: &&Case| {
-        let matches = |filter: &String| if arguments.exact { case.name == filter } else { case.name.contains(filter) };
+    let is_selected = |name: &str| {
+        let matches = |filter: &String| if arguments.exact { name == filter } else { name.contains(filter.as_str()) };
         !arguments.ignored && (arguments.filters.is_empty() || arguments.filters.iter().any(matches))
     };
     if arguments.list {
-        CASES.iter().filter(selected).for_each(|case| println!("{}: benchmark", case.name));
+        let names = CASES.iter().map(|case| case.name).chain([replay::NAME, turns::NAME]);
+        names.filter(|name| is_selected(name)).for_each(|name| println!("{name}: benchmark"));
         return ExitCode::SUCCESS;
     }
     let tiny = arguments.test || !arguments.bench;
     cores::pin_to_first_core();
-    told(CASES.iter().filter(selected).try_for_each(|case| run(case, &arguments, tiny)))
+    let cases = CASES.iter().filter(|case| is_selected(case.name)).try_for_each(|case| run(case, &arguments, tiny));
+    let replayed = || if is_selected(replay::NAME) { replay::run(arguments.seconds, tiny) } else { Ok(()) };
+    let turns = || if is_selected(turns::NAME) { turns::run(tiny) } else { Ok(()) };
+    told(cases.and_then(|()| replayed()).and_then(|()| turns()))
 }
 
 fn told(result: Result<(), String>) -> ExitCode {
@@ -131,7 +137,8 @@ fn run(case: &Case, arguments: &Arguments, tiny: bool) -> Result<(), String> {
     let bare = bare_reader::read_all(&address, requests, b"0\r\n\r\n").map_err(|e| text(&e))?;
     engine.truths().map_err(|e| text(&e))?;
 
-    let PassRecords { mut records, connections, client, .. } = measure(url, writer, sampling, prompts, streams)?;
+    let PassRecords { mut records, connections, client, .. } =
+        measure(url, writer, sampling, prompts.into(), Schedule::Closed { concurrency: streams })?;
     let truths = engine.truths().map_err(|e| text(&e))?;
     count_output_tokens(&mut records, &tokenizer).map_err(|e| text(&e))?;
     let pass = PassMetrics::of(0, String::new(), &records, connections, client);
@@ -175,8 +182,8 @@ fn measure(
     url: ServerUrl,
     writer: RequestWriter,
     sampling: Sampling,
-    prompts: Vec<Prompt>,
-    streams: usize,
+    prompts: Sequence,
+    schedule: Schedule,
 ) -> Result<PassRecords, String> {
     let target = Target::new(url, Timeouts::default(), &Trust::default())?;
     let pass = Pass {
@@ -190,8 +197,8 @@ fn measure(
         lasts: None,
         start: Arc::new(()),
         observer: Arc::new(()),
-        prompts: prompts.into(),
-        schedule: Schedule::Closed { concurrency: streams },
+        prompts,
+        schedule,
         threads: 1,
         request_id_prefix: "a".into(),
     };

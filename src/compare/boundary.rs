@@ -71,7 +71,14 @@ fn pacing(report: &Report) -> Value {
 fn settings(report: &Report) -> impl PartialEq {
     let w = &report.workload;
     let sampling = (w.ignore_eos, w.temperature, w.top_p, w.max_tokens, w.batch, w.max_tokens_field.clone());
-    let rest = (w.include_usage, w.extra_body.clone(), w.nonce_seed.is_some(), w.history_from, w.think_time.clone());
+    let rest = (
+        w.include_usage,
+        w.extra_body.clone(),
+        w.nonce_seed.is_some(),
+        w.history_from,
+        w.think_time.clone(),
+        w.trace_window.clone(),
+    );
     (w.dataset.clone(), w.sampler, w.seed, w.num_prompts, w.duration_s, sampling, rest)
 }
 

@@ -105,7 +105,7 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
         return None;
     }
     // What an older report does not say is taken to be the same.
-    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 17] = [
+    let settings: [(&str, fn(&WorkloadReport) -> Option<Value>); 18] = [
         ("dataset", |w| Some(w.dataset.as_str().into())),
         ("sampler", |w| Some(w.sampler.to_string().into())),
         ("seed", |w| Some(w.seed.into())),
@@ -122,6 +122,7 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
         ("fresh_prompts", |w| Some(w.fresh_prompts.into())),
         ("history_from", |w| w.history_from.map(|from| from.to_string().into())),
         ("think_time", |w| Some(w.think_time.as_deref().unwrap_or("none").into())),
+        ("trace_window", |w| Some(w.trace_window.as_deref().unwrap_or("all").into())),
         ("cache_bust", |w| Some(w.nonce_seed.is_some().into())),
     ];
     let differences = settings.iter().filter_map(|(name, of)| {

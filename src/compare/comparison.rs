@@ -306,7 +306,8 @@ mod tests {
         assert_eq!((change.verdict, change.gated, change.threshold), (Verdict::Regressed, true, 0.01));
         // Holm: the smaller of two p-values is doubled.
         assert_eq!(change.p_value_corrected, change.p_value.map(|p| 2.0 * p));
-        assert!(!comparison.metrics[&metric("rpm")].gated && comparison.metrics.len() == Metric::all().count());
+        // Nobody has measured what the GPUs used.
+        assert!(!comparison.metrics[&metric("rpm")].gated && comparison.metrics.len() == Metric::all().count() - 1);
     }
 
     #[test]

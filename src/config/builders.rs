@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::Api,
-    dataset::{Dataset, Distribution, HistoryFrom, OwnPrompts, Policy, Prompt, SystemTurns},
+    dataset::{Dataset, Distribution, HistoryFrom, OwnPrompts, Policy, Prompt, SystemTurns, TraceWindow},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, RequestRate, Searched},
     metrics::{Goodput, Metric},

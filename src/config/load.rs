@@ -29,25 +29,26 @@ pub struct FindMax {
     pub pacing: Pacing,
 }
 
-/// One for each concurrency, each request rate and each other load that was asked for, but for sweeps. Without any, the default
-/// concurrencies.
-pub(super) fn load_points(values: &Values, live: bool) -> Result<Vec<LoadPoint>, ConfigError> {
+/// One for each concurrency, each request rate and each other load that was asked for, but for sweeps. Without any, the recorded times of
+/// a dataset that has such, or the default concurrencies.
+pub(super) fn load_points(values: &Values, live: bool, has_times: bool) -> Result<Vec<LoadPoint>, ConfigError> {
     let rates = values.request_rate.as_deref().unwrap_or_default();
     let others = values.load.as_deref().unwrap_or_default();
-    let default: &[Loads<usize>] = match (rates.is_empty() && others.is_empty(), live) {
+    let names_none = values.concurrency.is_none() && rates.is_empty() && others.is_empty();
+    let default: &[Loads<usize>] = match (names_none && !has_times, live) {
         (false, _) => &[],
         (true, true) => &[Loads::One(64)],
         (true, false) => &[Loads::One(8), Loads::One(64)],
     };
     let concurrencies = values.concurrency.as_deref().unwrap_or(default);
-    if concurrencies.is_empty() && rates.is_empty() && others.is_empty() {
+    if concurrencies.is_empty() && rates.is_empty() && others.is_empty() && !(names_none && has_times) {
         return Err(ConfigError::value("--concurrency", "the list is empty"));
     }
     if concurrencies.contains(&Loads::One(0)) {
         return Err(ConfigError::value("--concurrency", "0 clients would send nothing: use 1 or more"));
     }
     let pacing = pacing(values)?;
-    let Pacing { arrival, burstiness, max_in_flight } = pacing;
+    let Pacing { arrival, burstiness, max_in_flight, .. } = pacing;
     let closed = concurrencies.iter().filter_map(Loads::one).map(|&concurrency| LoadPoint::closed(concurrency));
     let rates = rates.iter().filter_map(Loads::one);
     let open = rates.map(|&request_rate| Open { request_rate, arrival, burstiness, max_in_flight });
@@ -56,6 +57,22 @@ pub(super) fn load_points(values: &Values, live: bool) -> Result<Vec<LoadPoint>,
     for text in others {
         let point = LoadPoint::parse(text, &pacing).map_err(|why| ConfigError::value("--load", why))?;
         points.push(("--load", point));
+    }
+    if names_none && has_times {
+        points.push(("--dataset", LoadPoint::recorded(&pacing)));
+    }
+    let sends_recorded = points.iter().any(|(_, point)| point.shape().is_recorded());
+    if sends_recorded && !has_times {
+        return Err(ConfigError::value(
+            "--load",
+            "recorded times are those of a trace: name one, --dataset trace:FILE",
+        ));
+    }
+    for flag in [values.time_scale.map(|_| "--time-scale"), values.spread.then_some("--spread")].into_iter().flatten() {
+        if !sends_recorded {
+            let why = "it is about recorded times, which --dataset trace:FILE has where no other load is named";
+            return Err(ConfigError::value(flag, why));
+        }
     }
     for (flag, point) in &points {
         can_be_sent(point, values).map_err(|why| ConfigError::value(flag, why))?;
@@ -70,6 +87,9 @@ fn can_be_sent(point: &LoadPoint, values: &Values) -> Result<(), String> {
         // In a schedule that takes longer nothing would ever be sent.
         None if shape.lasts_s(values.num_prompts) > LONGEST_S => {
             Err(format!("with {point} the last prompt would be sent after more than 30 days"))
+        }
+        Some(_) if shape.is_recorded() => {
+            Err("recorded times say themselves how long they take: name a part of them with --trace-window".to_owned())
         }
         Some(Some(_)) if shape.request_rate().is_some_and(|rate| rate.0.is_infinite()) => {
             Err("all requests at once take no time: leave out --duration, or give a rate".to_owned())
@@ -108,7 +128,11 @@ pub(super) fn pacing(values: &Values) -> Result<Pacing, ConfigError> {
     if values.burstiness.is_some() && arrival != Arrival::Gamma {
         return Err(ConfigError::value("--burstiness", "only --arrival gamma has one"));
     }
-    Ok(Pacing { arrival, burstiness, max_in_flight: values.max_in_flight })
+    let time_scale = values.time_scale.unwrap_or(1.0);
+    if !(time_scale > 0.0 && time_scale.is_finite()) {
+        return Err(ConfigError::value("--time-scale", format!("{time_scale} is no factor above 0")));
+    }
+    Ok(Pacing { arrival, burstiness, max_in_flight: values.max_in_flight, time_scale, spread: values.spread })
 }
 
 /// The sweeps that were asked for.

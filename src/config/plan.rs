@@ -7,7 +7,7 @@ use super::{
     file::check_name,
     load::{FindMax, duration, find_max, load_points, sweeps},
     seconds::seconds,
-    server::{MetricsPage, Named, ServerSpec, against, is_live, metrics_page, server, timeouts},
+    server::{MetricsPage, Named, ServerSpec, against, gpu_metrics, is_live, metrics_page, scrapes, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
     sweep::Sweep,
@@ -16,10 +16,10 @@ use super::{
 use crate::{
     client::{Sampling, Timeouts},
     compare::Terms,
-    dataset::{Dataset, Distribution, HistoryFrom, Policy, SystemTurns},
+    dataset::{Dataset, Distribution, HistoryFrom, Policy, SystemTurns, TraceWindow},
     fixtures,
     load::{FailureBudget, LoadPoint, Searched},
-    metrics::{Goodput, Objective},
+    metrics::{Goodput, Objective, Scrape},
     report::{CsvFormat, OutputFormat},
 };
 
@@ -39,6 +39,10 @@ pub struct Plan {
     pub turns: Turns,
     /// Where a server's own metrics are read.
     pub metrics: MetricsPage,
+    /// Where those of its GPUs are read.
+    pub gpu_metrics: Option<String>,
+    /// What of both becomes metrics of the run.
+    pub scrape: Vec<Scrape>,
     /// Processes of a server that the run starts, over which the passes of a benchmark are spread, where that was said.
     pub instances: Option<usize>,
     /// What passes go on for, where their number is not fixed.
@@ -116,6 +120,8 @@ pub struct WorkloadPlan {
     pub history_from: HistoryFrom,
     /// Seconds from an answer to the next turn, where they are not those of the dataset.
     pub think_time: Option<Distribution>,
+    /// The part of a trace that is sent.
+    pub trace_window: Option<TraceWindow>,
     /// Of the first pass.
     pub seed: u64,
     /// Of a pass.
@@ -213,7 +219,9 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     let mut benchmarks = Vec::new();
     for (name, settings, prompts) in named {
         let values = settings.values(live);
-        let workload = workload(name, prompts, &values, live, tiny)?;
+        let dataset = values.dataset.as_deref().map(dataset).transpose()?.or(prompts);
+        let has_times = dataset.as_ref().is_some_and(Dataset::has_times);
+        let workload = workload(name, dataset, &values, live, tiny)?;
         if let Some(find) = find_max(&values, &workload.objectives)?.filter(|_| !tiny) {
             if top.against.is_some() {
                 return Err(ConfigError::value("--find-max", "it measures one server: leave out --against"));
@@ -244,7 +252,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
                 point_of: None,
             });
         }
-        for load in load_points(&values, live)? {
+        for load in load_points(&values, live, has_times)? {
             benchmarks.push(Benchmark {
                 name: format!("{}/{}", workload.name, load.shape().name()),
                 workload: workload.clone(),
@@ -300,6 +308,8 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         against: second,
         turns: top.turns,
         metrics: metrics_page(&top)?,
+        gpu_metrics: gpu_metrics(&top)?.filter(|_| !tiny),
+        scrape: scrapes(&top)?,
         instances,
         resolve: resolve(&top)?.filter(|_| !tiny && !arguments.calibrate),
         wait_ready: match top.wait_ready {
@@ -325,9 +335,13 @@ pub(crate) const MOST_PASSES: usize = 1000;
 const TINY_PROMPTS: usize = 6;
 const TINY_TOKENS: u32 = 8;
 
+fn dataset(text: &str) -> Result<Dataset, ConfigError> {
+    text.parse().map_err(|why: String| ConfigError::value("--dataset", why))
+}
+
 fn workload(
     name: String,
-    prompts: Option<Dataset>,
+    named: Option<Dataset>,
     values: &Values,
     live: bool,
     tiny: bool,
@@ -336,8 +350,9 @@ fn workload(
         0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
         n => Ok(n),
     };
-    let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--dataset", why));
-    let named: Option<Dataset> = values.dataset.as_ref().map(parse).transpose()?.or(prompts);
+    if values.trace_window.is_some() && !named.as_ref().is_some_and(Dataset::has_times) {
+        return Err(ConfigError::value("--trace-window", "it is a part of a trace: name one, --dataset trace:FILE"));
+    }
     let name = match (name.is_empty(), &named) {
         (false, _) => name,
         (true, Some(dataset)) => dataset.workload_name(),
@@ -405,6 +420,7 @@ fn workload(
         max_context: values.max_context,
         history_from: values.history_from,
         think_time: values.think_time.filter(|_| !tiny),
+        trace_window: values.trace_window.filter(|_| !tiny),
         seed: values.seed,
         num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
         duration: duration(values)?.filter(|_| !tiny),

@@ -31,6 +31,12 @@ macro_rules! rows {
             @server insecure: bool = Server "BOOL" value(false);
             /// Page of the server's own metrics in Prometheus' format, read before and after each pass and once a second during it: a URL, or off
             @server metrics: String = Server "URL|off" text("/metrics of the server, where it has such");
+            /// Page of NVIDIA's DCGM exporter, such as http://127.0.0.1:9400/metrics, read as --metrics is: power, use and memory of the GPUs, and joules per output token
+            @server gpu_metrics: String = Server "URL" text("none");
+            /// Metrics of these pages that get estimates and verdicts like all others, under the name scrape:NAME; NAME for the mean of a gauge, rate:NAME for a counter, with higher: before it where more is better
+            #[arg(value_delimiter = ',')]
+            #[serde(deserialize_with = "one_or_many")]
+            @server scrape: Vec<String> = Server "NAME,…" text("none");
             /// Limit for one request, in seconds from its send to its end
             @each timeout: f64 = Server "SECONDS" value(600.0);
             /// Limit for opening a connection, in seconds
@@ -52,7 +58,7 @@ macro_rules! rows {
             #[serde(deserialize_with = "from_text")]
             @run engine: EngineConfig = Server "KEY=VALUE,…" text("see tachometer.toml");
 
-            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; sessions:FILE for conversations of several turns; random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length, or random:FILE.csv of lengths to draw; prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS for groups of prompts that begin alike
+            /// ShareGPT JSON file; FILE.jsonl with a prompt a line; sessions:FILE for conversations of several turns; random:PROMPT_TOKENS:OUTPUT_TOKENS for synthetic prompts of exact length, or random:FILE.csv of lengths to draw; prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS for groups of prompts that begin alike; trace:FILE for recorded lengths and times (Mooncake .jsonl, BurstGPT or Azure .csv)
             dataset: String = Workload "PATH" text("the crate's own, for the embedded engine only");
             /// tokenizer.json, SentencePiece's tokenizer.model (cargo feature sentencepiece), or a folder with one of them
             tokenizer: PathBuf = Workload "PATH" text("the crate's own, for the embedded engine only");
@@ -71,6 +77,9 @@ macro_rules! rows {
             /// Seconds from an answer to the next turn of its conversation, each drawn from the seed: a number, uniform(1,5), normal(3,1), lognormal(2,0.5) or exponential(2)
             #[serde(deserialize_with = "number_or_text")]
             think_time: Distribution = Workload "SECONDS" text("as recorded, or none");
+            /// Part of trace:FILE that is sent, in seconds from its first request, such as 0..600 or 3600..
+            #[serde(deserialize_with = "from_text")]
+            trace_window: TraceWindow = Workload "FROM..TO" text("all of it");
             /// Seed of the first pass; pass i draws its prompts with seed + i
             seed: u64 = Workload "N" value(0);
             /// Prompts of a pass
@@ -120,6 +129,11 @@ macro_rules! rows {
             arrival: Arrival = Load "DISTRIBUTION" value(Arrival::default());
             /// Shape of --arrival gamma: 1 is poisson, less is burstier
             burstiness: f64 = Load "SHAPE" text("1");
+            /// Recorded times are multiplied by it: 2 takes twice as long, at half the rate; 0.5 takes half as long
+            time_scale: f64 = Load "FACTOR" text("1");
+            /// Spread recorded times that lie on a coarse grid, such as every 3 s, over the time to its next point; the seed draws them
+            #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+            spread: bool = Load "BOOL" value(false);
             /// Open loop: a request that would be one more than this in flight waits, and its wait is reported
             max_in_flight: usize = Load "N" text("no limit");
             /// Most requests of a pass that may fail, a number or a share such as 5%; one more ends the benchmark

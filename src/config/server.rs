@@ -11,6 +11,7 @@ use super::{
 use crate::{
     client::{Api, Headers, ServerUrl, Timeouts, Trust},
     engine::EngineConfig,
+    metrics::{Quantity, Scrape},
     run,
     server::{Hooks, Launch, Serve},
 };
@@ -35,11 +36,36 @@ pub(super) fn metrics_page(top: &Values) -> Result<MetricsPage, ConfigError> {
             let why = format!("`{url}` is the page of one server, and --against measures two, each with its own");
             return Err(ConfigError::value("--metrics", why));
         }
-        Some(url) => match url::Url::parse(url) {
-            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => MetricsPage::Url(url.to_owned()),
-            _ => return Err(ConfigError::value("--metrics", format!("`{url}` is neither an http URL nor off"))),
-        },
+        Some(url) if is_http(url) => MetricsPage::Url(url.to_owned()),
+        Some(url) => return Err(ConfigError::value("--metrics", format!("`{url}` is neither an http URL nor off"))),
     })
+}
+
+fn is_http(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|parsed| matches!(parsed.scheme(), "http" | "https"))
+}
+
+/// As `--gpu-metrics` says.
+pub(super) fn gpu_metrics(top: &Values) -> Result<Option<String>, ConfigError> {
+    match &top.gpu_metrics {
+        Some(url) if !is_http(url) => Err(ConfigError::value(
+            "--gpu-metrics",
+            format!("`{url}` is no http URL, such as http://127.0.0.1:9400/metrics"),
+        )),
+        url => Ok(url.clone()),
+    }
+}
+
+/// As `--scrape` says. From then on they are among all metrics.
+pub(super) fn scrapes(top: &Values) -> Result<Vec<Scrape>, ConfigError> {
+    let wanted = top.scrape.as_deref().unwrap_or_default();
+    if !wanted.is_empty() && top.metrics.as_deref() == Some("off") && top.gpu_metrics.is_none() {
+        return Err(ConfigError::value("--scrape", "it names metrics of pages, and --metrics off reads none"));
+    }
+    let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--scrape", why));
+    let scrapes = wanted.iter().map(parse).collect::<Result<Vec<Scrape>, ConfigError>>()?;
+    scrapes.iter().for_each(|scrape| _ = Quantity::scraped(scrape));
+    Ok(scrapes)
 }
 
 /// What is measured.

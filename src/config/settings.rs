@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{rows::rows, sweep::Loads, warmup::Warmup};
 use crate::{
     client::Api,
-    dataset::{Distribution, HistoryFrom, Policy, SystemTurns},
+    dataset::{Distribution, HistoryFrom, Policy, SystemTurns, TraceWindow},
     engine::EngineConfig,
     load::{Arrival, FailureBudget, LoadPoint, RequestRate, Searched},
     metrics::{Goodput, Metric, Point, Quantity},

@@ -17,6 +17,8 @@ use super::{
 static KINDS: &[Parse] = &[
     #[cfg(feature = "harness")]
     super::pairs::parse,
+    #[cfg(feature = "harness")]
+    super::trace::parse,
     super::synthetic::parse,
     super::prefix::parse,
     super::sessions::parse,
@@ -44,6 +46,11 @@ impl Dataset {
     /// Its name with a relative path taken from that folder; `None` where it names no file.
     pub fn within(&self, folder: &Path) -> Option<String> {
         self.0.within(folder)
+    }
+
+    /// Whether each of its conversations has a time at which it was recorded.
+    pub fn has_times(&self) -> bool {
+        self.0.has_times()
     }
 
     /// Looks for its file, without reading it.

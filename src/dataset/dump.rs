@@ -12,7 +12,7 @@ use super::{DatasetError, Digest, Message, Prompts};
 
 /// Writes a line `{"conversation": …, "prompt_tokens": …, "output_tokens": …, "prompt": …}` for each prompt in sending order, then
 /// `{"digest": …}`. Where messages go before a prompt, `before` has them: `[{"role": …, "content": …}, …]`; later turns of
-/// a conversation have `turn` and `pause_s`.
+/// a conversation have `turn` and `pause_s`, those of a trace `arrival_s`.
 ///
 /// # Errors
 /// [`DatasetError::Dump`] where the file can't be written.
@@ -34,9 +34,13 @@ pub fn dump_workload(path: &Path, prompts: &Prompts, digest: &Digest) -> Result<
                 0 => String::new(),
                 turn => format!("\"turn\": {turn}, \"pause_s\": {}, ", p.pause.as_secs_f64()),
             };
+            let arrival = match p.arrival {
+                Some(arrival) => format!("\"arrival_s\": {}, ", arrival.as_secs_f64()),
+                None => String::new(),
+            };
             writeln!(
                 file,
-                "{{\"conversation\": {}, {turn}\"prompt_tokens\": {}, \"output_tokens\": {}, {before}\"prompt\": {}}}",
+                "{{\"conversation\": {}, {turn}{arrival}\"prompt_tokens\": {}, \"output_tokens\": {}, {before}\"prompt\": {}}}",
                 p.conversation,
                 p.prompt_tokens,
                 p.output_tokens,

@@ -74,6 +74,16 @@ pub enum DatasetError {
         /// The file.
         path: String,
     },
+    /// A trace, or the part of it that is to be sent, holds no request.
+    #[error(
+        "the trace {path} holds no request with two lengths above 0 there: it has {lines}; --trace-window says which part is sent"
+    )]
+    EmptyTrace {
+        /// The file.
+        path: String,
+        /// How many requests it holds in all.
+        lines: u64,
+    },
     /// A file of conversations holds none that can be sent.
     #[error(
         "the dataset {path} holds no conversations: {why}; expected [{{\"conversations\": […]}}, …], [{{\"messages\": […]}}, …] or a line \

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "sentencepiece")]
 mod charsmap;
+#[cfg(feature = "harness")]
+mod columns;
 mod conversations;
 mod counter;
 #[expect(clippy::module_inception, reason = "what the folder is about")]
@@ -39,6 +41,8 @@ mod sharegpt;
 mod source;
 mod synthetic;
 mod tokenizer;
+#[cfg(feature = "harness")]
+mod trace;
 pub(crate) mod words;
 
 pub use conversations::ShareGpt;
@@ -60,6 +64,8 @@ pub use sampler::Sampler;
 pub use sequence::Sequence;
 pub use source::{Described, Opening, Source};
 pub use tokenizer::Tokenizer;
+#[cfg(feature = "harness")]
+pub use trace::TraceWindow;
 pub(crate) use words::WordList;
 #[cfg(feature = "harness")]
 pub(crate) use words::letters;

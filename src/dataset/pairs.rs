@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::{
     DatasetError, Prompt, Tokenizer, WordList,
+    columns::Columns,
     own::name_of,
     source::{Described, Opening, Source},
     synthetic::lengths_rng,
@@ -25,8 +26,8 @@ struct Words {
 }
 
 /// What the two columns are called: here, in BurstGPT's files, and in Azure's.
-const COLUMNS: [(&str, &str); 3] =
-    [("prompt_tokens", "output_tokens"), ("Request tokens", "Response tokens"), ("ContextTokens", "GeneratedTokens")];
+const COLUMNS: [[&str; 2]; 3] =
+    [["prompt_tokens", "output_tokens"], ["Request tokens", "Response tokens"], ["ContextTokens", "GeneratedTokens"]];
 
 pub(super) fn parse(text: &str) -> Option<Result<Arc<dyn Described>, String>> {
     let path = text.strip_prefix("random:")?;
@@ -62,47 +63,31 @@ impl Described for Pairs {
 
 /// The pairs, and how many lines have a length of 0, as failed requests do in recorded files.
 fn read(path: &Path, stopped: &dyn Fn() -> bool) -> Result<(Vec<(u32, u32)>, usize), DatasetError> {
-    let name = path.display().to_string();
-    let line_error = |line: u64, why: String| DatasetError::Line { path: name.clone(), line: line as usize, why };
-    let csv_error = |error: csv::Error| {
-        let line = error.position().map_or(1, csv::Position::line);
-        match error.into_kind() {
-            csv::ErrorKind::Io(source) => DatasetError::Read { path: name.clone(), source },
-            csv::ErrorKind::Utf8 { err, .. } => line_error(line, err.to_string()),
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                line_error(line, format!("it has {len} fields, and the first line {expected_len}"))
-            }
-            other => line_error(line, format!("{other:?}")),
-        }
-    };
-    let mut file = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(csv_error)?;
-    let header = file.headers().map_err(csv_error)?.clone();
-    let place = |column: &str| header.iter().position(|name| name.trim_start_matches('\u{feff}') == column);
-    let columns = COLUMNS.iter().find_map(|(prompt, output)| Some((place(prompt)?, place(output)?)));
-    let Some((prompt, output)) = columns else {
-        let [a, b, c] = COLUMNS.map(|(prompt, output)| format!("`{prompt}` and `{output}`"));
-        return Err(line_error(1, format!("no column is named {a}, {b}, or {c}")));
-    };
+    let mut file = Columns::open(path, &COLUMNS)?;
     let (mut pairs, mut left_out) = (Vec::new(), 0);
-    let mut record = csv::StringRecord::new();
-    while file.read_record(&mut record).map_err(csv_error)? {
+    while file.advance()? {
         if pairs.len() % 4096 == 0 && stopped() {
             return Err(DatasetError::Stopped);
         }
-        let line = record.position().map_or(0, csv::Position::line);
-        let length = |column: usize| {
-            let text = record.get(column).unwrap_or_default();
-            text.parse::<u32>().map_err(|_| line_error(line, format!("`{text}` is no number of tokens")))
-        };
-        match (length(prompt)?, length(output)?) {
+        match (file.number(0, "number of tokens")?, file.number(1, "number of tokens")?) {
             (0, _) | (_, 0) => left_out += 1,
             pair => pairs.push(pair),
         }
     }
     if pairs.is_empty() {
-        return Err(line_error(1, "no line has two lengths above 0".to_owned()));
+        let why = "no line has two lengths above 0".to_owned();
+        return Err(DatasetError::Line { path: path.display().to_string(), line: 1, why });
     }
     Ok((pairs, left_out))
+}
+
+/// What is said of lines with a length of 0.
+pub(super) fn left_out(lines: usize) -> Option<String> {
+    match lines {
+        0 => None,
+        1 => Some("1 line has a length of 0, and was left out".to_owned()),
+        more => Some(format!("{more} lines have a length of 0, and were left out")),
+    }
 }
 
 impl Source for Words {
@@ -114,8 +99,7 @@ impl Source for Words {
     }
 
     fn remark(&self) -> Option<String> {
-        let lines = if self.left_out == 1 { "line has" } else { "lines have" };
-        (self.left_out > 0).then(|| format!("{} {lines} a length of 0, and was left out", self.left_out))
+        left_out(self.left_out)
     }
 }
 

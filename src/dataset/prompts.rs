@@ -17,6 +17,8 @@ pub struct Prompt {
     pub turn: u32,
     /// How long it waits after that.
     pub pause: Duration,
+    /// When its conversation began, from the first of the list, where that was recorded.
+    pub arrival: Option<Duration>,
     /// Messages that go before it, the system's among them; mostly none.
     pub before: History,
     /// What is sent: the user's last message.
@@ -37,6 +39,7 @@ impl Prompt {
             conversation: 0,
             turn: 0,
             pause: Duration::ZERO,
+            arrival: None,
             before: History::default(),
             text: text.into(),
             prompt_tokens: 0,
@@ -130,6 +133,9 @@ impl Prompts {
             if prompt.turn > 0 {
                 hash.update(prompt.turn.to_le_bytes());
                 hash.update((prompt.pause.as_nanos() as u64).to_le_bytes());
+            }
+            if let Some(arrival) = prompt.arrival {
+                hash.update((arrival.as_nanos() as u64).to_le_bytes());
             }
         }
         let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
+#[cfg(feature = "harness")]
+use super::TraceWindow;
 use super::{DatasetError, HistoryFrom, Policy, Prompt, SystemTurns, Tokenizer};
 
 /// A dataset that is ready to give prompts.
@@ -38,6 +40,11 @@ pub trait Described: fmt::Display + Send + Sync {
         self.file().map(|file| folder.join(file).display().to_string())
     }
 
+    /// Whether each of its conversations has a time at which it was recorded.
+    fn has_times(&self) -> bool {
+        false
+    }
+
     /// Makes it ready.
     ///
     /// # Errors
@@ -61,6 +68,9 @@ pub struct Opening<'a> {
     pub max_context: Option<u32>,
     /// Whose answers stand in the history of later turns.
     pub history_from: HistoryFrom,
+    /// The part of a trace that is sent.
+    #[cfg(feature = "harness")]
+    pub trace_window: Option<TraceWindow>,
     /// A folder for what a scan of the dataset finds, which spares the next one.
     pub index: Option<&'a Path>,
     /// Asked now and then whether to give up.
@@ -78,6 +88,8 @@ impl Opening<'_> {
             min_turns: 2,
             max_context: None,
             history_from: HistoryFrom::default(),
+            #[cfg(feature = "harness")]
+            trace_window: None,
             index: None,
             stopped: &|| false,
         }

@@ -347,7 +347,8 @@ mod tests {
     };
 
     fn find(searched: Searched) -> FindMax {
-        let pacing = Pacing { arrival: Arrival::Constant, burstiness: 1.0, max_in_flight: None };
+        let (arrival, max_in_flight) = (Arrival::Constant, None);
+        let pacing = Pacing { arrival, burstiness: 1.0, max_in_flight, time_scale: 1.0, spread: false };
         FindMax { searched, precision: 0.05, pacing }
     }
 

@@ -28,7 +28,7 @@ use crate::{
     dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
     load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
     metrics::{Conversations, PassMetrics, ServerMetrics, Steady, client_share, count_output_tokens},
-    report::{Output, PassSent, SinkError, Sinks},
+    report::{Output, PassSent, SinkError, Sinks, warn},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     server::{HostWatch, Ours, Scraper, Scraping},
     stats::{Stopping, estimates, estimates_within},
@@ -92,6 +92,10 @@ impl<'a> Ready<'a> {
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
         let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
         let digest = digest(&first, spec);
+        if half == Half::First && load.shape().is_recorded() {
+            let remark = load.shape().remark(&first.prompts.clone().into());
+            remark.into_iter().for_each(|remark| warn(format!("{name}: {remark}")));
+        }
         session.check_stopped()?;
         let mut ready = Self {
             session,
@@ -325,7 +329,9 @@ impl<'a> Ready<'a> {
         let given_up =
             run.records.iter().filter(|record| !record.is_completed()).map(|r| u64::from(r.requested_tokens));
         let given_up_before = self.given_up.replace(given_up.sum());
-        pass.server_metrics = scraped.and_then(|scraped| scraped.of(Ours::of(&run.records, given_up_before)));
+        let told = scraped.map(|scraped| scraped.of(Ours::of(&run.records, given_up_before), pass.duration_s));
+        let told = told.unwrap_or_default();
+        (pass.server_metrics, pass.scraped, pass.gpu) = (told.server, told.scraped, told.gpu);
         if pass.cached_tokens.is_none() {
             pass.cached_tokens = pass.server_metrics.as_ref().and_then(ServerMetrics::cached_tokens_of_this_client);
         }
@@ -411,6 +417,7 @@ impl<'a> Ready<'a> {
                 max_tokens: sampling.max_tokens,
                 history_from: history_from(&self.first.prompts, spec),
                 think_time: spec.think_time.filter(|_| has_turns(&self.first.prompts)).map(|time| time.to_string()),
+                trace_window: spec.trace_window.map(|window| window.to_string()),
                 batch: (spec.batch > 1).then_some(spec.batch),
                 max_tokens_field: Some(sampling.max_tokens_field.clone()),
                 include_usage: Some(sampling.include_usage),
@@ -522,12 +529,13 @@ pub(super) fn send(
         None => Some(conversations),
     };
     let requests = if duration.is_none() { Some(prompts) } else { begun.filter(|_| !has_turns) };
+    let schedule = benchmark.load.schedule(begun.unwrap_or(conversations), &sequence, workload.seed);
     let pass = Pass {
+        schedule,
         target: server.target.clone(),
         writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
         sampling: Arc::new(sampling.clone()),
         prompts: sequence,
-        schedule: benchmark.load.schedule(begun.unwrap_or(conversations), workload.seed),
         lasts: duration.map(|time| Lasts::new(time, conversations, workload.seed)),
         threads: session.plan.client_threads,
         request_id_prefix: request_id_prefix.into(),

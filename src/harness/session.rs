@@ -31,7 +31,7 @@ use crate::{
     fixtures,
     load::{Stop, StopReason},
     report::warn,
-    server::{Hooks, InProcess, Place, Restart, Scraper},
+    server::{Hooks, InProcess, Place, Restart, Scraper, Sought},
 };
 
 /// How long a server may take to be gone once its connections have closed.
@@ -39,7 +39,7 @@ const LAST_BREATH: Duration = Duration::from_secs(3);
 
 type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
 type Tokenizers = RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>;
-type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, HistoryFrom, usize, [Option<u32>; 2]);
+type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, HistoryFrom, usize, [Option<u32>; 2], Option<String>);
 
 /// The lazily made parts of one run: of its one server, or of each of two.
 pub struct Session<'a> {
@@ -62,6 +62,7 @@ pub struct Session<'a> {
     sent: RefCell<Vec<Sent>>,
     /// Whether its page of metrics was looked for in vain.
     has_no_metrics: Cell<bool>,
+    has_told_of_metrics: Cell<bool>,
     /// Whether the server caches prompts, once that was tried.
     pub probed: OnceCell<Probed>,
     /// Draws what must be another thing in every run.
@@ -108,6 +109,7 @@ impl<'a> Session<'a> {
             sent: RefCell::default(),
             probed: OnceCell::new(),
             has_no_metrics: Cell::default(),
+            has_told_of_metrics: Cell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
         }
@@ -139,19 +141,33 @@ impl<'a> Session<'a> {
         self.sent.borrow_mut().push(Sent { benchmark: benchmark.to_owned(), prompts });
     }
 
-    /// What reads the server's own metrics, where it has such.
+    /// What reads the server's own metrics, and those of its GPUs, where there are such.
     pub fn scraper(&self, server: &Server) -> Option<Scraper> {
-        let url = match &self.plan.metrics {
+        let Plan { metrics, gpu_metrics, scrape, .. } = self.plan;
+        let url = match metrics {
             _ if server.embedded || self.has_no_metrics.get() => return None,
-            MetricsPage::Off => return None,
-            MetricsPage::Own => None,
+            MetricsPage::Off if gpu_metrics.is_none() => return None,
+            MetricsPage::Off | MetricsPage::Own => None,
             MetricsPage::Url(url) => Some(url.as_str()),
         };
-        let found = Scraper::find(&server.target, &server.headers, url);
+        let sought = Sought { own: *metrics != MetricsPage::Off, url, gpu_url: gpu_metrics.as_deref(), wanted: scrape };
+        let found = Scraper::find(&server.target, &server.headers, &sought);
         // It is not asked again by the next benchmark, or the next step of a search.
         self.has_no_metrics.set(found.is_none());
-        if let (None, Some(url)) = (&found, url) {
+        if self.has_told_of_metrics.replace(true) {
+            return found;
+        }
+        let (server_page, gpu_page) = found.as_ref().map_or((false, false), Scraper::has_pages);
+        if let (false, Some(url)) = (server_page, url) {
             warn(format!("there is no page of a server's metrics at {url} that can be read: nothing of it is used"));
+        }
+        if let (false, Some(url)) = (gpu_page, gpu_metrics) {
+            warn(format!(
+                "there is no page of NVIDIA's DCGM exporter at {url} that can be read: nothing of it is used"
+            ));
+        }
+        for missing in found.as_ref().map_or_else(|| scrape.clone(), Scraper::missing) {
+            warn(format!("--scrape: no page has a metric {} so far", missing.name));
         }
         found
     }
@@ -363,6 +379,7 @@ impl<'a> Session<'a> {
                     min_turns: spec.min_turns,
                     max_context: spec.max_context,
                     history_from: spec.history_from,
+                    trace_window: spec.trace_window,
                     index: Some(&folder),
                     stopped: &|| self.check_stopped().is_err(),
                 };
@@ -431,6 +448,7 @@ fn key(spec: &config::WorkloadPlan) -> Key {
         spec.history_from,
         spec.min_turns,
         tokens,
+        spec.trace_window.map(|window| window.to_string()),
     )
 }
 

@@ -20,7 +20,10 @@ use super::{
     shape::{Kind, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
 };
-use crate::client::{Client, ConnectionStats, Record, clock::now_ns};
+use crate::{
+    client::{Client, ConnectionStats, Record, clock::now_ns},
+    dataset::Sequence,
+};
 
 /// So many clients, each sending the next prompt as soon as its last one ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -54,7 +57,7 @@ impl Shape for Closed {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    fn schedule(&self, _prompts: usize, _seed: u64) -> Schedule {
+    fn schedule(&self, _begun: usize, _prompts: &Sequence, _seed: u64) -> Schedule {
         Schedule::Closed { concurrency: self.concurrency }
     }
 

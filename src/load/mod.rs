@@ -14,6 +14,7 @@ mod open;
 pub(crate) mod open_files;
 mod pass;
 mod point;
+mod recorded;
 mod run;
 #[cfg(feature = "harness")]
 mod searched;

@@ -28,7 +28,10 @@ use super::{
     shape::{Kind, Pacing, Schedule, Shape},
     shared::{Shared, ThreadResult, rethrow},
 };
-use crate::client::{Client, PerThread, Record, clock::now_ns};
+use crate::{
+    client::{Client, PerThread, Record, clock::now_ns},
+    dataset::Sequence,
+};
 
 /// Each prompt at its time, whatever has become of the others.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -50,7 +53,7 @@ pub(super) const KIND: Kind = Kind {
     parse: |text, pacing| {
         let request_rate = text.strip_prefix('r')?.parse();
         Some(request_rate.map(|request_rate| -> Arc<dyn Shape> {
-            let Pacing { arrival, burstiness, max_in_flight } = *pacing;
+            let Pacing { arrival, burstiness, max_in_flight, .. } = *pacing;
             Arc::new(Open { request_rate, arrival, burstiness, max_in_flight })
         }))
     },
@@ -58,7 +61,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// Connections that an open loop opens before its start, at least and at most.
-const CONNECTIONS: (usize, usize) = (64, 1024);
+pub(super) const CONNECTIONS: (usize, usize) = (64, 1024);
 
 impl Shape for Open {
     fn name(&self) -> String {
@@ -69,10 +72,10 @@ impl Shape for Open {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    fn schedule(&self, prompts: usize, seed: u64) -> Schedule {
+    fn schedule(&self, begun: usize, _prompts: &Sequence, seed: u64) -> Schedule {
         Schedule::Open {
-            arrivals_ns: arrivals_ns(self.request_rate, self.arrival, self.burstiness, prompts, seed).into(),
-            connections: self.connections(prompts),
+            arrivals_ns: arrivals_ns(self.request_rate, self.arrival, self.burstiness, begun, seed).into(),
+            connections: self.connections(begun),
             max_in_flight: self.max_in_flight,
         }
     }

@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use super::{
     closed,
+    recorded::Recorded,
     shape::{Kind, Pacing, Schedule, Shape},
 };
+use crate::dataset::Sequence;
 
 /// The shapes there are.
-static KINDS: &[Kind] = &[super::closed::KIND, super::open::KIND];
+static KINDS: &[Kind] = &[super::closed::KIND, super::recorded::KIND, super::open::KIND];
 
 /// How the prompts of a workload are sent: with it, a workload is a benchmark. `load` of report.json.
 #[derive(Clone)]
@@ -24,6 +26,11 @@ impl LoadPoint {
     /// So many clients, each sending the next prompt as soon as its last one ended.
     pub fn closed(concurrency: usize) -> Self {
         Self::new(closed::Closed { concurrency })
+    }
+
+    /// Each prompt at its recorded time.
+    pub fn recorded(pacing: &Pacing) -> Self {
+        Self::new(Recorded::paced(pacing.time_scale, pacing))
     }
 
     /// As `--load` names it, the same as a benchmark's name ends with: `c64`, `r10`.
@@ -47,9 +54,9 @@ impl LoadPoint {
         Self(self.0.tiny())
     }
 
-    /// When each of so many prompts is sent in the pass with this seed.
-    pub fn schedule(&self, prompts: usize, seed: u64) -> Schedule {
-        self.0.schedule(prompts, seed)
+    /// When each of so many conversations begins in the pass with this seed; they are the first of these, and those again where more begin.
+    pub fn schedule(&self, begun: usize, prompts: &Sequence, seed: u64) -> Schedule {
+        self.0.schedule(begun, prompts, seed)
     }
 
     /// What else the shape says.
@@ -101,11 +108,16 @@ mod tests {
     /// Names and reports read back, and say what they said when report.json was laid down.
     #[test]
     fn points_are_read_back() {
-        let pacing = Pacing { arrival: Arrival::Gamma, burstiness: 0.5, max_in_flight: Some(9) };
+        let pacing =
+            Pacing { arrival: Arrival::Gamma, burstiness: 0.5, max_in_flight: Some(9), time_scale: 1.0, spread: true };
         let open = r#"{"kind":"open","request_rate":2.5,"arrival":"gamma","burstiness":0.5,"max_in_flight":9}"#;
         let at_once = r#"{"kind":"open","request_rate":"inf","arrival":"gamma","burstiness":0.5,"max_in_flight":9}"#;
         let closed = r#"{"kind":"closed","concurrency":64}"#;
-        for (name, json) in [("c64", closed), ("r2.5", open), ("rinf", at_once)] {
+        let recorded = r#"{"kind":"recorded","time_scale":1.0,"spread":true,"max_in_flight":9}"#;
+        let half = r#"{"kind":"recorded","time_scale":0.5,"spread":true,"max_in_flight":9}"#;
+        let table =
+            [("c64", closed), ("r2.5", open), ("rinf", at_once), ("recorded", recorded), ("recorded-t0.5", half)];
+        for (name, json) in table {
             let point = LoadPoint::parse(name, &pacing).unwrap();
             assert_eq!(point.shape().name(), name);
             assert_eq!(serde_json::to_string(&point).unwrap(), json);
@@ -115,12 +127,15 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused() {
-        let pacing = Pacing { arrival: Arrival::Poisson, burstiness: 1.0, max_in_flight: None };
+        let pacing =
+            Pacing { arrival: Arrival::Poisson, burstiness: 1.0, max_in_flight: None, time_scale: 1.0, spread: false };
         let table = [
             ("64", "`64` is no load: write cN"),
             ("c0", "0 clients would send nothing"),
             ("cx", "`cx` is no load"),
             ("r-1", "expected requests per second"),
+            ("recorded-t0", "`0` is no factor above 0"),
+            ("recorded-x", "`recorded-x` is no load"),
             ("", "`` is no load"),
         ];
         for (text, expected) in table {

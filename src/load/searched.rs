@@ -17,7 +17,7 @@ pub enum Searched {
 impl Searched {
     /// The load point of so much of it.
     pub fn at(self, load: f64, pacing: &Pacing) -> LoadPoint {
-        let Pacing { arrival, burstiness, max_in_flight } = *pacing;
+        let Pacing { arrival, burstiness, max_in_flight, .. } = *pacing;
         match self {
             Self::Rate => LoadPoint::new(Open { request_rate: RequestRate(load), arrival, burstiness, max_in_flight }),
             Self::Concurrency => LoadPoint::closed(load as usize),

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use serde_json::Value;
 
 use super::{Arrival, RequestRate};
+use crate::dataset::Sequence;
 
 /// A shape of load, with its numbers. It prints as reports name it: `closed loop with 64 clients`.
 pub trait Shape: fmt::Display + fmt::Debug + Send + Sync {
@@ -14,14 +15,24 @@ pub trait Shape: fmt::Display + fmt::Debug + Send + Sync {
     /// `load` of report.json: an object, whose `kind` is the shape's own.
     fn to_json(&self) -> Value;
 
-    /// When each of so many prompts is sent in the pass with this seed.
-    fn schedule(&self, prompts: usize, seed: u64) -> Schedule;
+    /// When each of so many conversations begins in the pass with this seed; they are the first of these, and those again where more begin.
+    fn schedule(&self, begun: usize, prompts: &Sequence, seed: u64) -> Schedule;
 
     /// Connections to open before so many prompts are sent.
     fn connections(&self, prompts: usize) -> usize;
 
     /// The same for a run that is only to show that it works.
     fn tiny(&self) -> Arc<dyn Shape>;
+
+    /// Whether it sends prompts at the times at which they were recorded, which they must have then.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    /// What must be known of sending these prompts so.
+    fn remark(&self, _prompts: &Sequence) -> Option<String> {
+        None
+    }
 
     /// Seconds from the first send to the last that it prescribes; 0 where it prescribes none.
     fn lasts_s(&self, _prompts: usize) -> f64 {
@@ -58,6 +69,10 @@ pub struct Pacing {
     pub burstiness: f64,
     /// A request that would be one more than this in flight waits.
     pub max_in_flight: Option<usize>,
+    /// Recorded times are multiplied by it.
+    pub time_scale: f64,
+    /// Whether recorded times on a coarse grid are spread between its points.
+    pub spread: bool,
 }
 
 /// One kind of shape, as the table in `point.rs` has it.

@@ -1,24 +1,20 @@
 //! The metrics that have estimates, comparisons and verdicts. [`QUANTITIES`] has a line for each quantity; the console, the CSV,
 //! the history and the files of other programs go over it.
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt, ops, str::FromStr};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    fmt, ops,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{Distribution, PassMetrics};
-
-/// Which direction of a metric is the good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Better {
-    /// Throughputs.
-    Higher,
-    /// Latencies.
-    Lower,
-}
+use super::{Better, Distribution, PassMetrics, Scrape};
 
 /// What is measured in a pass; docs/design.md has the definitions.
 pub struct Quantity {
@@ -26,7 +22,7 @@ pub struct Quantity {
     pub name: &'static str,
     /// What stands before it on the console.
     pub label: &'static str,
-    /// `s`, `1/s`, `1/min`, or `1` for a share.
+    /// `s`, `1/s`, `1/min`, `J`, `1` for a share, or nothing.
     pub unit: &'static str,
     /// The unit in words.
     pub unit_in_words: &'static str,
@@ -42,9 +38,14 @@ enum Value {
     Number(fn(&PassMetrics) -> f64),
     /// Measured in some runs alone.
     Known(fn(&PassMetrics) -> Option<f64>),
+    /// What somebody asked for by its name on a page.
+    Scraped(&'static str),
     /// One a request, or one a gap: each point of it is a metric.
     Distribution(fn(&PassMetrics) -> Option<Distribution>),
 }
+
+/// What the name of such begins with.
+const SCRAPE: &str = "scrape:";
 
 /// All of them, in the order of reports.
 static QUANTITIES: &[Quantity] = &[
@@ -59,6 +60,15 @@ static QUANTITIES: &[Quantity] = &[
         better: Better::Lower,
         can_be_zero: false,
         value: Value::Known(PassMetrics::cpu_s_per_output_token),
+    },
+    Quantity {
+        name: "joules_per_output_token",
+        label: "energy:",
+        unit: "J",
+        unit_in_words: "J per output token",
+        better: Better::Lower,
+        can_be_zero: false,
+        value: Value::Known(PassMetrics::joules_per_output_token),
     },
     good("goodput_rps", "good:", "1/s", "good requests/s", PassMetrics::goodput_rps),
     good("good_share", "", "1", "of the requests", PassMetrics::good_share),
@@ -96,6 +106,9 @@ const fn latency(name: &'static str, label: &'static str, of: fn(&PassMetrics) -
     let value = Value::Distribution(of);
     Quantity { name, label, unit: "s", unit_in_words: "time", better: Better::Lower, can_be_zero: false, value }
 }
+
+/// What is asked for by name, beside the table: each once, as it was asked for first.
+static SCRAPED: Mutex<Vec<&'static Quantity>> = Mutex::new(Vec::new());
 
 /// A point of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,22 +163,49 @@ impl Point {
 }
 
 impl Quantity {
-    /// All of them, in the order of reports.
+    /// All of them, in the order of reports: last those of pages, as far as anybody has asked for them.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        QUANTITIES.iter()
+        let scraped = SCRAPED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        QUANTITIES.iter().chain(scraped)
+    }
+
+    /// What somebody asks for by its name on a page. It stays for as long as the program runs.
+    pub fn scraped(scrape: &Scrape) -> &'static Self {
+        let mut known = SCRAPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = scrape.to_string();
+        let is_it = |quantity: &&&'static Self| matches!(quantity.value, Value::Scraped(other) if other == key);
+        if let Some(quantity) = known.iter().find(is_it) {
+            return quantity;
+        }
+        let leaked = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+        let quantity: &'static Self = Box::leak(Box::new(Self {
+            name: leaked(format!("{SCRAPE}{key}")),
+            label: SCRAPE,
+            unit: scrape.unit(),
+            unit_in_words: leaked(if scrape.is_rate {
+                format!("{} a second", scrape.name)
+            } else {
+                scrape.name.clone()
+            }),
+            better: scrape.better,
+            can_be_zero: true,
+            value: Value::Scraped(leaked(key)),
+        }));
+        known.push(quantity);
+        quantity
     }
 
     /// Its distribution in a pass; `None` where it has none, or was not measured.
     pub fn distribution(&self, pass: &PassMetrics) -> Option<Distribution> {
         match self.value {
-            Value::Number(_) | Value::Known(_) => None,
+            Value::Number(_) | Value::Known(_) | Value::Scraped(_) => None,
             Value::Distribution(of) => of(pass),
         }
     }
 
     /// Whether only some runs measure it, by what they are.
     pub fn is_rare(&self) -> bool {
-        matches!(self.value, Value::Known(_))
+        matches!(self.value, Value::Known(_) | Value::Scraped(_))
     }
 
     /// Whether it is of the requests within the limits of `goodput`.
@@ -176,7 +216,7 @@ impl Quantity {
     /// Its metrics: itself, or the points of its distribution.
     pub fn metrics(&'static self) -> impl Iterator<Item = Metric> {
         let (alone, points) = match self.value {
-            Value::Number(_) | Value::Known(_) => (Some(None), None),
+            Value::Number(_) | Value::Known(_) | Value::Scraped(_) => (Some(None), None),
             Value::Distribution(_) => (None, Some(Point::ALL)),
         };
         let points = alone.into_iter().chain(points.into_iter().flatten().map(Some));
@@ -200,7 +240,7 @@ pub struct Metric {
 impl Metric {
     /// All of them, in the order of reports.
     pub fn all() -> impl Iterator<Item = Self> {
-        QUANTITIES.iter().flat_map(Quantity::metrics)
+        Quantity::all().flat_map(Quantity::metrics)
     }
 
     /// What it is a number of.
@@ -218,6 +258,7 @@ impl Metric {
         match (&self.quantity.value, self.point) {
             (Value::Number(of), _) => Some(of(pass)),
             (Value::Known(of), _) => of(pass),
+            (Value::Scraped(name), _) => pass.scraped.get(*name).copied(),
             (Value::Distribution(of), Some(point)) => of(pass).map(|distribution| point.of(&distribution)),
             (Value::Distribution(_), None) => None,
         }
@@ -257,6 +298,10 @@ impl FromStr for Metric {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(scrape) = text.strip_prefix(SCRAPE) {
+            let quantity = Quantity::scraped(&scrape.parse()?);
+            return Ok(Self { quantity, point: None });
+        }
         Self::all().find(|metric| metric.to_string() == text).ok_or_else(|| {
             let names = |distributed: bool| {
                 let with = QUANTITIES.iter().filter(|quantity| quantity.at(Point::P50).is_some() == distributed);
@@ -359,12 +404,12 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        assert_eq!(Metric::all().count(), 31);
+        assert_eq!(Metric::all().count(), 32);
         for metric in Metric::all() {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }
         let why = "no metric has that name: there are rpm, output_tokens_per_s, total_tokens_per_s, cpu_s_per_output_token, \
-                   goodput_rps, good_share, and mean, p50, p90, p95 and p99 of ttft, ttfo, tpot, itl and e2e, as in ttft_p50";
+                   joules_per_output_token, goodput_rps, good_share, and mean, p50, p90, p95 and p99 of ttft, ttfo, tpot, itl and e2e, as in ttft_p50";
         assert_eq!("ttft_p51".parse::<Metric>(), Err(why.to_owned()));
         let mut names: Vec<String> = Metric::all().map(|metric| metric.to_string()).collect();
         names.sort_unstable();

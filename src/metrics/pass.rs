@@ -4,7 +4,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conversations, Distribution, HostUse, ServerMetrics, ServerUse, Steady, conversations::ideal_cached_share,
+    Conversations, Distribution, GpuMetrics, HostUse, ServerMetrics, ServerUse, Steady,
+    conversations::ideal_cached_share,
 };
 use crate::{
     client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
@@ -123,6 +124,12 @@ pub struct PassMetrics {
     /// What the server counted itself, where it has a page of metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_metrics: Option<ServerMetrics>,
+    /// What was asked for by name: the mean of a gauge, a counter's rate per second.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scraped: BTreeMap<String, f64>,
+    /// What its GPUs did, where they have a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuMetrics>,
 }
 
 /// What the connections of a pass cost, outside all latencies.
@@ -271,6 +278,8 @@ impl PassMetrics {
             host: None,
             server: None,
             server_metrics: None,
+            scraped: BTreeMap::new(),
+            gpu: None,
         };
         pass.set_duration(duration_s);
         pass
@@ -302,6 +311,12 @@ impl PassMetrics {
     pub fn cpu_s_per_output_token(&self) -> Option<f64> {
         let server = self.server.filter(|_| self.output_tokens > 0)?;
         Some(server.cpu_s / self.output_tokens as f64)
+    }
+
+    /// Joules of the GPUs for each output token; `None` where nobody has measured them.
+    pub fn joules_per_output_token(&self) -> Option<f64> {
+        let joules = self.gpu.as_ref()?.energy_j.filter(|_| self.output_tokens > 0)?;
+        Some(joules / self.output_tokens as f64)
     }
 
     /// Requests per second within the limits of `goodput`; `None` where there are none.

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     client::TokenSource,
     load::StopReason,
-    metrics::{Distribution, HostUse, Metric, PassMetrics, Point, Quantity, ServerMetrics, ServerUse, Steady},
+    metrics::{
+        Distribution, Gauge, GpuMetrics, HostUse, Metric, PassMetrics, Point, Quantity, ServerMetrics, ServerUse,
+        Steady,
+    },
     run::{Cache, Partial, Report},
     stats::Replication,
 };
@@ -241,16 +244,22 @@ fn cache_remarks(cache: &Cache, sent: u64) -> Vec<String> {
 /// What became of an open loop's schedule.
 fn open_loop(report: &Report) -> Option<String> {
     let load = report.load.shape();
-    let request_rate = load.request_rate()?;
+    let asked = match load.request_rate() {
+        Some(rate) => format!("{rate} requests/s"),
+        None if load.is_recorded() => "the recorded".to_owned(),
+        None => return None,
+    };
     let passes = &report.passes;
     let late_s = passes.iter().filter_map(|p| p.send_lag_s).map(|lag| lag.p99).fold(0.0, f64::max);
     let rates: Vec<f64> = passes.iter().filter_map(|p| p.achieved_rate).collect();
+    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
     let sent = match rates.is_empty() {
         true => String::new(),
-        false => format!("{} of ", significant(rates.iter().sum::<f64>() / rates.len() as f64)),
+        false if load.is_recorded() => format!("{} requests/s of ", significant(mean)),
+        false => format!("{} of ", significant(mean)),
     };
     let limit = load.max_in_flight().map_or_else(String::new, |most| format!(", held back above {most} in flight"));
-    Some(format!("sent {sent}{request_rate} requests/s; sends up to {} late at p99{limit}", Time(late_s)))
+    Some(format!("sent {sent}{asked}; sends up to {} late at p99{limit}", Time(late_s)))
 }
 
 /// The latencies of an open loop from the moment at which requests really went out.
@@ -282,6 +291,7 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
     }
     remarks.extend(server_use(passes));
     remarks.extend(server_metrics(passes));
+    remarks.extend(gpus(passes));
     remarks.extend(host(passes));
     let shares: Vec<f64> = passes.iter().filter_map(|p| p.client.share).collect();
     if !shares.is_empty() {
@@ -359,6 +369,24 @@ fn server_metrics(passes: &[PassMetrics]) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// What the GPUs did, where they have a page.
+fn gpus(passes: &[PassMetrics]) -> Option<String> {
+    let all: Vec<&GpuMetrics> = passes.iter().filter_map(|pass| pass.gpu.as_ref()).collect();
+    let gpus = all.iter().map(|gpu| gpu.gpus).max()?;
+    let gauge = |of: fn(&GpuMetrics) -> Option<Gauge>| {
+        let gauges: Vec<Gauge> = all.iter().filter_map(|gpu| of(gpu)).collect();
+        let mean = gauges.iter().map(|gauge| gauge.mean).sum::<f64>() / gauges.len() as f64;
+        gauges.iter().map(|gauge| gauge.max).reduce(f64::max).map(|max| (mean, max))
+    };
+    let mut told = Vec::new();
+    told.extend(gauge(|gpu| gpu.power_w).map(|(mean, max)| format!("{mean:.0} W, {max:.0} W at most")));
+    told.extend(gauge(|gpu| gpu.utilization).map(|(mean, _)| format!("{:.0} % in use", mean * 100.0)));
+    told.extend(
+        gauge(|gpu| gpu.memory_bytes).map(|(_, max)| format!("{:.1} GiB of memory at most", max / f64::from(1 << 30))),
+    );
+    (!told.is_empty()).then(|| format!("{}: {}", count(gpus, "GPU", "GPUs"), told.join("; ")))
 }
 
 /// What the machine did, where it may explain the numbers.

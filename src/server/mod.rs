@@ -2,6 +2,7 @@
 //! program itself. And what the machine does meanwhile, and what any server counts itself.
 
 mod error;
+mod gpu;
 mod group;
 mod host;
 mod in_process;
@@ -9,6 +10,7 @@ mod launch;
 mod names;
 mod page;
 mod process;
+mod readings;
 mod ready;
 mod revision;
 mod scrape;
@@ -20,4 +22,4 @@ pub use launch::{Hooks, Launch, Place, Readiness, Restart};
 pub use process::{Process, free_port, run_to_end};
 pub use ready::wait_until_ready;
 pub use revision::check_out;
-pub use scrape::{Ours, Scraper, Scraping};
+pub use scrape::{Ours, Scraper, Scraping, Sought};

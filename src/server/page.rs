@@ -10,6 +10,7 @@ pub struct Page(HashMap<String, Samples>);
 struct Samples {
     sum: f64,
     most: f64,
+    number: usize,
 }
 
 impl Page {
@@ -22,9 +23,11 @@ impl Page {
             if labels.contains("tp_rank=\"") && !labels.contains("tp_rank=\"0\"") || value.is_nan() {
                 continue;
             }
-            let all = samples.entry(name.to_owned()).or_insert(Samples { sum: 0.0, most: f64::NEG_INFINITY });
+            let all =
+                samples.entry(name.to_owned()).or_insert(Samples { sum: 0.0, most: f64::NEG_INFINITY, number: 0 });
             all.sum += value;
             all.most = all.most.max(value);
+            all.number += 1;
         }
         (!samples.is_empty()).then_some(Self(samples))
     }
@@ -32,6 +35,11 @@ impl Page {
     /// The sum of all samples of a name.
     pub fn sum(&self, name: &str) -> Option<f64> {
         self.0.get(name).map(|samples| samples.sum)
+    }
+
+    /// How many there are.
+    pub fn number(&self, name: &str) -> usize {
+        self.0.get(name).map_or(0, |samples| samples.number)
     }
 
     /// The greatest of them.

@@ -1,23 +1,26 @@
 //! What the server counts itself, read before and after each pass, and once a second during it on a thread of its own.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
+    gpu::{self, GpuReading},
     names::{Names, Reading, names_of},
     page::Page,
+    readings::{Moment, scraped},
 };
 use crate::{
     client::{Headers, PageAt, Record, ServerPage, Target, TokenSource},
-    metrics::{Gauge, ServerMetrics},
+    metrics::{Gauge, GpuMetrics, Scrape, ServerMetrics},
 };
 
 /// Where pages are, where nobody says: TensorRT-LLM has JSON at the first.
@@ -27,28 +30,58 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often it is read again after a pass whose tokens are not all counted yet, and how long between.
 const AGAIN: (u32, Duration) = (5, Duration::from_millis(200));
 
-/// Reads the page of one server.
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    /// Whether the server's page is looked for.
+    pub own: bool,
+    /// Where it is, where it is not on the server itself.
+    pub url: Option<&'a str>,
+    /// Where that of its GPUs is.
+    pub gpu_url: Option<&'a str>,
+    /// What of them becomes rows of their own.
+    pub wanted: &'a [Scrape],
+}
+
+/// Reads the pages of one server.
 pub struct Scraper {
-    page: ServerPage,
-    names: &'static Names,
+    pages: Pages,
     runtime: Runtime,
+}
+
+struct Pages {
+    /// With the names that it has, where they are those of a known server.
+    server: Option<(ServerPage, Option<&'static Names>)>,
+    gpu: Option<ServerPage>,
+    wanted: Arc<[Scrape]>,
 }
 
 /// A pass under way.
 pub struct Scraping<'a> {
     scraper: &'a Scraper,
-    before: Option<Reading>,
+    before: Moment,
     /// Ends the thread when it is dropped.
     stop: Sender<()>,
-    thread: Option<JoinHandle<Vec<Reading>>>,
+    thread: Option<JoinHandle<Vec<Moment>>>,
 }
 
 /// A pass that is over.
 pub struct Scraped<'a> {
     scraper: &'a Scraper,
-    before: Option<Reading>,
-    readings: Vec<Reading>,
-    after: Option<Reading>,
+    before: Moment,
+    during: Vec<Moment>,
+    after: Moment,
+}
+
+/// What pages say of a pass.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The server's, where it is a known one.
+    pub server: Option<ServerMetrics>,
+    /// What was asked for by name.
+    pub scraped: BTreeMap<String, f64>,
+    /// Its GPUs'.
+    pub gpu: Option<GpuMetrics>,
 }
 
 /// What the client knows of a pass.
@@ -78,38 +111,62 @@ impl Ours {
 }
 
 impl Scraper {
-    /// Looks for a page: at that URL, or on the server itself. `None` where there is none that can be read.
-    pub fn find(target: &Arc<Target>, headers: &Headers, url: Option<&str>) -> Option<Self> {
+    /// Looks for pages. `None` where there is none that can be read.
+    pub fn find(target: &Arc<Target>, headers: &Headers, sought: &Sought) -> Option<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-        let places = match url {
+        let open = |at| ServerPage::new(target.clone(), headers.clone(), at).ok();
+        let read = |page: &ServerPage| Page::parse(&runtime.block_on(page.fetch())?);
+        let places = match sought.url {
             Some(url) => vec![PageAt::Url(url.to_owned())],
             None => PATHS.map(|path| PageAt::Path(path.to_owned())).into(),
         };
-        for at in places {
-            let page = ServerPage::new(target.clone(), headers.clone(), at).ok()?;
-            let text = runtime.block_on(page.fetch());
-            if let Some(names) = text.and_then(|text| Page::parse(&text)).and_then(|page| names_of(&page)) {
-                return Some(Self { page, names, runtime });
-            }
-        }
-        None
+        let found = places.into_iter().filter(|_| sought.own).find_map(|at| {
+            let page = open(at)?;
+            let names = names_of(&read(&page)?);
+            (names.is_some() || !sought.wanted.is_empty()).then_some((page, names))
+        });
+        let gpu = sought.gpu_url.and_then(|url| {
+            let page = open(PageAt::Url(url.to_owned()))?;
+            GpuReading::of(&read(&page)?).map(|_| page)
+        });
+        let pages = Pages { server: found, gpu, wanted: sought.wanted.into() };
+        (pages.server.is_some() || pages.gpu.is_some()).then_some(Self { pages, runtime })
     }
 
-    fn read(&self) -> Option<Reading> {
-        read(&self.runtime, &self.page, self.names)
+    /// Whether it has the server's own page, and that of its GPUs.
+    pub fn has_pages(&self) -> (bool, bool) {
+        (self.pages.server.is_some(), self.pages.gpu.is_some())
+    }
+
+    /// What was asked for by name and is on none of them.
+    pub fn missing(&self) -> Vec<Scrape> {
+        if self.pages.wanted.is_empty() {
+            return Vec::new();
+        }
+        let now = self.read().wanted;
+        self.pages
+            .wanted
+            .iter()
+            .zip(now)
+            .filter(|(_, value)| value.is_none())
+            .map(|(scrape, _)| scrape.clone())
+            .collect()
+    }
+
+    fn read(&self) -> Moment {
+        self.pages.read(&self.runtime)
     }
 
     /// A pass begins.
     pub fn begin(&self) -> Scraping<'_> {
         let before = self.read();
         let (stop, stopped) = channel();
-        let (page, names) = (self.page.anew(), self.names);
+        let pages = self.pages.anew();
         let watch = move || {
             let mut readings = Vec::new();
-            let runtime = Builder::new_current_thread().enable_all().build();
-            let (Ok(runtime), Ok(page)) = (runtime, page) else { return readings };
+            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return readings };
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                readings.extend(read(&runtime, &page, names));
+                readings.push(pages.read(&runtime));
             }
             readings
         };
@@ -117,24 +174,63 @@ impl Scraper {
     }
 }
 
-fn read(runtime: &Runtime, page: &ServerPage, names: &Names) -> Option<Reading> {
-    let text = runtime.block_on(page.fetch())?;
-    Page::parse(&text).map(|page| names.read(&page))
+impl Pages {
+    /// The same for another runtime.
+    fn anew(&self) -> Self {
+        let server = self.server.as_ref().and_then(|(page, names)| Some((page.anew().ok()?, *names)));
+        let gpu = self.gpu.as_ref().and_then(|page| page.anew().ok());
+        Self { server, gpu, wanted: self.wanted.clone() }
+    }
+
+    fn read(&self, runtime: &Runtime) -> Moment {
+        let read = |page: &ServerPage| Page::parse(&runtime.block_on(page.fetch())?);
+        let server = self.server.as_ref().and_then(|(page, _)| read(page));
+        let at = Instant::now();
+        let gpu = self.gpu.as_ref().and_then(read);
+        let pages = || server.iter().chain(&gpu);
+        let names = self.server.as_ref().and_then(|(_, names)| *names);
+        Moment {
+            at,
+            wanted: self.wanted.iter().map(|scrape| pages().find_map(|page| page.sum(&scrape.name))).collect(),
+            gpu: gpu.as_ref().and_then(GpuReading::of),
+            server: names.and_then(|names| server.as_ref().map(|page| names.read(page))),
+        }
+    }
 }
 
 impl<'a> Scraping<'a> {
     /// The pass is over.
     pub fn over(mut self) -> Scraped<'a> {
         drop(std::mem::replace(&mut self.stop, channel().0));
-        let readings = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        Scraped { scraper: self.scraper, before: self.before, readings, after: self.scraper.read() }
+        let during = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Scraped { scraper: self.scraper, before: self.before, during, after: self.scraper.read() }
     }
 }
 
 impl Scraped<'_> {
-    /// What the server says of the pass; `None` where its page is gone.
-    pub fn of(self, ours: Ours) -> Option<ServerMetrics> {
-        let (before, mut after) = (self.before?, self.after?);
+    /// What the pages say of the pass, which took so many seconds. Nothing of one that is gone.
+    pub fn of(self, ours: Ours, pass_s: f64) -> Told {
+        let Self { scraper, before, during, after } = self;
+        let apart_s = (after.at - before.at).as_secs_f64();
+        let gpus: Vec<GpuReading> = during.iter().filter_map(|moment| moment.gpu).collect();
+        let gpu = before.gpu.zip(after.gpu);
+        let gpu = gpu.map(|(before, after)| gpu::of_pass(before, &gpus, after, apart_s, pass_s));
+        let scraped = scraped(&scraper.pages.wanted, &before, &during, &after);
+        let readings: Vec<Reading> = during.iter().filter_map(|moment| moment.server).collect();
+        Told { server: scraper.server_metrics(before.server, &readings, after.server, ours), scraped, gpu }
+    }
+}
+
+impl Scraper {
+    fn server_metrics(
+        &self,
+        before: Option<Reading>,
+        readings: &[Reading],
+        after: Option<Reading>,
+        ours: Ours,
+    ) -> Option<ServerMetrics> {
+        let (_, Some(names)) = self.pages.server.as_ref()? else { return None };
+        let (before, mut after) = (before?, after?);
         let generated = |after: &Reading| after.generated_tokens.zip(before.generated_tokens).map(|(a, b)| a - b);
         // Some servers count a little later than they answer.
         for _ in 0..AGAIN.0 {
@@ -142,9 +238,9 @@ impl Scraped<'_> {
                 break;
             }
             std::thread::sleep(AGAIN.1);
-            after = self.scraper.read()?;
+            after = self.read().server?;
         }
-        Some(of_pass(self.scraper.names.server, &before, &self.readings, &after, ours))
+        Some(of_pass(names.server, &before, readings, &after, ours))
     }
 }
 
@@ -161,11 +257,6 @@ fn of_pass(server: &str, before: &Reading, readings: &[Reading], after: &Reading
         let (after, before) = (of(after)?, of(before)?);
         (!restarted).then(|| (after - before).round() as u64)
     };
-    let gauge = |of: fn(&Reading) -> Option<f64>| {
-        let values: Vec<f64> = readings.iter().filter_map(of).collect();
-        let max = values.iter().copied().reduce(f64::max)?;
-        Some(Gauge { mean: values.iter().sum::<f64>() / values.len() as f64, max })
-    };
     let ttft = after.ttft.zip(before.ttft).filter(|(after, before)| !restarted && after.1 > before.1);
     let generated_tokens = since(|r| r.generated_tokens);
     let most = ours.output_tokens + ours.uncounted_tokens;
@@ -173,9 +264,9 @@ fn of_pass(server: &str, before: &Reading, readings: &[Reading], after: &Reading
     ServerMetrics {
         server: server.to_owned(),
         readings: readings.len(),
-        running: gauge(|r| r.running),
-        waiting: gauge(|r| r.waiting),
-        kv_use: gauge(|r| r.kv_use),
+        running: Gauge::over(readings, |r| r.running),
+        waiting: Gauge::over(readings, |r| r.waiting),
+        kv_use: Gauge::over(readings, |r| r.kv_use),
         prompt_tokens: since(|r| r.prompt_tokens),
         cached_tokens: since(|r| r.cached_tokens),
         generated_tokens,

@@ -190,7 +190,7 @@ mod tests {
         let estimates = estimates(&passes, 0.9, Stopping::Planned);
         let names: Vec<String> = estimates.keys().map(ToString::to_string).collect();
         assert!(names.contains(&"e2e_p50".to_owned()) && !names.contains(&"e2e_p99".to_owned()), "{names:?}");
-        assert_eq!(names.len(), Metric::all().count() - 5 - 5 - 1);
+        assert_eq!(names.len(), Metric::all().count() - 5 - 5 - 2);
         let rpm = &estimates[&"rpm".parse().unwrap()];
         let (lower, upper) = interval(&each(&[1.0, 2.0, 4.0]), 0.9, Stopping::Planned).unwrap().ends.unwrap();
         assert_eq!((rpm.point, rpm.lower, rpm.upper, rpm.confidence_level), (2.0, Some(lower), Some(upper), 0.9));

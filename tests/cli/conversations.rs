@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("conversations/turns_are_those_of_the_engine", turns),
         Trial::test("conversations/answers_of_the_server_make_another_workload", live),
         Trial::test("conversations/what_can_be_said_wrongly_is_named", wrong),
+        Trial::test("conversations/a_seed_draws_the_same_everywhere", golden),
         Trial::test("conversations/groups_share_what_their_prompts_begin_with", groups),
     ]
 }
@@ -151,6 +152,32 @@ fn live() -> Result<(), Failed> {
         pairs += 1;
     }
     assert!(pairs > 10, "{pairs}");
+    Ok(())
+}
+
+/// Conversations, and the pauses between their turns, as they were drawn when the file was laid down.
+fn golden() -> Result<(), Failed> {
+    let (package, dataset) = (Package::new(""), format!("sessions:{}", fixture("sharegpt.json")));
+    let file = package.path("workload.jsonl");
+    let workload = [
+        "--dataset",
+        &dataset,
+        "--num-prompts",
+        "12",
+        "--seed",
+        "5",
+        "--min-turns",
+        "3",
+        "--think-time",
+        "lognormal(2,0.5)",
+    ];
+    package.run(&[&["--bench", "--dump-workload", file.to_str().unwrap()], &workload[..]].concat(), &[]).expect(0)?;
+    let golden = std::fs::read_to_string(fixture("golden/sessions.jsonl"))?;
+    let drawn = std::fs::read_to_string(file)?;
+    for (drawn, expected) in drawn.lines().zip(golden.lines()) {
+        assert_eq!(drawn, expected);
+    }
+    assert_eq!(drawn.lines().count(), golden.lines().count());
     Ok(())
 }
 

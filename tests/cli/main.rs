@@ -19,6 +19,7 @@ mod scrape;
 mod server;
 mod started;
 mod sweeps;
+mod traces;
 mod wrong_input;
 
 use std::{io::Read, net::TcpListener, process::ExitCode};
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     trials.extend(sweeps::trials());
     trials.extend(server::trials());
     trials.extend(started::trials());
+    trials.extend(traces::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

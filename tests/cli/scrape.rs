@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("scrape/another_client_is_noticed", another),
         Trial::test("scrape/pages_that_are_none_disturb_nothing", none),
         Trial::test("scrape/a_page_that_can_not_be_is_refused", refused),
+        Trial::test("scrape/what_is_asked_for_by_name_is_a_metric", rows),
     ]
 }
 
@@ -163,6 +164,67 @@ fn none() -> Result<(), Failed> {
         }
         let is_told = unwrapped(&outcome).contains("the server was STARTED ANEW in the middle of a pass");
         assert_eq!(is_told, restarted.is_some(), "{name}: {}", outcome.stdout);
+    }
+    Ok(())
+}
+
+fn rows() -> Result<(), Failed> {
+    // Slow enough for a reading in mid-pass, by the clock of the server's steps.
+    let (package, engine) = (Package::new(""), engine_with("decode_step_ms=100"));
+    let gpu = |n: usize| {
+        format!(
+            "DCGM_FI_DEV_POWER_USAGE{{gpu=\"0\"}} 300\nDCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{gpu=\"0\"}} {}\n",
+            n * 1000
+        )
+    };
+    let gpus = serve(move |n| Some(gpu(n)));
+    let pages = ["--stream", "true", "--gpu-metrics", &format!("{gpus}/metrics")].map(str::to_owned);
+    let wanted = ["engine_requests_running", "higher:rate:engine_tokens_generated_total", "rate:gone"];
+    let flags = [&pages[..], &["--scrape".to_owned(), wanted.join(",")]].concat();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let outcome = run(&package, &engine.url(), &flags);
+    outcome.expect(0)?;
+    assert!(outcome.stderr.contains("--scrape: no page has a metric gone so far"), "{}", outcome.stderr);
+    let report = package.report("random-20-6/c3");
+    for pass in report["passes"].as_array().unwrap() {
+        let of = |name: &str| pass["scraped"][name].as_f64();
+        let running = of("engine_requests_running").unwrap();
+        assert!(running > 0.0 && running <= 3.0, "{running}");
+        // Pages are read just before and after.
+        let rate = of("higher:rate:engine_tokens_generated_total").unwrap();
+        assert!(rate > 0.0 && Some(rate) < pass["output_tokens_per_s"].as_f64(), "{rate}");
+        assert_eq!((of("rate:gone"), &pass["gpu"]["power_w"]["max"]), (None, &300.0.into()));
+        assert!(pass["gpu"]["energy_j"].as_f64() > Some(0.0), "{}", pass["gpu"]);
+    }
+    let estimates = &report["estimates"];
+    for (name, better) in [
+        ("scrape:engine_requests_running", "lower"),
+        ("scrape:higher:rate:engine_tokens_generated_total", "higher"),
+        ("joules_per_output_token", "lower"),
+    ] {
+        assert_eq!(estimates[name]["better"], better, "{name}: {estimates}");
+    }
+    let printed = unwrapped(&outcome);
+    for expected in [
+        "] engine_requests_running",
+        "] engine_tokens_generated_total a second",
+        "] J per output token",
+        "1 GPU: 300 W, 300 W at most",
+    ] {
+        assert!(printed.contains(expected), "{expected}: {}", outcome.stdout);
+    }
+    // In the gate, one that is not there is no pass.
+    let gate = [&flags[..], &["--gate", "scrape:rate:gone", "--fail-on", "regression"]].concat();
+    let outcome = run(&package, &engine.url(), &gate);
+    outcome.expect(3)?;
+    assert!(unwrapped(&outcome).contains("scrape:rate:gone"), "{}", outcome.stdout);
+    for (flags, expected) in [
+        (&["--scrape", "a b"][..], "`a b` names no metric"),
+        (&["--scrape", "a", "--metrics", "off"], "--scrape: it names metrics of pages, and --metrics off reads none"),
+        (&["--gpu-metrics", "here"], "--gpu-metrics: `here` is no http URL, such as http://127.0.0.1:9400/metrics"),
+    ] {
+        let outcome = run(&package, &engine.url(), flags);
+        assert!(outcome.code == 2 && outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
     Ok(())
 }

@@ -1,0 +1,27 @@
+//! A request of a trace, and what each format of traces says of itself.
+
+use std::path::Path;
+
+use super::super::DatasetError;
+
+/// A request, as far as it is known before it is chosen: traces have millions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Row {
+    /// When it was sent, in nanoseconds of the recording's own clock.
+    pub at_ns: i64,
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
+    /// Where its line begins in the file, in bytes, and its number, from 1.
+    pub line: (u64, u32),
+}
+
+/// A format of traces.
+pub(super) struct Format {
+    /// Whether a file of that name is one of them.
+    pub is_of: fn(&Path) -> bool,
+    /// Hands on each request of a file; an error of what it is handed to ends it.
+    pub read: fn(&Path, &mut dyn FnMut(Row) -> Result<(), DatasetError>) -> Result<(), DatasetError>,
+    /// The blocks of which the prompts of these rows are made: an id for each, equal ones for equal blocks. None for a prompt that is like
+    /// no other.
+    pub blocks: fn(&Path, &[Row]) -> Result<Vec<Vec<u64>>, DatasetError>,
+}

@@ -1,0 +1,252 @@
+//! Open loop at recorded times.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    open::{CONNECTIONS, Open},
+    shape::{Kind, Pacing, Schedule, Shape},
+};
+use crate::{
+    dataset::{PythonRandom, Sequence},
+    load::{Arrival, RequestRate},
+};
+
+/// Each prompt at the time at which it was recorded, whatever has become of the others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "recorded")]
+pub(super) struct Recorded {
+    /// The times are multiplied by it.
+    time_scale: f64,
+    /// Whether times on a coarse grid are spread between its points.
+    spread: bool,
+    /// A request that would be one more than this in flight waits.
+    max_in_flight: Option<usize>,
+}
+
+pub(super) const KIND: Kind = Kind {
+    name: "recorded",
+    spelling: "recorded, or recorded-tFACTOR with another --time-scale, for the times of a trace",
+    parse: |text, pacing| {
+        let scale = text.strip_prefix("recorded")?;
+        if scale.is_empty() {
+            return Some(Ok(Arc::new(Recorded::paced(pacing.time_scale, pacing))));
+        }
+        let Some(scale) = scale.strip_prefix("-t") else {
+            return Some(Err(format!("`{text}` is no load: write recorded, or recorded-tFACTOR")));
+        };
+        let factor = scale.parse().ok().filter(|factor: &f64| *factor > 0.0 && factor.is_finite());
+        let factor = factor.ok_or_else(|| format!("`{scale}` is no factor above 0"));
+        Some(factor.map(|factor| -> Arc<dyn Shape> { Arc::new(Recorded::paced(factor, pacing)) }))
+    },
+    read: |value| Ok(Arc::new(Recorded::deserialize(value)?)),
+};
+
+/// A grid of less is what clocks are like.
+const LEAST_TICK_NS: u64 = 10_000_000;
+/// A pass that prescribes more is told beforehand.
+const LONG_S: f64 = 3600.0;
+
+impl Recorded {
+    pub fn paced(time_scale: f64, pacing: &Pacing) -> Self {
+        Self { time_scale, spread: pacing.spread, max_in_flight: pacing.max_in_flight }
+    }
+
+    /// When each conversation begins, in nanoseconds from the first.
+    fn arrivals_ns(&self, recorded_ns: &[u64], seed: u64) -> Vec<u64> {
+        let mut times: Vec<f64> = recorded_ns.iter().map(|ns| *ns as f64).collect();
+        if let Some(grid) = Grid::of(recorded_ns).filter(|_| self.spread) {
+            let mut rng = PythonRandom::new(seed);
+            for (times, recorded) in times.chunk_by_mut(|a, b| a == b).zip(recorded_ns.chunk_by(|a, b| a == b)) {
+                times.iter_mut().for_each(|time| *time = recorded[0] as f64 + rng.random() * grid.tick_ns as f64);
+                times.sort_by(f64::total_cmp);
+            }
+        }
+        let first = times.first().copied().unwrap_or_default();
+        times.into_iter().map(|time| ((time - first) * self.time_scale).round() as u64).collect()
+    }
+}
+
+/// The times at which conversations were recorded; 0 where one was not.
+fn recorded_ns(begun: usize, prompts: &Sequence) -> Vec<u64> {
+    let of = |number: usize| prompts[prompts.turns(number % prompts.conversations()).start].arrival;
+    (0..begun).map(|number| of(number).unwrap_or_default().as_nanos() as u64).collect()
+}
+
+/// A grid on which recorded times lie.
+#[derive(Debug, PartialEq)]
+struct Grid {
+    tick_ns: u64,
+    /// Its points at which anything was recorded.
+    moments: usize,
+}
+
+impl Grid {
+    /// The coarsest one on which all of them lie, where it is coarse, and several requests share a point of it.
+    fn of(sorted_ns: &[u64]) -> Option<Self> {
+        let first = *sorted_ns.first()?;
+        let tick_ns = sorted_ns.iter().fold(0, |tick, ns| gcd(ns - first, tick));
+        let moments = sorted_ns.chunk_by(|a, b| a == b).count();
+        (tick_ns >= LEAST_TICK_NS && moments < sorted_ns.len()).then_some(Self { tick_ns, moments })
+    }
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The most of these times that lie within any second.
+fn most_in_a_second(sorted_ns: &[u64]) -> usize {
+    let mut from = 0;
+    let within = |(to, ns): (usize, &u64)| {
+        while ns - sorted_ns[from] >= 1_000_000_000 {
+            from += 1;
+        }
+        to + 1 - from
+    };
+    sorted_ns.iter().enumerate().map(within).max().unwrap_or_default()
+}
+
+impl Shape for Recorded {
+    fn name(&self) -> String {
+        if self.time_scale == 1.0 { "recorded".to_owned() } else { format!("recorded-t{}", self.time_scale) }
+    }
+
+    fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn schedule(&self, begun: usize, prompts: &Sequence, seed: u64) -> Schedule {
+        let arrivals_ns = self.arrivals_ns(&recorded_ns(begun, prompts), seed);
+        let connections = self.connections(begun).max(most_in_a_second(&arrivals_ns).min(CONNECTIONS.1));
+        let connections = connections.min(self.max_in_flight.unwrap_or(usize::MAX));
+        Schedule::Open { arrivals_ns: arrivals_ns.into(), connections, max_in_flight: self.max_in_flight }
+    }
+
+    fn connections(&self, prompts: usize) -> usize {
+        CONNECTIONS.0.min(prompts).min(self.max_in_flight.unwrap_or(usize::MAX)).max(1)
+    }
+
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
+    fn remark(&self, prompts: &Sequence) -> Option<String> {
+        let recorded_ns = recorded_ns(prompts.conversations(), prompts);
+        let grid = match (Grid::of(&recorded_ns), self.spread) {
+            (Some(Grid { tick_ns, moments }), false) => Some(format!(
+                "the recorded times are multiples of {} s, and {} requests come at {moments} of them, in bursts; --spread spreads them",
+                tick_ns as f64 * 1e-9,
+                recorded_ns.len(),
+            )),
+            (None, true) => Some("--spread spreads nothing: the recorded times lie on no coarse grid".to_owned()),
+            _ => None,
+        };
+        let last_s = recorded_ns.last().map_or(0.0, |ns| *ns as f64 * 1e-9) * self.time_scale;
+        let long = (last_s > LONG_S).then(|| {
+            let hours = last_s / 3600.0;
+            format!("the last prompt is sent after {hours:.1} hours; --time-scale, --trace-window and --num-prompts make that less")
+        });
+        let remarks: Vec<String> = grid.into_iter().chain(long).collect();
+        (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
+
+    /// Its prompts have no times.
+    fn tiny(&self) -> Arc<dyn Shape> {
+        let (arrival, max_in_flight) = (Arrival::Constant, self.max_in_flight);
+        Arc::new(Open { request_rate: RequestRate(1000.0), arrival, burstiness: 1.0, max_in_flight })
+    }
+
+    fn max_in_flight(&self) -> Option<usize> {
+        self.max_in_flight
+    }
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("open loop at recorded times")?;
+        if self.time_scale != 1.0 {
+            write!(f, " × {}", self.time_scale)?;
+        }
+        if self.spread {
+            f.write_str(", spread between the points of their grid")?;
+        }
+        match self.max_in_flight {
+            Some(most) => write!(f, ", at most {most} in flight"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dataset::Prompt;
+
+    fn at(milliseconds: &[u64]) -> Sequence {
+        let prompt = |ms: &u64| Prompt { arrival: Some(Duration::from_millis(*ms)), ..Prompt::new("a", 1) };
+        milliseconds.iter().map(prompt).collect()
+    }
+
+    fn shape(time_scale: f64, spread: bool) -> Recorded {
+        Recorded { time_scale, spread, max_in_flight: None }
+    }
+
+    fn arrivals_ms(shape: Recorded, recorded: &[u64], seed: u64) -> Vec<f64> {
+        let prompts = at(recorded);
+        let Schedule::Open { arrivals_ns, .. } = shape.schedule(prompts.conversations(), &prompts, seed) else {
+            panic!()
+        };
+        arrivals_ns.iter().map(|ns| *ns as f64 * 1e-6).collect()
+    }
+
+    #[test]
+    fn prompts_are_sent_at_their_times() {
+        let recorded = [0, 3, 3, 1000];
+        assert_eq!(arrivals_ms(shape(1.0, false), &recorded, 0), [0.0, 3.0, 3.0, 1000.0]);
+        assert_eq!(arrivals_ms(shape(2.0, false), &recorded, 0), [0.0, 6.0, 6.0, 2000.0]);
+        assert_eq!(arrivals_ms(shape(0.5, true), &recorded, 0), [0.0, 1.5, 1.5, 500.0]);
+    }
+
+    #[test]
+    fn times_on_a_grid_are_spread_within_it() {
+        let recorded: Vec<u64> = (0..40).map(|i| i / 10 * 3000).collect();
+        let times = arrivals_ms(shape(1.0, true), &recorded, 7);
+        assert!(times.is_sorted() && times[0] == 0.0);
+        // The first of all is at 0: the others keep their places to it.
+        let mut rng = PythonRandom::new(7);
+        let mut expected: Vec<f64> = (0..40).map(|i| f64::from(i / 10 * 3000) + rng.random() * 3000.0).collect();
+        expected.sort_by(f64::total_cmp);
+        for (time, expected_at) in times.iter().zip(&expected) {
+            assert!((time - (expected_at - expected[0])).abs() < 1e-5, "{time} {expected_at}");
+        }
+        assert_ne!(times, arrivals_ms(shape(1.0, true), &recorded, 8));
+        assert_eq!(times, arrivals_ms(shape(1.0, true), &recorded, 7));
+        // At twice the time, the same twice as far apart.
+        let slow = arrivals_ms(shape(2.0, true), &recorded, 7);
+        assert!(slow.iter().zip(&times).all(|(slow, time)| (slow - 2.0 * time).abs() < 1e-5));
+    }
+
+    #[test]
+    fn what_must_be_known_is_said() {
+        let remark = |shape: Recorded, recorded: &[u64]| shape.remark(&at(recorded)).unwrap_or_default();
+        assert_eq!(
+            remark(shape(1.0, false), &[0, 3000, 3000, 9000]),
+            "the recorded times are multiples of 3 s, and 4 requests come at 3 of them, in bursts; --spread spreads them"
+        );
+        assert_eq!(remark(shape(1.0, true), &[0, 3000, 3000, 9000]), "");
+        assert!(remark(shape(1.0, true), &[0, 3001, 9003]).starts_with("--spread spreads nothing"));
+        // Each at a moment of its own is no burst.
+        assert_eq!(remark(shape(1.0, false), &[0, 3000, 9000]), "");
+        assert!(remark(shape(2.0, false), &[0, 3_600_000]).starts_with("the last prompt is sent after 2.0 hours"));
+        assert_eq!(most_in_a_second(&[0, 1, 999_999_999, 1_000_000_000, 1_000_000_001]), 3);
+        assert_eq!((most_in_a_second(&[]), Grid::of(&[])), (0, None));
+    }
+}
