@@ -29,6 +29,8 @@ def mooncake():
     chains, fresh = [[i] for i in range(5)], 5
     for at in times():
         ids = list(rng.choice(chains[-50:]))
+        # Long ones end, and others begin.
+        ids = ids if len(ids) < 6 else [rng.randrange(5)]
         for _ in range(rng.randrange(3)):
             ids.append(fresh)
             fresh += 1

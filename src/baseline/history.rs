@@ -58,7 +58,9 @@ impl History {
     /// # Errors
     /// Where the file can't be written.
     pub fn append(&self, report: &Report) -> Result<(), FileError> {
-        self.append_line(&Report { comparison: None, ..report.clone() })
+        let mut report = Report { comparison: None, ..report.clone() };
+        report.passes.iter_mut().for_each(|pass| pass.histograms = None);
+        self.append_line(&report)
     }
 
     /// Appends what a run was compared with, and the verdicts that all its benchmarks together led to; nothing where it was

@@ -71,7 +71,11 @@ impl Foreign {
                 "criterion's; here --num-prompts N makes passes longer",
             ),
             ("--profile-time", self.profile_time.is_some(), "criterion's; there is nothing to profile in this process"),
-            ("--plotting-backend", self.plotting_backend.is_some(), "criterion's; there are no plots"),
+            (
+                "--plotting-backend",
+                self.plotting_backend.is_some(),
+                "criterion's; pages have their own plots, and --noplot leaves them out",
+            ),
             ("--quick", self.quick, "criterion's; here --sample-size 1 makes one pass, and --test a tiny one"),
             ("--shuffle", self.shuffle, "libtest's; benchmarks run in the order of the plan"),
             ("--shuffle-seed", self.shuffle_seed.is_some(), "libtest's; benchmarks run in the order of the plan"),
@@ -159,7 +163,7 @@ pub struct Arguments {
     /// List the history of a metric, the first gated one if none is named, a line a commit; measure nothing
     #[arg(long, value_name = "METRIC", help_heading = "Comparison", num_args = 0..=1, require_equals = true)]
     pub show_history: Option<Option<Metric>>,
-    /// Accepted for criterion's sake: there are no plots
+    /// Write no pages with plots
     #[arg(long, hide = true)]
     pub noplot: bool,
     /// When to use colours

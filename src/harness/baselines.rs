@@ -28,6 +28,8 @@ pub struct Baselines<'a> {
     save_as: Option<String>,
     load: Option<String>,
     discard: bool,
+    /// Whether pages with plots are written.
+    has_pages: bool,
 }
 
 /// What there was before a run.
@@ -53,6 +55,7 @@ impl<'a> Baselines<'a> {
             save_as: arguments.save_baseline.clone(),
             load: arguments.load_baseline.clone(),
             discard: arguments.discard_baseline,
+            has_pages: !arguments.noplot,
         }
     }
 
@@ -129,6 +132,7 @@ impl<'a> Baselines<'a> {
             csv: if kept { Some(self.csv()) } else { self.plan.csv.clone().filter(|_| measured) },
             csv_format: self.plan.csv_format,
             requests: self.plan.save_requests.clone(),
+            pages: (kept && self.has_pages).then(|| self.store.root().to_owned()),
             criterion: kept.then(|| CriterionFiles {
                 root: self.store.criterion(),
                 slots: self.slots().map(str::to_owned).collect(),

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conversations, Distribution, GpuMetrics, HostUse, ServerMetrics, ServerUse, Steady,
+    Conversations, Distribution, GpuMetrics, Histogram, Histograms, HostUse, ServerMetrics, ServerUse, Steady,
     conversations::ideal_cached_share,
 };
 use crate::{
@@ -111,6 +111,9 @@ pub struct PassMetrics {
     /// Its conversations, where any has more than one turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversations: Option<Conversations>,
+    /// How its latencies are distributed, for pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Histograms>,
     /// What the connections cost.
     pub connections: Connections,
     /// What the client itself used.
@@ -226,6 +229,13 @@ impl PassMetrics {
         let all_gaps = completed.iter().map(|record| record.gaps.len()).sum::<usize>();
         let real_gaps = completed.iter().flat_map(|record| &record.gaps).filter(|gap| !gap.is_merged());
         let real_gaps: Vec<Gap> = real_gaps.copied().collect();
+        let histogram = |of: fn(&Record) -> Option<f64>| Histogram::of(completed.iter().filter_map(|r| of(r)));
+        let histograms = Histograms {
+            ttft_s: histogram(Record::ttft_s),
+            tpot_s: histogram(Record::tpot_s),
+            itl_s: Histogram::of(real_gaps.iter().map(|gap| gap.seconds())),
+            e2e_s: histogram(Record::e2e_s),
+        };
         let mut pass = Self {
             seed,
             digest: String::new(),
@@ -266,6 +276,7 @@ impl PassMetrics {
             token_events,
             coalesced_share: if token_events == 0 { 0.0 } else { coalesced as f64 / token_events as f64 },
             conversations: None,
+            histograms: Some(histograms),
             connections: Connections {
                 opened: connections.opened,
                 reopened: connections.reopened,

@@ -96,7 +96,7 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
 }
 
 /// What the numbers rest on, and what must be known to read them.
-fn remarks(report: &Report) -> Vec<String> {
+pub(super) fn remarks(report: &Report) -> Vec<String> {
     let passes = &report.passes;
     let sum = |of: fn(&PassMetrics) -> u64| passes.iter().map(of).sum::<u64>();
     let (completed, failed) = (sum(|p| p.completed as u64), sum(|p| p.failed as u64));

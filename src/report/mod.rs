@@ -12,6 +12,8 @@ mod criterion;
 mod csv;
 mod github;
 mod history;
+#[cfg(feature = "html")]
+mod html;
 mod json;
 mod markdown;
 mod numbers;

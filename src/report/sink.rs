@@ -88,6 +88,8 @@ pub struct Outputs {
     pub csv_format: CsvFormat,
     /// The lines of requests, where there are to be any.
     pub requests: Option<PathBuf>,
+    /// The folder of the pages for people, where there are to be any.
+    pub pages: Option<PathBuf>,
     /// Criterion's files, where there are to be any.
     pub criterion: Option<CriterionFiles>,
 }

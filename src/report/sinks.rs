@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+#[cfg(feature = "html")]
+use super::html;
 use super::{bencher, console, criterion, csv, github, json, markdown, requests, sink::*};
 use crate::run::Report;
 
@@ -11,7 +13,13 @@ type IfWanted = fn(&Outputs) -> Option<Box<dyn Sink>>;
 type Always = fn(&Outputs) -> Box<dyn Sink>;
 
 /// What writes files, whatever stdout gets.
-const FILES: &[IfWanted] = &[requests::sink, csv::sink, criterion::sink];
+const FILES: &[IfWanted] = &[
+    requests::sink,
+    csv::sink,
+    criterion::sink,
+    #[cfg(feature = "html")]
+    html::sink,
+];
 
 /// What stdout gets: the name, what it is, how it is built. The first is the default.
 const FORMATS: &[(&str, &str, Always)] = &[

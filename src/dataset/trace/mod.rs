@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(
             digests,
             [
-                "sha256:cf913a03f5a2c7d7d83a88d15750a81b23270ae6a1ebf0c6637f20900c8b74e5",
+                "sha256:efc21cb5656356618b80e4d02abf664240ef75ad9d9dba79906fde7e00bd7b55",
                 "sha256:4c9f7c5540bcb047e4b0dd2b0a35a5daf5069bc76354a7667d9b3350470c233c",
                 "sha256:0802ed93d336c7679ecf97dcb9e8e66b6ac3fda5a5108ee889c3455889363dc4",
             ]

@@ -1,0 +1,273 @@
+//! The figures of a run: from reports to what is drawn.
+
+use super::{
+    figure::{Axis, Figure, Point, Role, Scale, Series, Unit},
+    view::View,
+};
+use crate::{
+    metrics::{Histogram, Histograms, Metric, PassMetrics, Quantity},
+    run::Report,
+};
+
+/// A benchmark of the run, with what it is compared with.
+pub(super) struct Shown<'a> {
+    pub report: &'a Report,
+    pub baseline: Option<&'a Report>,
+    pub view: Option<&'a View>,
+}
+
+const THIS_RUN: &str = "this run";
+
+/// Those of the loads of one workload side by side; none where there is only one.
+pub(super) fn of_loads(workload: &str, shown: &[&Shown]) -> Vec<Figure> {
+    let number = |report: &Report| {
+        let shape = report.load.shape();
+        match (shape.concurrency(), shape.request_rate()) {
+            (Some(clients), _) => Some((clients as f64, "concurrency")),
+            (None, Some(rate)) if rate.0.is_finite() => Some((rate.0, "requests per second asked for")),
+            _ => None,
+        }
+    };
+    let mut figures = Vec::new();
+    for label in ["concurrency", "requests per second asked for"] {
+        let mut loads: Vec<(f64, &Shown)> = shown
+            .iter()
+            .filter_map(|shown| Some((number(shown.report).filter(|(_, of)| *of == label)?.0, *shown)))
+            .collect();
+        loads.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if loads.len() < 2 {
+            continue;
+        }
+        for name in
+            ["output_tokens_per_s", "rpm", "ttft_p50", "ttft_p99", "tpot_p50", "itl_p99", "e2e_p50", "goodput_rps"]
+        {
+            let Some(metric) = Metric::all().find(|metric| metric.to_string() == name) else { continue };
+            figures.push(against_load(workload, label, metric, &loads));
+        }
+        if label == "concurrency" {
+            figures.push(per_user(workload, &loads));
+        }
+    }
+    seen(figures)
+}
+
+/// Those in which there is anything to see.
+fn seen(figures: Vec<Figure>) -> Vec<Figure> {
+    figures.into_iter().map(Figure::shown).filter(|figure| !figure.is_empty()).collect()
+}
+
+/// A metric at each load, with its interval.
+fn against_load(workload: &str, label: &str, metric: Metric, loads: &[(f64, &Shown)]) -> Figure {
+    let point = |load: f64, report: &Report| {
+        let estimate = report.estimates.get(&metric)?;
+        let ends = estimate.lower.zip(estimate.upper);
+        Some(Point { x: load, y: estimate.point, ends, label: report.id.clone() })
+    };
+    let quantity = metric.quantity();
+    let unit = unit_of(quantity);
+    let limits = loads.iter().flat_map(|(_, shown)| &shown.report.objectives).filter_map(|judged| {
+        let is_of_it = judged.objective.split_whitespace().next() == Some(&metric.to_string());
+        is_of_it.then(|| (judged.limit, judged.objective.clone()))
+    });
+    let mut limits: Vec<(f64, String)> = limits.collect();
+    limits.dedup_by(|a, b| a.1 == b.1);
+    // One that is far off would press all else flat.
+    let most =
+        loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).map(|point| point.y).fold(0.0, f64::max);
+    let far: Vec<(f64, String)> = limits.extract_if(.., |(value, _)| *value > FAR * most).collect();
+    let far: String = far.into_iter().map(|(_, objective)| format!("; {objective} lies far above")).collect();
+    Figure {
+        name: format!("{workload}: {metric}"),
+        title: format!("{metric}{}{far}", in_words(quantity)),
+        x: Axis::new(label, Scale::Log, Unit::Number),
+        y: Axis::new(metric.to_string(), Scale::Linear, unit),
+        series: both(
+            loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).collect(),
+            loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect(),
+            true,
+        ),
+        limits,
+        shaded: None,
+    }
+}
+
+/// A limit that is so many times what was measured.
+const FAR: f64 = 4.0;
+
+/// What each user gets, against what all of them get.
+fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
+    let point = |load: f64, report: &Report| {
+        let of = |name: &str| {
+            let metric = Metric::all().find(|metric| metric.to_string() == name)?;
+            report.estimates.get(&metric).map(|estimate| estimate.point)
+        };
+        Some(Point {
+            x: 1.0 / of("tpot_p50")?,
+            y: of("output_tokens_per_s")?,
+            ends: None,
+            label: format!("{load} clients"),
+        })
+    };
+    Figure {
+        name: format!("{workload}: tokens per second for all against each user"),
+        title: "output tokens per second: of all, against each user's (1 / median TPOT); up and right is better"
+            .to_owned(),
+        x: Axis::new("tokens per second of a user", Scale::Linear, Unit::Number),
+        y: Axis::new("tokens per second of all", Scale::Linear, Unit::Number),
+        series: both(
+            loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).collect(),
+            loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect(),
+            true,
+        ),
+        limits: Vec::new(),
+        shaded: None,
+    }
+}
+
+fn unit_of(quantity: &Quantity) -> Unit {
+    match quantity.unit {
+        "s" => Unit::Seconds,
+        "1" => Unit::Share,
+        _ => Unit::Number,
+    }
+}
+
+fn in_words(quantity: &Quantity) -> String {
+    if quantity.unit == "s" { String::new() } else { format!(", {}", quantity.unit_in_words) }
+}
+
+fn both(run: Vec<Point>, baseline: Vec<Point>, is_marked: bool) -> Vec<Series> {
+    let mut series = vec![Series { name: THIS_RUN.to_owned(), role: Role::Run, points: run, is_marked }];
+    if !baseline.is_empty() {
+        series.push(Series { name: "the baseline".to_owned(), role: Role::Baseline, points: baseline, is_marked });
+    }
+    series
+}
+
+/// Those of one benchmark.
+pub(super) fn of_benchmark(shown: &Shown) -> Vec<Figure> {
+    let mut figures = cumulative(shown);
+    figures.extend(by_turn(shown));
+    figures.extend(shown.view.map(|view| over_time(shown.report, view)).into_iter().flatten());
+    seen(figures)
+}
+
+/// The share of a latency's values below each value, of all passes together.
+fn cumulative(shown: &Shown) -> Vec<Figure> {
+    let kinds: [(&str, &str, fn(&Histograms) -> Option<&Histogram>); 4] = [
+        ("ttft", "time to first token", |all| all.ttft_s.as_ref()),
+        ("tpot", "time per output token", |all| all.tpot_s.as_ref()),
+        ("itl", "gaps between tokens", |all| all.itl_s.as_ref()),
+        ("e2e", "end-to-end latency", |all| all.e2e_s.as_ref()),
+    ];
+    // No more digits than are known.
+    let short = |value: f64, digits: i32| {
+        let unit = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
+        if value > 0.0 { (value * unit).round() / unit } else { value }
+    };
+    let points = |report: &Report, of: fn(&Histograms) -> Option<&Histogram>| -> Vec<Point> {
+        let all = report.passes.iter().filter_map(|pass| of(pass.histograms.as_ref()?));
+        let pooled = all.cloned().reduce(|mut all, one| {
+            all.merge(&one);
+            all
+        });
+        let points = thinned(pooled.as_ref().map(Histogram::cumulative).unwrap_or_default()).into_iter();
+        points.map(|(x, y)| Point { x: short(x, 4), y: short(y, 5), ..Point::default() }).collect()
+    };
+    let figure = |(name, words, of): (&str, &str, fn(&Histograms) -> Option<&Histogram>)| Figure {
+        name: format!("{}: {name}", shown.report.id),
+        title: format!("{name}: the share of {words} below a time, all passes together, to 1 %"),
+        x: Axis::new(name, Scale::Log, Unit::Seconds),
+        y: Axis::new("share below", Scale::Linear, Unit::Share),
+        series: both(
+            points(shown.report, of),
+            shown.baseline.map(|baseline| points(baseline, of)).unwrap_or_default(),
+            false,
+        ),
+        limits: [0.5, 0.9, 0.99].map(|share| (share, format!("p{}", share * 100.0))).into(),
+        shaded: None,
+    };
+    kinds.into_iter().map(figure).collect()
+}
+
+/// No more points than can be told apart: by their distance on a logarithmic axis.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let (Some(&(first, _)), Some(&last)) = (points.first(), points.last()) else { return points };
+    let step = (last.0 / first).powf(1.0 / MOST_POINTS);
+    let mut next = 0.0;
+    let mut thin: Vec<(f64, f64)> = points
+        .into_iter()
+        .filter(|(x, _)| {
+            *x >= next && {
+                next = x * step;
+                true
+            }
+        })
+        .collect();
+    if thin.last() != Some(&last) {
+        thin.push(last);
+    }
+    thin
+}
+
+/// Of a cumulative distribution.
+const MOST_POINTS: f64 = 160.0;
+
+/// The median time to first token of each turn of conversations.
+fn by_turn(shown: &Shown) -> Option<Figure> {
+    let points = |report: &Report| -> Vec<Point> {
+        let turns = |pass: &PassMetrics| pass.conversations.as_ref().map_or(0, |of| of.by_turn.len());
+        let most = report.passes.iter().map(turns).max().unwrap_or(0);
+        let point = |turn: usize| {
+            let of = |pass: &PassMetrics| Some(pass.conversations.as_ref()?.by_turn.get(turn)?.ttft_s?.p50);
+            let all: Vec<f64> = report.passes.iter().filter_map(of).collect();
+            let y = all.iter().sum::<f64>() / all.len() as f64;
+            (!all.is_empty()).then(|| Point { x: (turn + 1) as f64, y, ..Point::default() })
+        };
+        (0..most).filter_map(point).collect()
+    };
+    let run = points(shown.report);
+    (run.len() > 1).then(|| Figure {
+        name: format!("{}: ttft by turn", shown.report.id),
+        title: "median ttft by turn, mean over passes".to_owned(),
+        x: Axis::new("turn", Scale::Linear, Unit::Number),
+        y: Axis::new("ttft p50", Scale::Linear, Unit::Seconds),
+        series: both(run, shown.baseline.map(points).unwrap_or_default(), true),
+        limits: Vec::new(),
+        shaded: None,
+    })
+}
+
+/// The last pass over time.
+fn over_time(report: &Report, view: &View) -> Vec<Figure> {
+    let points = |values: &[f64]| -> Vec<Point> {
+        let at = |(i, y): (usize, &f64)| Point { x: (i as f64 + 0.5) * view.bin_s, y: *y, ..Point::default() };
+        values.iter().enumerate().map(at).collect()
+    };
+    let steady = report.passes.last().and_then(|pass| pass.steady.as_ref());
+    let shaded = steady.map(|steady| (steady.started_s, steady.started_s + steady.duration_s));
+    let figure = |name: &str, series: Vec<Series>| Figure {
+        name: format!("{}: {name}", report.id),
+        title: format!("the last pass: {name}"),
+        x: Axis::new("time", Scale::Linear, Unit::Seconds),
+        y: Axis::new(name, Scale::Linear, Unit::Number),
+        series,
+        limits: Vec::new(),
+        shaded,
+    };
+    let series = |name: &str, role, values: &[f64]| Series {
+        name: name.to_owned(),
+        role,
+        points: points(values),
+        is_marked: false,
+    };
+    let failed: Vec<f64> = view.failed.iter().map(|n| f64::from(*n)).collect();
+    let mut in_flight = vec![series("in flight", Role::Run, &view.in_flight)];
+    if failed.iter().any(|n| *n > 0.0) {
+        in_flight.push(series("failed", Role::Bad, &failed));
+    }
+    vec![
+        figure("requests in flight", in_flight),
+        figure("output tokens per second", vec![series("tokens", Role::Run, &view.tokens_per_s)]),
+    ]
+}

@@ -1,0 +1,234 @@
+//! Pages for people: one of the run, and one of each benchmark, each a file that needs no other.
+
+mod figure;
+mod figures;
+mod page;
+mod plot;
+mod view;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use self::{
+    figure::Figure,
+    figures::{Shown, of_benchmark, of_loads},
+    page::{MOST_WHOLE, Workload, page},
+    view::View,
+};
+use super::{output::Output, sink::*};
+use crate::{files::write_whole, run::Report};
+
+struct Html {
+    output: Output,
+    folder: PathBuf,
+    /// Of the last pass of each benchmark.
+    views: HashMap<String, View>,
+    baselines: HashMap<String, Report>,
+    partial: Vec<Report>,
+}
+
+/// `report/index.html`, and one for each benchmark, where there are to be plots.
+pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
+    let html = |folder: PathBuf| -> Box<dyn Sink> {
+        Box::new(Html {
+            output: outputs.output,
+            folder,
+            views: HashMap::new(),
+            baselines: HashMap::new(),
+            partial: Vec::new(),
+        })
+    };
+    outputs.pages.clone().map(html)
+}
+
+impl Sink for Html {
+    fn pass(&mut self, pass: &PassSent) -> Result<(), SinkError> {
+        // Of two servers that take turns, the second one's side has no page.
+        if let Some(view) = View::of(pass.records) {
+            self.views.insert(key(pass.benchmark, pass.server), view);
+        }
+        Ok(())
+    }
+
+    fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
+        if let Some(baseline) = measured.baseline {
+            self.baselines.insert(measured.report.id.clone(), baseline.clone());
+        }
+        Ok(())
+    }
+
+    fn partial(&mut self, report: &Report) -> Result<(), SinkError> {
+        self.partial.push(report.clone());
+        Ok(())
+    }
+
+    fn end(&mut self, reports: &[Report]) -> Result<(), SinkError> {
+        let shown: Vec<Shown> = reports
+            .iter()
+            .chain(&self.partial)
+            .map(|report| Shown {
+                report,
+                baseline: self.baselines.get(&report.id),
+                view: self.views.get(&key(&report.id, report.server.name.as_deref())),
+            })
+            .collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let all: Vec<&Shown> = shown.iter().collect();
+        let folder = self.folder.join("report");
+        write_page(&folder, "tachometer: this run", &all)?;
+        self.output.status(&format!("Plots: {}", folder.join("index.html").display()));
+        for shown in &all {
+            write_page(&self.folder.join(&shown.report.id).join("report"), &shown.report.id, &[*shown])?;
+        }
+        Ok(())
+    }
+}
+
+fn key(benchmark: &str, server: Option<&str>) -> String {
+    format!("{benchmark} {}", server.unwrap_or_default())
+}
+
+fn write_page(folder: &Path, title: &str, shown_on_page: &[&Shown]) -> Result<(), SinkError> {
+    let mut workloads: Vec<Workload> = Vec::new();
+    for shown in shown_on_page {
+        let name = shown.report.workload.name.as_str();
+        // Of many, each has a page of its own.
+        let own = if shown_on_page.len() <= MOST_WHOLE { of_benchmark(shown) } else { Vec::new() };
+        let benchmark = (*shown, own);
+        match workloads.iter_mut().find(|workload| workload.name == name) {
+            Some(workload) => workload.benchmarks.push(benchmark),
+            None => workloads.push(Workload { name, figures: Vec::new(), benchmarks: vec![benchmark] }),
+        }
+    }
+    for workload in &mut workloads {
+        let loads: Vec<&Shown> = workload.benchmarks.iter().map(|(shown, _)| *shown).collect();
+        workload.figures = of_loads(workload.name, &loads);
+    }
+    let figures: Vec<&Figure> = workloads
+        .iter()
+        .flat_map(|workload| workload.figures.iter().chain(workload.benchmarks.iter().flat_map(|(_, figures)| figures)))
+        .collect();
+    write_whole(&folder.join("index.html"), page(title, &workloads).as_bytes())?;
+    write_whole(&folder.join("figures.json"), &serde_json::to_vec(&figures).unwrap_or_default())?;
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    // Writing to memory can't fail.
+    _ = csv.write_record(["figure", "series", "x", "y", "lower", "upper", "label"]);
+    figures.iter().flat_map(|figure| figure.rows()).for_each(|row| _ = csv.write_record(row));
+    write_whole(&folder.join("figures.csv"), &csv.into_inner().unwrap_or_default())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::run::samples::{report, set};
+
+    fn estimate(point: f64) -> Value {
+        json!({"point": point, "lower": 0.9 * point, "upper": 1.1 * point, "confidence_level": 0.95, "unit": "s", "better": "lower"})
+    }
+
+    fn at(clients: usize, edit: impl Fn(&mut Value)) -> Report {
+        report(|r| {
+            r["id"] = format!("w/c{clients}").into();
+            r["load"]["concurrency"] = clients.into();
+            let estimates = [("output_tokens_per_s", 100.0), ("rpm", 60.0), ("ttft_p50", 0.2), ("tpot_p50", 0.01)];
+            r["estimates"] =
+                estimates.map(|(name, of)| (name.to_owned(), estimate(of * clients as f64))).into_iter().collect();
+            let histogram = json!({"first": -40, "counts": [3, 0, 1]});
+            set(r, "histograms", json!({"ttft_s": histogram, "e2e_s": histogram}));
+            edit(r);
+        })
+    }
+
+    fn written(reports: &[Report], baseline: Option<&Report>) -> (tempfile::TempDir, String, Vec<Value>) {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = Outputs { pages: Some(folder.path().to_owned()), ..Outputs::default() };
+        let mut sink = sink(&outputs).unwrap();
+        for report in reports {
+            sink.benchmark(&Measured { report, baseline, last_run: None }).unwrap();
+        }
+        sink.end(reports).unwrap();
+        let read = |file: &str| std::fs::read_to_string(folder.path().join("report").join(file)).unwrap();
+        let (page, figures) = (read("index.html"), serde_json::from_str(&read("figures.json")).unwrap());
+        (folder, page, figures)
+    }
+
+    /// What is drawn is what the report says.
+    #[test]
+    fn figures_have_the_numbers_of_the_report() {
+        let reports = [at(4, |_| ()), at(1, |_| ())];
+        let baseline = at(4, |r| r["estimates"]["rpm"]["point"] = 7.0.into());
+        let (folder, page, figures) = written(&reports, Some(&baseline));
+        let of = |name: &str| figures.iter().find(|figure| figure["name"] == name).unwrap_or_else(|| panic!("{name}"));
+        for name in ["output_tokens_per_s", "rpm", "ttft_p50", "tpot_p50"] {
+            let series = &of(&format!("{}: {name}", reports[0].workload.name))["series"];
+            for (point, report) in series[0]["points"].as_array().unwrap().iter().zip([&reports[1], &reports[0]]) {
+                let estimate = &report.estimates[&name.parse().unwrap()];
+                assert_eq!(point["x"].as_f64(), report.load.shape().concurrency().map(|clients| clients as f64));
+                assert_eq!(point["y"].as_f64(), Some(estimate.point), "{name}");
+                assert_eq!((point["ends"][0].as_f64(), point["ends"][1].as_f64()), (estimate.lower, estimate.upper));
+            }
+            assert_eq!(
+                (series[1]["name"].as_str(), name == "rpm"),
+                (Some("the baseline"), series[1]["points"][0]["y"] == 7.0)
+            );
+        }
+        // Three passes of four values each, a quarter of them in the last bucket.
+        let ttft = of("w/c4: ttft")["series"][0]["points"].as_array().unwrap();
+        assert_eq!((ttft.len(), ttft[0]["y"].as_f64(), ttft[1]["y"].as_f64()), (2, Some(0.75), Some(1.0)));
+        assert!((ttft[0]["x"].as_f64().unwrap() / 1.02f64.powi(-39) - 1.0).abs() < 1e-3);
+        for text in ["href=\"#w-c4\"", "id=\"w-c4\"", "requests/min", "240.00"] {
+            assert!(page.contains(text), "{text}");
+        }
+        let csv = std::fs::read_to_string(folder.path().join("report/figures.csv")).unwrap();
+        let points =
+            figures.iter().flat_map(|f| f["series"].as_array().unwrap()).map(|s| s["points"].as_array().unwrap().len());
+        assert_eq!(csv.lines().count(), 1 + points.sum::<usize>());
+        // Each has a page of its own, with its figures.
+        let own = std::fs::read_to_string(folder.path().join("w/c1/report/figures.json")).unwrap();
+        assert!(own.contains("w/c1: ttft") && !own.contains("w/c4"), "{own}");
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_shown_and_not_run() {
+        let foreign = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'\u{202e}\u{1b}[31m</SCRIPT>";
+        let report = at(2, |r| {
+            r["server"]["model"] = foreign.into();
+            r["server"]["url"] = foreign.into();
+            r["workload"]["name"] = foreign.into();
+            r["host"]["cpu"] = foreign.into();
+            r["commit"] = json!({"sha": "0123456789abcdef", "dirty": true, "branch": foreign});
+            r["objectives"] = json!([{"objective": foreign, "state": "met", "point": 1.0, "lower": null, "upper": null, "limit": 2.0, "unit": "s"}]);
+            set(r, "failures", json!({"reset": 1}));
+            set(r, "failure_examples", json!({"reset": foreign}));
+        });
+        let other = at(8, |r| r["workload"]["name"] = foreign.into());
+        let (_folder, page, _) = written(&[report, other], None);
+        let lower = page.to_lowercase();
+        // The page's own two scripts, and nobody else's.
+        assert_eq!((lower.matches("<script").count(), lower.matches("</script").count()), (2, 2));
+        assert!(!lower.contains("<img") && !page.contains(['\u{202e}', '\u{1b}']), "{page}");
+        assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;&quot;"));
+    }
+
+    #[test]
+    fn many_benchmarks_are_a_small_page() {
+        let long = json!({"first": -600, "counts": vec![1000; 700]});
+        let edit =
+            |r: &mut Value| set(r, "histograms", json!({"ttft_s": long, "itl_s": long, "tpot_s": long, "e2e_s": long}));
+        let of = |n: usize| -> Vec<Report> { (1..=n).map(|clients| at(clients, edit)).collect() };
+        for n in [MOST_WHOLE, 50] {
+            let reports = of(n);
+            let (folder, page, _) = written(&reports, reports.first());
+            assert!(page.len() < 2_000_000, "{n}: {}", page.len());
+            assert!(folder.path().join(format!("w/c{n}/report/index.html")).exists());
+            assert_eq!(page.contains("has a page of its own"), n == 50);
+        }
+    }
+}

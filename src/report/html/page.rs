@@ -1,0 +1,285 @@
+//! The page: verdicts first, then figures, then what they rest on.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{
+    super::{
+        block::Style,
+        boundary::boundary_lines,
+        console::remarks,
+        numbers::{Time, change_of, significant},
+    },
+    figure::Figure,
+    figures::Shown,
+    plot::drawn,
+    view::Strip,
+};
+use crate::{
+    metrics::Metric,
+    run::{Comparison, Report},
+    stats::Verdict,
+    text::visible,
+};
+
+/// The benchmarks of one workload, with the figures of its loads.
+pub(super) struct Workload<'a> {
+    pub name: &'a str,
+    pub figures: Vec<Figure>,
+    /// Each with its own figures.
+    pub benchmarks: Vec<(&'a Shown<'a>, Vec<Figure>)>,
+}
+
+/// More benchmarks than this have their figures on pages of their own alone.
+pub(super) const MOST_WHOLE: usize = 16;
+
+/// A page that stands alone: nothing in it comes from anywhere.
+pub(super) fn page(title: &str, workloads: &[Workload]) -> String {
+    let reports = || workloads.iter().flat_map(|workload| &workload.benchmarks).map(|(shown, _)| shown.report);
+    let figures: Vec<&Figure> = workloads
+        .iter()
+        .flat_map(|workload| workload.figures.iter().chain(workload.benchmarks.iter().flat_map(|(_, figures)| figures)))
+        .collect();
+    let is_whole = reports().count() <= MOST_WHOLE;
+    // Nothing in a script can be told from its end.
+    let data = serde_json::to_string(&figures).unwrap_or_default().replace('<', "\\u003c");
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+                link rel="icon" href="data:,";
+                title { (visible(title)) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                header {
+                    h1 { (visible(title)) }
+                    @if let Some(report) = reports().next() { (of_run(report)) }
+                }
+                main {
+                    section aria-label="Verdicts" { (summary(workloads)) }
+                    @for workload in workloads {
+                        @if !workload.figures.is_empty() {
+                            section {
+                                h2 { (visible(workload.name)) ": its loads side by side" }
+                                div.figures { @for figure in &workload.figures { (drawn(figure)) } }
+                            }
+                        }
+                        @for (shown, figures) in &workload.benchmarks {
+                            @if is_whole { (benchmark(shown, figures)) } @else { (elsewhere(shown)) }
+                        }
+                    }
+                }
+                footer { p.of { "Made by tachometer " (env!("CARGO_PKG_VERSION")) ". The numbers of all figures: figures.json and figures.csv beside this page." } }
+                script type="application/json" id="figures" { (PreEscaped(data)) }
+                script { (PreEscaped(include_str!("script.js"))) }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// When, where, what.
+fn of_run(report: &Report) -> Markup {
+    let server = match &report.server.name {
+        Some(name) => format!("{name}, {}", report.server.url),
+        None => report.server.url.clone(),
+    };
+    let server = if report.server.embedded { "the embedded engine, a simulation".to_owned() } else { server };
+    html! {
+        p.of { (visible(&report.started_at)) " · " (visible(&server)) " · model " (visible(&report.server.model)) }
+        p.of {
+            @if let Some(commit) = &report.commit {
+                "commit " (commit.sha.get(..12).unwrap_or(&commit.sha))
+                @if commit.dirty { " with changes" }
+                @if let Some(branch) = &commit.branch { ", " (visible(branch)) }
+                " · "
+            }
+            "on " (visible(&report.host.to_string()))
+        }
+    }
+}
+
+fn estimate(report: &Report, name: &str) -> Markup {
+    let metric = Metric::all().find(|metric| metric.to_string() == name);
+    let Some(estimate) = metric.and_then(|metric| report.estimates.get(&metric)) else {
+        return html! { td.n { "–" } };
+    };
+    let amount = |value: f64| if estimate.unit == "s" { Time(value).to_string() } else { significant(value) };
+    html! {
+        td.n {
+            (amount(estimate.point))
+            @if let Some((lower, upper)) = estimate.lower.zip(estimate.upper) {
+                br; small { (amount(lower)) " to " (amount(upper)) }
+            }
+        }
+    }
+}
+
+/// A row a benchmark, verdict last.
+fn summary(workloads: &[Workload]) -> Markup {
+    let all = || workloads.iter().flat_map(|workload| &workload.benchmarks).map(|(shown, _)| shown.report);
+    let has_objectives = all().any(|report| !report.objectives.is_empty());
+    html! {
+        div.wide tabindex="0" role="group" aria-label="Table of verdicts" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "benchmark" }
+                        th scope="col" { "against the baseline" }
+                        th.n scope="col" { "requests/min" }
+                        th.n scope="col" { "output tokens/s" }
+                        th.n scope="col" { "ttft p50" }
+                        th.n scope="col" { "ttft p99" }
+                        @if has_objectives { th scope="col" { "objectives" } }
+                    }
+                }
+                tbody {
+                    @for report in all() {
+                        tr {
+                            th scope="row" { a href=(format!("#{}", anchor(&report.id))) { (visible(&report.id)) } }
+                            td { (verdict(report)) }
+                            (estimate(report, "rpm"))
+                            (estimate(report, "output_tokens_per_s"))
+                            (estimate(report, "ttft_p50"))
+                            (estimate(report, "ttft_p99"))
+                            @if has_objectives {
+                                td {
+                                    @for judged in &report.objectives {
+                                        div { (visible(&judged.objective)) ": " span class=(judged.state.to_string()) { (judged.state.to_string()) } }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(report: &Report) -> Markup {
+    if report.partial.is_some() {
+        return html! { "ended early: no verdict" };
+    }
+    match &report.comparison {
+        None => html! { "nothing to compare with" },
+        Some(comparison) if !comparison.comparable => {
+            html! { "not comparable: " (visible(&comparison.why_not.join("; "))) }
+        }
+        Some(comparison) => changes(comparison),
+    }
+}
+
+fn changes(comparison: &Comparison) -> Markup {
+    let gated = Metric::all().filter_map(|metric| {
+        comparison.metrics.get(&metric).filter(|change| change.gated).map(|change| (metric, change))
+    });
+    html! {
+        @for (metric, change) in gated {
+            div {
+                (metric.to_string()) " " span class=(class(change.verdict)) { (change.verdict.to_string()) }
+                " " small { (change_of(change.change, change.lower.zip(change.upper))) }
+            }
+        }
+        @if comparison.failures.as_ref().is_some_and(|failures| failures.regressed) { div.regressed { "more requests failed" } }
+        @if let Some(why) = &comparison.held_back { div { "no verdict, because of the cache: " (visible(why)) } }
+    }
+}
+
+fn class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Regressed => "regressed",
+        Verdict::Improved => "improved",
+        Verdict::NoChange | Verdict::Inconclusive => "same",
+    }
+}
+
+/// A name that a link can have.
+fn anchor(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
+}
+
+fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
+    let report = shown.report;
+    let strips: &[Strip] = shown.view.map_or(&[], |view| &view.strips);
+    html! {
+        section {
+            h2 id=(anchor(&report.id)) { (visible(&report.id)) }
+            p.of { (visible(&report.load.to_string())) }
+            @if let Some(boundary) = &report.boundary {
+                ul { @for line in boundary_lines(boundary, Style::default()) { li { (visible(&line)) } } }
+            }
+            div.figures { @for figure in figures { (drawn(figure)) } }
+            @if !strips.is_empty() { (of_requests(strips)) }
+            details {
+                summary { "What these numbers rest on" }
+                ul { @for remark in remarks(report) { li { (visible(&remark)) } } }
+                @if let Some(comparison) = &report.comparison {
+                    p { "Compared with " (visible(&comparison.baseline)) ", " (visible(&comparison.baseline_started_at)) "." }
+                    ul { @for warning in &comparison.warnings { li { (visible(warning)) } } }
+                }
+            }
+            details { summary { "Settings" } (settings(report)) }
+        }
+    }
+}
+
+/// A benchmark whose figures are on a page of its own.
+fn elsewhere(shown: &Shown) -> Markup {
+    let id = &shown.report.id;
+    html! { p id=(anchor(id)) { a href=(format!("../{id}/report/index.html")) { (visible(id)) } " has a page of its own" } }
+}
+
+/// The lives of a few requests, on one scale.
+fn of_requests(strips: &[Strip]) -> Markup {
+    let most_s = strips.iter().map(|strip| strip.end_s).fold(0.0, f64::max).max(1e-9);
+    let part = |from: f64, to: f64| format!("width:{:.2}%", 100.0 * (to - from).max(0.0) / most_s);
+    html! {
+        h3 { "Requests of the last pass" }
+        p.of {
+            span.key.first {} " until the first token  "
+            span.key.rest {} " from then to the end  "
+            span.key.wait {} " before the send"
+        }
+        @for strip in strips {
+            @let first_s = strip.first_s.unwrap_or(strip.end_s).max(strip.sent_s);
+            div {
+                (strip.name) ", number " (strip.index) ": "
+                @if strip.sent_s > 0.0 { "sent " (Time(strip.sent_s)) " late, " }
+                @if let Some(first_s) = strip.first_s { "first token after " (Time(first_s)) ", " }
+                "end after " (Time(strip.end_s))
+                @if let Some(tokens) = strip.tokens { ", " (tokens) " tokens" }
+                @if let Some(failure) = &strip.failure { "; " (visible(failure)) }
+            }
+            div.strip aria-hidden="true" {
+                i.wait style=(part(0.0, strip.sent_s)) {}
+                @if strip.failure.is_some() {
+                    i.none style=(part(strip.sent_s, strip.end_s)) {}
+                } @else {
+                    i.first style=(part(strip.sent_s, first_s)) {}
+                    i.rest style=(part(first_s, strip.end_s)) {}
+                }
+            }
+        }
+    }
+}
+
+/// What was asked, as report.json has it.
+fn settings(report: &Report) -> Markup {
+    let of = |of: Result<serde_json::Value, serde_json::Error>| match of {
+        Ok(serde_json::Value::Object(fields)) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => Vec::new(),
+    };
+    let (workload, load) = (of(serde_json::to_value(&report.workload)), of(serde_json::to_value(&report.load)));
+    html! {
+        dl {
+            @for (name, value) in workload.into_iter().chain(load) {
+                dt { (name) }
+                dd { @match value.as_str() { Some(text) => (visible(text)), None => (visible(&value.to_string())) } }
+            }
+        }
+    }
+}
