@@ -12,7 +12,7 @@ target/release/examples/engine --port 0 --instance-num 64 --decode-step-ms 0 --d
   --kv-tokens 1000000000 --jitter 0 > "$folder/engine.txt" &
 engine=$!
 trap 'kill $engine; rm -rf "$folder"' EXIT
-until grep -q listening "$folder/engine.txt"; do sleep 0.1; done
+until grep -qs listening "$folder/engine.txt"; do sleep 0.1; done
 url=$(sed 's/listening on //' "$folder/engine.txt")
 cd "$folder"
 python3 - "$conversations" > sessions.json <<'PYTHON'

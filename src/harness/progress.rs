@@ -81,9 +81,12 @@ impl Observer for Progress {
                 ((elapsed * 1e3) as u64, (time.as_secs_f64() - elapsed).max(0.0), format!("{done} requests, "))
             }
         };
-        let left = Duration::from_secs_f64(left.round());
+        let left = match left.round() as u64 {
+            seconds if seconds < 90 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds.div_ceil(60)),
+        };
         self.bar.set_position(position);
         self.bar
-            .set_message(format!("{requests}{failed} failed, {:.0} tokens/s, {left:?} left", tokens as f64 / elapsed));
+            .set_message(format!("{requests}{failed} failed, {:.0} tokens/s, {left} left", tokens as f64 / elapsed));
     }
 }

@@ -13,6 +13,7 @@ use super::{
     objectives::objective_lines,
     output::Output,
     sink::*,
+    summary::print_summary,
     sweep::print_sweeps,
     verdicts::{change_lines, print_verdicts},
 };
@@ -50,7 +51,8 @@ impl Sink for Console {
     fn end(&mut self, reports: &[Report]) -> Result<(), SinkError> {
         let mut out = stdout().lock();
         print_sweeps(&mut out, reports, self.0.style)?;
-        Ok(print_verdicts(&mut out, reports, self.0.style)?)
+        print_verdicts(&mut out, reports, self.0.style)?;
+        Ok(print_summary(&mut out, reports, self.0.style)?)
     }
 }
 
@@ -82,7 +84,7 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     let objectives = report.objectives.iter().flat_map(|judged| objective_lines(judged, report.passes.len(), style));
     lines.extend(objectives.flat_map(|line| wrapped(&line, WIDTH - INDENT)));
     lines.extend(conversation_lines(report));
-    lines.extend(remarks(report).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
+    lines.extend(remarks(report, style.verbose).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
         lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
     }
@@ -95,8 +97,8 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     write_block(out, &title, &lines, style)
 }
 
-/// What the numbers rest on, and what must be known to read them.
-pub(super) fn remarks(report: &Report) -> Vec<String> {
+/// What the numbers rest on, and what must be known to read them; what is as it should be only for a verbose style.
+pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
     let passes = &report.passes;
     let sum = |of: fn(&PassMetrics) -> u64| passes.iter().map(of).sum::<u64>();
     let (completed, failed) = (sum(|p| p.completed as u64), sum(|p| p.failed as u64));
@@ -192,7 +194,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     }
     remarks.extend(open_loop(report));
     remarks.extend(from_the_send(passes));
-    remarks.extend(client(passes));
+    remarks.extend(client(passes, verbose));
     remarks.extend(steady(report));
     let coalesced = passes.iter().map(|p| p.coalesced_share).fold(0.0, f64::max);
     if coalesced >= 0.01 {
@@ -276,11 +278,13 @@ fn from_the_send(passes: &[PassMetrics]) -> Option<String> {
 }
 
 /// How well the client kept up.
-fn client(passes: &[PassMetrics]) -> Vec<String> {
+fn client(passes: &[PassMetrics], verbose: bool) -> Vec<String> {
     let reads = passes.iter().filter_map(|p| p.client.read_late_s).map(|late| late.p99).fold(None, most);
     let timers = passes.iter().filter_map(|p| p.client.timer_late_s).map(|late| late.p99).fold(None, most);
     let mut remarks = Vec::new();
     match (reads, timers) {
+        // As it should be.
+        (Some(_), _) if !verbose => {}
         (Some(late_s), _) => {
             remarks.push(format!("arrivals stamped by the kernel; reads up to {} later at p99", Time(late_s)));
         }
@@ -294,8 +298,9 @@ fn client(passes: &[PassMetrics]) -> Vec<String> {
     remarks.extend(gpus(passes));
     remarks.extend(host(passes));
     let shares: Vec<f64> = passes.iter().filter_map(|p| p.client.share).collect();
-    if !shares.is_empty() {
-        let mean = share(shares.iter().sum::<f64>() / shares.len() as f64);
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    if !shares.is_empty() && (verbose || mean > SMALL_SHARE) {
+        let mean = share(mean);
         remarks.push(match passes.iter().any(|p| p.send_lag_s.is_some()) {
             true => format!("the client's share {mean}: the lateness of sends in the latencies"),
             false => format!("the client's share {mean}: the time from an answer to the next send"),
@@ -434,6 +439,9 @@ const CLOCKS_DIFFER: f64 = 1.05;
 const STOLEN: f64 = 0.01;
 const OTHERS: f64 = 0.15;
 
+/// Of a client that is worth no word.
+const SMALL_SHARE: f64 = 0.02;
+
 /// Threads that are busier than this may be what limits the pass.
 const BUSY: f64 = 0.9;
 
@@ -449,17 +457,30 @@ fn steady(report: &Report) -> Option<String> {
         let more = longer(report).map_or_else(String::new, |longer| format!("; with {longer} there would be one"));
         return Some(format!("no steady state: ramp and drain fill the pass{more}"));
     }
-    let outside: usize = windows.iter().map(|window| window.outside).sum();
     let tokens_per_s = mean(|w| w.output_tokens_per_s);
+    let rates = |tokens_per_s: f64, rpm: f64| match tokens_per_s > 0.0 {
+        true => format!("{} tokens/s, rpm {}", significant(tokens_per_s), significant(rpm)),
+        false => format!("rpm {}", significant(rpm)),
+    };
+    let (share, law) = (mean(|w| w.share), mean(|w| w.littles_law));
+    let steady = rates(tokens_per_s, mean(|w| w.rpm));
+    if (LAW.0..=LAW.1).contains(&law) {
+        return Some(format!("steady state, {:.0} % of the pass: {steady}", share * 100.0));
+    }
+    // What enters it is not what leaves it.
+    let passes = report.passes.len() as f64;
+    let all = |of: fn(&PassMetrics) -> f64| report.passes.iter().map(of).sum::<f64>() / passes;
+    let whole = rates(all(|pass| pass.output_tokens_per_s), all(|pass| pass.rpm));
+    let more = longer(report).map_or_else(|| "a longer pass".to_owned(), |longer| format!("{longer} or more"));
     Some(format!(
-        "steady state, {:.0} % of the pass: {}rpm {}; Little's law {:.2}; {} ended outside of it",
-        mean(|w| w.share) * 100.0,
-        if tokens_per_s > 0.0 { format!("{} tokens/s, ", significant(tokens_per_s)) } else { String::new() },
-        significant(mean(|w| w.rpm)),
-        mean(|w| w.littles_law),
-        count(outside, "request", "requests"),
+        "the steady part is too short for its longest answers: {:.0} % of the pass made {steady}, the whole {whole}; {more} \
+         brings the two together (Little's law {law:.2})",
+        share * 100.0
     ))
 }
+
+/// Completions per second times the mean latency, over the requests in flight, of a window that is long enough.
+const LAW: (f64, f64) = (0.9, 1.1);
 
 /// What makes a pass of which most is steady: four times as many prompts as are in flight, and some ends to count. `None` where all are
 /// sent at once, which never is.

@@ -145,7 +145,11 @@ fn against(comparison: &Comparison) -> String {
     let when = comparison.baseline_started_at.get(..16).unwrap_or(&comparison.baseline_started_at).replace('T', " ");
     let commit = comparison.baseline_commit.as_ref().map_or_else(String::new, |commit| {
         let dirty = if commit.dirty { " and changes" } else { "" };
-        format!(", {}{dirty}", commit.sha.get(..8).unwrap_or(&commit.sha))
+        match commit.sha.get(..8).unwrap_or(&commit.sha) {
+            // A baseline that was named by its commit has said so.
+            sha if comparison.baseline.contains(sha) => dirty.to_owned(),
+            sha => format!(", {sha}{dirty}"),
+        }
     });
     format!("against {}{commit}, {when}", comparison.baseline)
 }

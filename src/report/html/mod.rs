@@ -68,10 +68,12 @@ impl Sink for Html {
         let shown: Vec<Shown> = reports
             .iter()
             .chain(&self.partial)
-            .map(|report| Shown {
-                report,
-                baseline: self.baselines.get(&report.id),
-                view: self.views.get(&key(&report.id, report.server.name.as_deref())),
+            .map(|report| {
+                let server = report.server.name.as_deref();
+                // What a search has found is one of its loads.
+                let load = format!("{}/{}", report.workload.name, report.load.shape().name());
+                let view = self.views.get(&key(&report.id, server)).or_else(|| self.views.get(&key(&load, server)));
+                Shown { report, baseline: self.baselines.get(&report.id), view }
             })
             .collect();
         if shown.is_empty() {

@@ -216,7 +216,7 @@ fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
             @if !strips.is_empty() { (of_requests(strips)) }
             details {
                 summary { "What these numbers rest on" }
-                ul { @for remark in remarks(report) { li { (visible(&remark)) } } }
+                ul { @for remark in remarks(report, true) { li { (visible(&remark)) } } }
                 @if let Some(comparison) = &report.comparison {
                     p { "Compared with " (visible(&comparison.baseline)) ", " (visible(&comparison.baseline_started_at)) "." }
                     ul { @for warning in &comparison.warnings { li { (visible(warning)) } } }

@@ -1,0 +1,100 @@
+//! All benchmarks of a run side by side, a line each, the verdict last.
+
+use std::io::{self, Write};
+
+use super::{
+    block::{Style, paint},
+    numbers::{Time, significant},
+};
+use crate::{
+    metrics::Metric,
+    run::{Comparison, Report},
+    stats::Verdict,
+};
+
+/// A name that is longer is cut.
+const NAME: usize = 26;
+
+/// Prints the table, where there are several benchmarks; those of one sweep have a table of their own.
+///
+/// # Errors
+/// Where `out` fails.
+pub(super) fn print_summary(out: &mut impl Write, reports: &[Report], style: Style) -> io::Result<()> {
+    if reports.len() < 2 || reports.iter().all(|report| report.point_of.is_some()) {
+        return Ok(());
+    }
+    let width = reports.iter().map(|report| report.id.chars().count()).max().unwrap_or(0).clamp(9, NAME);
+    writeln!(
+        out,
+        "{:<width$}{:>10}{:>9}{:>11}{:>11}  verdict",
+        "benchmark", "tokens/s", "rpm", "ttft p50", "ttft p99"
+    )?;
+    for report in reports {
+        let of = |name: &str| {
+            let metric = Metric::all().find(|metric| metric.to_string() == name)?;
+            report.estimates.get(&metric).map(|estimate| estimate.point)
+        };
+        let number = |name: &str| of(name).map_or_else(|| "-".to_owned(), significant);
+        let time = |name: &str| of(name).map_or_else(|| "-".to_owned(), |time_s| Time(time_s).to_string());
+        let [tokens, rpm] = ["output_tokens_per_s", "rpm"].map(number);
+        let [p50, p99] = ["ttft_p50", "ttft_p99"].map(time);
+        let name: String = match report.id.chars().count() > width {
+            true => report.id.chars().take(width - 1).chain(['…']).collect(),
+            false => report.id.clone(),
+        };
+        let (words, color) = verdict(report.comparison.as_ref());
+        writeln!(out, "{name:<width$}{tokens:>10}{rpm:>9}{p50:>11}{p99:>11}  {}", paint(words, color, style))?;
+    }
+    writeln!(out)
+}
+
+/// The worst of the gated metrics, and its colour.
+fn verdict(comparison: Option<&Comparison>) -> (&'static str, &'static str) {
+    let Some(comparison) = comparison else { return ("-", "") };
+    let has = |verdict| comparison.gated(verdict).next().is_some();
+    let has_failed = comparison.failures.as_ref().is_some_and(|failures| failures.regressed);
+    match comparison.comparable {
+        _ if has_failed || has(Verdict::Regressed) => ("regressed", "\x1b[31m"),
+        false => ("not comparable", "\x1b[33m"),
+        true if has(Verdict::Inconclusive) => ("inconclusive", "\x1b[33m"),
+        true if has(Verdict::Improved) => ("improved", "\x1b[32m"),
+        true if has(Verdict::NoChange) => ("no change", ""),
+        true => ("-", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::samples::report;
+
+    #[test]
+    fn a_line_a_benchmark() {
+        let estimate = |point: f64| json!({"point": point, "lower": null, "upper": null, "confidence_level": 0.95, "unit": "s", "better": "lower"});
+        let of = |id: &str, ttft: bool| {
+            report(|r| {
+                r["id"] = id.into();
+                r["estimates"] = json!({"output_tokens_per_s": estimate(1234.5), "rpm": estimate(60.25)});
+                if ttft {
+                    r["estimates"]["ttft_p50"] = estimate(0.0123);
+                }
+            })
+        };
+        let reports = [of("chat/c1", true), of("a-workload-with-a-long-name/c64", false)];
+        let mut printed = Vec::new();
+        print_summary(&mut printed, &reports, Style::default()).unwrap();
+        let expected = "\
+benchmark                   tokens/s      rpm   ttft p50   ttft p99  verdict
+chat/c1                       1234.5   60.250  12.300 ms          -  -
+a-workload-with-a-long-na…    1234.5   60.250          -          -  -
+
+";
+        assert_eq!(String::from_utf8(printed).unwrap(), expected);
+        assert!(expected.lines().all(|line| line.chars().count() <= 80));
+        let mut printed = Vec::new();
+        print_summary(&mut printed, &reports[..1], Style::default()).unwrap();
+        assert!(printed.is_empty());
+    }
+}
