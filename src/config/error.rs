@@ -53,8 +53,11 @@ impl ConfigError {
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.to_owned())
+        .map(|candidate| {
+            (strsim::jaro_winkler(name, candidate), strsim::damerau_levenshtein(name, candidate), candidate)
+        })
+        .filter(|(likeness, ..)| *likeness > 0.75)
+        // The fewest slips of the hand; of as many, the one that looks most alike.
+        .min_by(|a, b| a.1.cmp(&b.1).then(b.0.total_cmp(&a.0)))
+        .map(|(.., candidate)| candidate.to_owned())
 }

@@ -147,9 +147,10 @@ fn measures_into_files() -> Result<(), Failed> {
     let outcome = package.run(&flags, &[]);
     outcome.expect(0)?;
 
-    // The console: a block a benchmark and one for its verdict, within 80 columns.
+    // The console: a block a benchmark and one for its verdict, and a line for each, within 80 columns.
     let blocks: Vec<&str> = outcome.stdout.split("\n\n").filter(|block| !block.is_empty()).collect();
-    assert_eq!(blocks.len(), 4, "{}", outcome.stdout);
+    assert_eq!(blocks.len(), 5, "{}", outcome.stdout);
+    assert!(blocks[4].starts_with("benchmark    tokens/s ") && blocks[4].lines().count() == 3, "{}", blocks[4]);
     for (block, name) in blocks.iter().zip(["sharegpt/c1 ", "sharegpt/c4 "]) {
         assert!(block.starts_with(name), "{block}");
         let labels: Vec<&str> = block

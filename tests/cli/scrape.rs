@@ -206,9 +206,9 @@ fn rows() -> Result<(), Failed> {
     }
     let printed = unwrapped(&outcome);
     for expected in [
-        "] engine_requests_running",
-        "] engine_tokens_generated_total a second",
-        "] J per output token",
+        " engine_requests_running",
+        " engine_tokens_generated_total a second",
+        " J per output token",
         "1 GPU: 300 W, 300 W at most",
     ] {
         assert!(printed.contains(expected), "{expected}: {}", outcome.stdout);
