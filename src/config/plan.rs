@@ -223,6 +223,11 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         let has_times = dataset.as_ref().is_some_and(Dataset::has_times);
         let workload = workload(name, dataset, &values, live, tiny)?;
         if let Some(find) = find_max(&values, &workload.objectives)?.filter(|_| !tiny) {
+            let names_recorded = values.load.iter().flatten().any(|load| load.starts_with("recorded"));
+            if values.time_scale.is_some() || values.spread || names_recorded {
+                let why = "it sends at loads of its own: leave out --time-scale, --spread and --load recorded";
+                return Err(ConfigError::value("--find-max", why));
+            }
             if top.against.is_some() {
                 return Err(ConfigError::value("--find-max", "it measures one server: leave out --against"));
             }
@@ -269,7 +274,11 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
                 Some(sweep) => sweep.swept == Searched::Concurrency,
                 None => benchmark.load.shape().concurrency().is_some(),
             };
-            let flag = if is_of_clients { "--concurrency" } else { "--request-rate" };
+            let flag = match is_of_clients {
+                true => "--concurrency",
+                false if benchmark.load.shape().is_recorded() => "--load",
+                false => "--request-rate",
+            };
             return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
         }
     }

@@ -55,6 +55,7 @@ impl Prompt {
         let input = |prompt: &Self| Message { role: "user".to_owned(), content: prompt.whole_text().into_owned() };
         Self {
             conversation: prompts[0].conversation,
+            arrival: prompts[0].arrival,
             before: before.iter().map(input).collect(),
             prompt_tokens: prompts.iter().map(|prompt| prompt.prompt_tokens).sum(),
             ..Self::new(last.whole_text(), last.output_tokens)

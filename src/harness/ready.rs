@@ -315,9 +315,11 @@ impl<'a> Ready<'a> {
             host.others_cores = None;
         }
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
+        let identity = self.session.identity();
         let sent = PassSent {
             benchmark: name,
             server: self.session.name(),
+            identity: &identity,
             number,
             request_id_prefix: &prefix,
             records: &run.records,

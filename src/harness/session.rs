@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, Hasher, RandomState},
     path::PathBuf,
     rc::Rc,
@@ -63,6 +63,8 @@ pub struct Session<'a> {
     /// Whether its page of metrics was looked for in vain.
     has_no_metrics: Cell<bool>,
     has_told_of_metrics: Cell<bool>,
+    /// Remarks on datasets, each told once.
+    told: RefCell<HashSet<String>>,
     /// Whether the server caches prompts, once that was tried.
     pub probed: OnceCell<Probed>,
     /// Draws what must be another thing in every run.
@@ -110,6 +112,7 @@ impl<'a> Session<'a> {
             probed: OnceCell::new(),
             has_no_metrics: Cell::default(),
             has_told_of_metrics: Cell::default(),
+            told: RefCell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
         }
@@ -144,6 +147,10 @@ impl<'a> Session<'a> {
     /// What reads the server's own metrics, and those of its GPUs, where there are such.
     pub fn scraper(&self, server: &Server) -> Option<Scraper> {
         let Plan { metrics, gpu_metrics, scrape, .. } = self.plan;
+        let wants = gpu_metrics.is_some() || !scrape.is_empty();
+        if server.embedded && wants && !self.has_told_of_metrics.replace(true) {
+            warn("--scrape and --gpu-metrics mean nothing here: the embedded engine has no page".to_owned());
+        }
         let url = match metrics {
             _ if server.embedded || self.has_no_metrics.get() => return None,
             MetricsPage::Off if gpu_metrics.is_none() => return None,
@@ -396,7 +403,7 @@ impl<'a> Session<'a> {
                 warn(format!("--think-time means nothing here: no prompt of {} is a later turn", spec.dataset));
             }
         }
-        if let Some(remark) = source.remark().filter(|_| seed == spec.seed) {
+        if let Some(remark) = source.remark().filter(|remark| self.told.borrow_mut().insert(remark.clone())) {
             warn(remark);
         }
         Ok(Prompts {

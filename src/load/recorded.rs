@@ -44,8 +44,14 @@ pub(super) const KIND: Kind = Kind {
     read: |value| Ok(Arc::new(Recorded::deserialize(value)?)),
 };
 
-/// A grid of less is what clocks are like.
-const LEAST_TICK_NS: u64 = 10_000_000;
+/// Moments that lie closer together are no grid.
+const LEAST_TICK_NS: u64 = 100_000_000;
+/// What a recording's own clock may be off its grid by.
+const JITTER_NS: u64 = 10_000_000;
+/// Times that lie on a grid are shared: of so many requests, no more than this share of times differ.
+const MOST_DISTINCT: f64 = 0.9;
+/// No schedule is longer: 31 years, to which a start can be added.
+const LONGEST_NS: f64 = 1e18;
 /// A pass that prescribes more is told beforehand.
 const LONG_S: f64 = 3600.0;
 
@@ -59,13 +65,17 @@ impl Recorded {
         let mut times: Vec<f64> = recorded_ns.iter().map(|ns| *ns as f64).collect();
         if let Some(grid) = Grid::of(recorded_ns).filter(|_| self.spread) {
             let mut rng = PythonRandom::new(seed);
-            for (times, recorded) in times.chunk_by_mut(|a, b| a == b).zip(recorded_ns.chunk_by(|a, b| a == b)) {
-                times.iter_mut().for_each(|time| *time = recorded[0] as f64 + rng.random() * grid.tick_ns as f64);
+            let mut place = 0;
+            for moment in recorded_ns.chunk_by(is_one_moment) {
+                let times = &mut times[place..place + moment.len()];
+                times.iter_mut().for_each(|time| *time = moment[0] as f64 + rng.random() * grid.tick_ns as f64);
                 times.sort_by(f64::total_cmp);
+                place += moment.len();
             }
         }
         let first = times.first().copied().unwrap_or_default();
-        times.into_iter().map(|time| ((time - first) * self.time_scale).round() as u64).collect()
+        let scaled = |time: f64| ((time - first) * self.time_scale).clamp(0.0, LONGEST_NS).round() as u64;
+        times.into_iter().map(scaled).collect()
     }
 }
 
@@ -75,29 +85,30 @@ fn recorded_ns(begun: usize, prompts: &Sequence) -> Vec<u64> {
     (0..begun).map(|number| of(number).unwrap_or_default().as_nanos() as u64).collect()
 }
 
+/// Whether two times that follow one another are one moment to the recording's clock.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as `chunk_by` calls it")]
+fn is_one_moment(a: &u64, b: &u64) -> bool {
+    b - a < JITTER_NS
+}
+
 /// A grid on which recorded times lie.
 #[derive(Debug, PartialEq)]
 struct Grid {
+    /// The least distance of two moments.
     tick_ns: u64,
-    /// Its points at which anything was recorded.
+    /// Those at which anything was recorded.
     moments: usize,
 }
 
 impl Grid {
-    /// The coarsest one on which all of them lie, where it is coarse, and several requests share a point of it.
+    /// `None` where the times are as fine as traffic is.
     fn of(sorted_ns: &[u64]) -> Option<Self> {
-        let first = *sorted_ns.first()?;
-        let tick_ns = sorted_ns.iter().fold(0, |tick, ns| gcd(ns - first, tick));
-        let moments = sorted_ns.chunk_by(|a, b| a == b).count();
-        (tick_ns >= LEAST_TICK_NS && moments < sorted_ns.len()).then_some(Self { tick_ns, moments })
+        let distinct = sorted_ns.chunk_by(|a, b| a == b).count();
+        let moments: Vec<u64> = sorted_ns.chunk_by(is_one_moment).map(|moment| moment[0]).collect();
+        let tick_ns = moments.windows(2).map(|pair| pair[1] - pair[0]).min()?;
+        let is_shared = distinct as f64 <= MOST_DISTINCT * sorted_ns.len() as f64;
+        (tick_ns >= LEAST_TICK_NS && is_shared).then_some(Self { tick_ns, moments: moments.len() })
     }
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// The most of these times that lie within any second.
@@ -138,11 +149,15 @@ impl Shape for Recorded {
 
     fn remark(&self, prompts: &Sequence) -> Option<String> {
         let recorded_ns = recorded_ns(prompts.conversations(), prompts);
+        let (requests, last_ns) = (recorded_ns.len(), recorded_ns.last().copied().unwrap_or_default());
         let grid = match (Grid::of(&recorded_ns), self.spread) {
+            _ if requests > 1 && last_ns == 0 => {
+                Some(format!("all {requests} requests were recorded at one moment, and are sent at once"))
+            }
             (Some(Grid { tick_ns, moments }), false) => Some(format!(
-                "the recorded times are multiples of {} s, and {} requests come at {moments} of them, in bursts; --spread spreads them",
+                "the {requests} requests were recorded at {moments} moments, at least {} s apart, and are sent in bursts; \
+                 --spread spreads them",
                 tick_ns as f64 * 1e-9,
-                recorded_ns.len(),
             )),
             (None, true) => Some("--spread spreads nothing: the recorded times lie on no coarse grid".to_owned()),
             _ => None,
@@ -212,7 +227,9 @@ mod tests {
         let recorded = [0, 3, 3, 1000];
         assert_eq!(arrivals_ms(shape(1.0, false), &recorded, 0), [0.0, 3.0, 3.0, 1000.0]);
         assert_eq!(arrivals_ms(shape(2.0, false), &recorded, 0), [0.0, 6.0, 6.0, 2000.0]);
-        assert_eq!(arrivals_ms(shape(0.5, true), &recorded, 0), [0.0, 1.5, 1.5, 500.0]);
+        assert_eq!(arrivals_ms(shape(0.5, false), &recorded, 0), [0.0, 1.5, 1.5, 500.0]);
+        // On no grid there is nothing to spread.
+        assert_eq!(arrivals_ms(shape(1.0, true), &[0, 3, 7, 1000], 0), [0.0, 3.0, 7.0, 1000.0]);
     }
 
     #[test]
@@ -239,8 +256,14 @@ mod tests {
         let remark = |shape: Recorded, recorded: &[u64]| shape.remark(&at(recorded)).unwrap_or_default();
         assert_eq!(
             remark(shape(1.0, false), &[0, 3000, 3000, 9000]),
-            "the recorded times are multiples of 3 s, and 4 requests come at 3 of them, in bursts; --spread spreads them"
+            "the 4 requests were recorded at 3 moments, at least 3 s apart, and are sent in bursts; --spread spreads them"
         );
+        // As in Mooncake's own trace, whose clock is a millisecond off now and then.
+        let jittered = remark(shape(1.0, false), &[0, 0, 3000, 3000, 5999, 5999, 6000, 9000]);
+        assert!(jittered.contains("at 4 moments, at least 2.999 s apart"), "{jittered}");
+        let at_once = remark(shape(1.0, true), &[0, 0, 0]);
+        assert_eq!(at_once, "all 3 requests were recorded at one moment, and are sent at once");
+        assert_eq!(shape(1e30, false).arrivals_ns(&[0, u64::MAX], 0)[1], 1_000_000_000_000_000_000);
         assert_eq!(remark(shape(1.0, true), &[0, 3000, 3000, 9000]), "");
         assert!(remark(shape(1.0, true), &[0, 3001, 9003]).starts_with("--spread spreads nothing"));
         // Each at a moment of its own is no burst.

@@ -18,15 +18,22 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
+const MOST_BUCKETS: i32 = 10_000;
+
 /// From one end of a bucket to the other.
 const STEP: f64 = 1.02;
 
 impl Histogram {
     /// Of these values, none below 0; `None` where there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut all = Self { first: 0, counts: Vec::new(), zeros: 0 };
+        let mut all = Self::none();
         values.into_iter().for_each(|value| all.add(value, 1));
         (all.count() > 0).then_some(all)
+    }
+
+    /// Of nothing, for others to be added.
+    pub fn none() -> Self {
+        Self { first: 0, counts: Vec::new(), zeros: 0 }
     }
 
     fn add(&mut self, value: f64, times: u64) {
@@ -38,6 +45,10 @@ impl Histogram {
     }
 
     fn add_at(&mut self, bucket: i32, times: u64) {
+        // A file may say anything: from 1e-86 to 1e86 seconds is enough.
+        if bucket.abs() > MOST_BUCKETS {
+            return;
+        }
         if self.counts.is_empty() {
             self.first = bucket;
         }
@@ -46,31 +57,36 @@ impl Histogram {
         self.first = self.first.min(bucket);
         let place = (bucket - self.first) as usize;
         self.counts.resize(self.counts.len().max(place + 1), 0);
-        self.counts[place] += times;
+        self.counts[place] = self.counts[place].saturating_add(times);
     }
 
     /// Adds those of another pass.
     pub fn merge(&mut self, other: &Self) {
-        self.zeros += other.zeros;
-        for (place, times) in other.counts.iter().enumerate().filter(|(_, times)| **times > 0) {
-            self.add_at(other.first + place as i32, *times);
+        self.zeros = self.zeros.saturating_add(other.zeros);
+        for (bucket, times) in (other.first..).zip(&other.counts).filter(|(_, times)| **times > 0) {
+            self.add_at(bucket, *times);
         }
     }
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
-        self.zeros + self.counts.iter().sum::<u64>()
+        self.counts.iter().fold(self.zeros, |all, times| all.saturating_add(*times))
     }
 
-    /// Up to each bucket's upper end that has any: that end, and the share of all values below it.
+    /// The corners of the cumulative distribution: at each bucket that has any its upper end with the share of all values below it, and before
+    /// it its lower end, where the bucket before has none.
     pub fn cumulative(&self) -> Vec<(f64, f64)> {
         let all = self.count() as f64;
-        let mut below = self.zeros;
-        let points = self.counts.iter().enumerate().filter(|(_, times)| **times > 0).map(|(place, times)| {
-            below += times;
-            (STEP.powi(self.first + place as i32 + 1), below as f64 / all)
-        });
-        points.collect()
+        let (mut below, mut points, mut last) = (self.zeros, Vec::new(), None);
+        for (bucket, times) in (self.first..).zip(&self.counts).filter(|(_, times)| **times > 0) {
+            if last != Some(bucket) {
+                points.push((STEP.powi(bucket), below as f64 / all));
+            }
+            below = below.saturating_add(*times);
+            points.push((STEP.powi(bucket + 1), below as f64 / all));
+            last = Some(bucket + 1);
+        }
+        points
     }
 }
 
@@ -102,13 +118,20 @@ mod tests {
         let of = Histogram::of(values).unwrap();
         assert_eq!(of.count(), 5);
         let cumulative = of.cumulative();
-        for (value, share) in [(3e-6, 0.4), (0.5, 0.8), (12.0, 1.0)] {
-            let (end, below) = cumulative.iter().find(|(end, _)| *end > value).unwrap();
-            assert!(*end <= value * 1.0201 && (below - share).abs() < 1e-12, "{value}: {end} {below}");
+        // Three buckets that stand alone: a step each.
+        let steps = [(3e-6, 0.2, 0.4), (0.5, 0.4, 0.8), (12.0, 0.8, 1.0)];
+        for ((value, before, share), corners) in steps.into_iter().zip(cumulative.chunks(2)) {
+            let [(from, low), (to, high)] = corners else { panic!("{cumulative:?}") };
+            assert!(*from <= value && value < *to && *to <= from * 1.0201, "{value}: {corners:?}");
+            assert!((low - before).abs() < 1e-12 && (high - share).abs() < 1e-12, "{value}: {corners:?}");
         }
         let mut both = Histogram::of([1e3]).unwrap();
         both.merge(&of);
-        assert_eq!((both.count(), both.cumulative().len()), (6, 4));
+        assert_eq!((both.count(), both.cumulative().len()), (6, 8));
+        let foreign: Histogram =
+            serde_json::from_str(r#"{"first": -2000000000, "counts": [1, 18446744073709551615]}"#).unwrap();
+        both.merge(&foreign);
+        assert_eq!(both.count(), 6);
         assert_eq!(serde_json::from_str::<Histogram>(&serde_json::to_string(&both).unwrap()).unwrap(), both);
         assert_eq!(Histogram::of([]), None);
     }

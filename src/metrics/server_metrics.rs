@@ -51,7 +51,7 @@ impl Gauge {
     /// Of the readings that have it; `None` where none has.
     #[cfg(feature = "harness")]
     pub(crate) fn over<T>(readings: &[T], of: impl Fn(&T) -> Option<f64>) -> Option<Self> {
-        let values: Vec<f64> = readings.iter().filter_map(of).collect();
+        let values: Vec<f64> = readings.iter().filter_map(of).filter(|value| value.is_finite()).collect();
         let max = values.iter().copied().reduce(f64::max)?;
         Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, max })
     }

@@ -76,7 +76,13 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
         if quantity.is_rare() && quantity.metrics().all(|metric| !report.estimates.contains_key(&metric)) {
             continue;
         }
-        lines.push(format!("{:<8}{}", quantity.label, value(report, quantity)));
+        let row = format!("{:<8}{}", quantity.label, value(report, quantity));
+        // Names of pages are as long as they are.
+        if quantity.is_scraped() {
+            lines.extend(wrapped(&row, WIDTH - INDENT))
+        } else {
+            lines.push(row)
+        }
         let belongs = |metric: Metric| metric.quantity().name == quantity.name;
         let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, &belongs));
         lines.extend(changes.map(|line| format!("{:<8}{line}", "")));

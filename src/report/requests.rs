@@ -42,7 +42,7 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
 
 impl Sink for Requests {
     fn pass(&mut self, sent: &PassSent) -> Result<(), SinkError> {
-        let PassSent { benchmark, server, number: pass, request_id_prefix, records } = *sent;
+        let PassSent { benchmark, server, number: pass, request_id_prefix, records, .. } = *sent;
         append(&self.0, |_, _| {
             let has_turns = records.iter().any(|record| record.turn > 0);
             let mut lines = Vec::new();

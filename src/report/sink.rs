@@ -56,6 +56,8 @@ pub struct PassSent<'a> {
     pub benchmark: &'a str,
     /// The server's name, where the run started it.
     pub server: Option<&'a str>,
+    /// What tells the server from another one, as [`crate::run::ServerReport::identity`] does.
+    pub identity: &'a str,
     /// From 0.
     pub number: usize,
     /// What all request ids of the pass begin with.

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     metrics::Metric,
-    run::{Comparison, Report},
+    run::{Moved, Report},
     stats::Verdict,
 };
 
 /// A name that is longer is cut.
-const NAME: usize = 26;
+const NAME: usize = 23;
 
 /// Prints the table, where there are several benchmarks; those of one sweep have a table of their own.
 ///
@@ -42,22 +42,33 @@ pub(super) fn print_summary(out: &mut impl Write, reports: &[Report], style: Sty
             true => report.id.chars().take(width - 1).chain(['…']).collect(),
             false => report.id.clone(),
         };
-        let (words, color) = verdict(report.comparison.as_ref());
+        let (words, color) = verdict(report);
         writeln!(out, "{name:<width$}{tokens:>10}{rpm:>9}{p50:>11}{p99:>11}  {}", paint(words, color, style))?;
     }
     writeln!(out)
 }
 
 /// The worst of the gated metrics, and its colour.
-fn verdict(comparison: Option<&Comparison>) -> (&'static str, &'static str) {
-    let Some(comparison) = comparison else { return ("-", "") };
+fn verdict(report: &Report) -> (&'static str, &'static str) {
+    let (red, yellow, green) = ("\x1b[31m", "\x1b[33m", "\x1b[32m");
+    if let Some(moved) = report.boundary.as_ref().and_then(|boundary| boundary.comparison.as_ref()) {
+        return match moved.verdict {
+            Moved::Down => ("moved down", red),
+            Moved::Up => ("moved up", green),
+            Moved::Same => ("the same", ""),
+            Moved::Undecided => ("undecided", yellow),
+            Moved::NotComparable => ("not comparable", yellow),
+        };
+    }
+    let Some(comparison) = &report.comparison else { return ("-", "") };
     let has = |verdict| comparison.gated(verdict).next().is_some();
     let has_failed = comparison.failures.as_ref().is_some_and(|failures| failures.regressed);
     match comparison.comparable {
-        _ if has_failed || has(Verdict::Regressed) => ("regressed", "\x1b[31m"),
-        false => ("not comparable", "\x1b[33m"),
-        true if has(Verdict::Inconclusive) => ("inconclusive", "\x1b[33m"),
-        true if has(Verdict::Improved) => ("improved", "\x1b[32m"),
+        _ if has_failed || has(Verdict::Regressed) => ("regressed", red),
+        false => ("not comparable", yellow),
+        true if !comparison.unmeasured.is_empty() => ("not measured", red),
+        true if has(Verdict::Inconclusive) => ("inconclusive", yellow),
+        true if has(Verdict::Improved) => ("improved", green),
         true if has(Verdict::NoChange) => ("no change", ""),
         true => ("-", ""),
     }
@@ -86,13 +97,18 @@ mod tests {
         let mut printed = Vec::new();
         print_summary(&mut printed, &reports, Style::default()).unwrap();
         let expected = "\
-benchmark                   tokens/s      rpm   ttft p50   ttft p99  verdict
-chat/c1                       1234.5   60.250  12.300 ms          -  -
-a-workload-with-a-long-na…    1234.5   60.250          -          -  -
+benchmark                tokens/s      rpm   ttft p50   ttft p99  verdict
+chat/c1                    1234.5   60.250  12.300 ms          -  -
+a-workload-with-a-long…    1234.5   60.250          -          -  -
 
 ";
         assert_eq!(String::from_utf8(printed).unwrap(), expected);
-        assert!(expected.lines().all(|line| line.chars().count() <= 80));
+        // With the longest verdict, too.
+        assert!(
+            expected
+                .lines()
+                .all(|line| line.chars().count() + "not comparable".len() - 1 <= 80 || line.ends_with("verdict"))
+        );
         let mut printed = Vec::new();
         print_summary(&mut printed, &reports[..1], Style::default()).unwrap();
         assert!(printed.is_empty());

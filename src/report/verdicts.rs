@@ -45,7 +45,7 @@ pub(super) fn change_lines<'a>(
 pub fn print_verdicts(out: &mut impl Write, reports: &[Report], style: Style) -> io::Result<()> {
     for report in reports {
         let Some(comparison) = &report.comparison else { continue };
-        let mut lines = vec![against(comparison)];
+        let mut lines = wrapped(&against(comparison), WIDTH - INDENT);
         if !comparison.comparable {
             lines.push(paint("not comparable", "\x1b[33m", style));
             lines.extend(comparison.why_not.iter().flat_map(|why| wrapped(why, WIDTH - INDENT)));
@@ -224,7 +224,7 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
 }
 
 /// What the verdicts rest on.
-fn basis(comparison: &Comparison) -> String {
+pub(super) fn basis(comparison: &Comparison) -> String {
     let mut text = match comparison.pairs {
         1 => "1 pair of passes".to_owned(),
         n => format!("{n} pairs of passes"),

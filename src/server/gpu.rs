@@ -14,6 +14,8 @@ pub struct GpuReading {
     memory_bytes: Option<f64>,
     /// Joules of all since their drivers were loaded.
     energy_j: Option<f64>,
+    /// How many have that counter.
+    with_energy: usize,
 }
 
 impl GpuReading {
@@ -30,6 +32,7 @@ impl GpuReading {
             utilization: page.sum(USE_PERCENT).map(|percent| percent / 100.0 / page.number(USE_PERCENT) as f64),
             memory_bytes: page.sum(MEMORY_MIB).map(|mib| mib * f64::from(1 << 20)),
             energy_j: page.sum(ENERGY_MJ).map(|mj| mj * 1e-3),
+            with_energy: page.number(ENERGY_MJ),
         })
     }
 }
@@ -38,8 +41,10 @@ impl GpuReading {
 pub fn of_pass(before: GpuReading, during: &[GpuReading], after: GpuReading, apart_s: f64, pass_s: f64) -> GpuMetrics {
     let power_w = Gauge::over(during, |reading| reading.power_w);
     let counted_w = after.energy_j.zip(before.energy_j).map(|(after, before)| (after - before) / apart_s);
-    // A counter that falls was started anew.
-    let mean_w = counted_w.filter(|watts| *watts >= 0.0 && apart_s > 0.0).or(power_w.map(|power| power.mean));
+    // A counter that falls was started anew; one that stays is read more seldom than this, or is none.
+    let is_counted = before.with_energy == after.with_energy && apart_s > 0.0;
+    let counted_w = counted_w.filter(|watts| *watts > 0.0 && watts.is_finite() && is_counted);
+    let mean_w = counted_w.or(power_w.map(|power| power.mean));
     GpuMetrics {
         gpus: after.gpus,
         readings: during.len(),
@@ -79,7 +84,8 @@ mod tests {
         // 1,000 J in two seconds are 750 in one and a half.
         assert_eq!(of.energy_j, Some(750.0));
         // Without a counter, or with one that was started anew, by the power that was read.
-        for (before, after) in [(page(1.0, None), page(1.0, None)), (after, before)] {
+        let none = page(1.0, None);
+        for (before, after) in [(none, none), (after, before), (before, before), (none, after)] {
             assert_eq!(of_pass(before, &[page(300.0, None)], after, 2.0, 1.5).energy_j, Some(900.0));
         }
         assert_eq!(of_pass(page(1.0, None), &[], page(1.0, None), 2.0, 1.5).energy_j, None);

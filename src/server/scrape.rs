@@ -182,16 +182,25 @@ impl Pages {
         Self { server, gpu, wanted: self.wanted.clone() }
     }
 
+    /// Of the server's page, or of its GPUs' where it was read and has no such name.
+    fn value(&self, name: &str, server: Option<&Page>, gpu: Option<&Page>) -> Option<f64> {
+        match (server, &self.server) {
+            (Some(page), _) => page.sum(name).or_else(|| gpu?.sum(name)),
+            (None, Some(_)) => gpu.filter(|_| name.starts_with("DCGM_"))?.sum(name),
+            (None, None) => gpu?.sum(name),
+        }
+    }
+
     fn read(&self, runtime: &Runtime) -> Moment {
         let read = |page: &ServerPage| Page::parse(&runtime.block_on(page.fetch())?);
         let server = self.server.as_ref().and_then(|(page, _)| read(page));
         let at = Instant::now();
         let gpu = self.gpu.as_ref().and_then(read);
-        let pages = || server.iter().chain(&gpu);
         let names = self.server.as_ref().and_then(|(_, names)| *names);
         Moment {
             at,
-            wanted: self.wanted.iter().map(|scrape| pages().find_map(|page| page.sum(&scrape.name))).collect(),
+            // A name is the server's, where it has a page; one that could not be read is not made up for.
+            wanted: self.wanted.iter().map(|scrape| self.value(&scrape.name, server.as_ref(), gpu.as_ref())).collect(),
             gpu: gpu.as_ref().and_then(GpuReading::of),
             server: names.and_then(|names| server.as_ref().map(|page| names.read(page))),
         }
@@ -210,7 +219,18 @@ impl<'a> Scraping<'a> {
 impl Scraped<'_> {
     /// What the pages say of the pass, which took so many seconds. Nothing of one that is gone.
     pub fn of(self, ours: Ours, pass_s: f64) -> Told {
-        let Self { scraper, before, during, after } = self;
+        let Self { scraper, before, during, mut after } = self;
+        let generated = |after: &Moment| {
+            Some(after.server?.generated_tokens? - before.server?.generated_tokens?).filter(|tokens| *tokens >= 0.0)
+        };
+        // Some servers count a little later than they answer.
+        for _ in 0..AGAIN.0 {
+            if generated(&after).is_none_or(|tokens| tokens >= ours.output_tokens as f64) {
+                break;
+            }
+            std::thread::sleep(AGAIN.1);
+            after = scraper.read();
+        }
         let apart_s = (after.at - before.at).as_secs_f64();
         let gpus: Vec<GpuReading> = during.iter().filter_map(|moment| moment.gpu).collect();
         let gpu = before.gpu.zip(after.gpu);
@@ -230,17 +250,7 @@ impl Scraper {
         ours: Ours,
     ) -> Option<ServerMetrics> {
         let (_, Some(names)) = self.pages.server.as_ref()? else { return None };
-        let (before, mut after) = (before?, after?);
-        let generated = |after: &Reading| after.generated_tokens.zip(before.generated_tokens).map(|(a, b)| a - b);
-        // Some servers count a little later than they answer.
-        for _ in 0..AGAIN.0 {
-            if generated(&after).is_none_or(|tokens| tokens < 0.0 || tokens >= ours.output_tokens as f64) {
-                break;
-            }
-            std::thread::sleep(AGAIN.1);
-            after = self.read().server?;
-        }
-        Some(of_pass(names.server, &before, readings, &after, ours))
+        Some(of_pass(names.server, &before?, readings, &after?, ours))
     }
 }
 

@@ -44,7 +44,7 @@ fn replayed() -> Result<(), Failed> {
         assert!(
             outcome
                 .stderr
-                .contains("the recorded times are multiples of 1 s, and 30 requests come at 2 of them, in bursts"),
+                .contains("the 30 requests were recorded at 2 moments, at least 1 s apart, and are sent in bursts"),
             "{}",
             outcome.stderr
         );

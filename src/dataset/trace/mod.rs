@@ -87,25 +87,25 @@ impl Described for Trace {
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {
         let path = self.0.clone();
         let format = FORMATS.iter().find(|format| (format.is_of)(&path)).unwrap_or(&FORMATS[0]);
-        let (mut rows, mut lines, mut left_out, mut first_ns) = (Vec::new(), 0, 0, None);
+        let (mut rows, mut lines) = (Vec::<Row>::new(), 0);
         (format.read)(&path, &mut |row| {
             if lines % 4096 == 0 && (with.stopped)() {
                 return Err(DatasetError::Stopped);
             }
             lines += 1;
-            let at_ns = row.at_ns - *first_ns.get_or_insert(row.at_ns);
-            if with.trace_window.is_none_or(|window| window.holds(at_ns)) {
-                match (row.prompt_tokens, row.output_tokens) {
-                    (0, _) | (_, 0) => left_out += 1,
-                    _ => rows.push(row),
-                }
-            }
+            rows.push(row);
             Ok(())
         })?;
+        // Lines may come in any order.
+        rows.sort_by_key(|row| row.at_ns);
+        let first_ns = rows.first().map_or(0, |row| row.at_ns);
+        rows.retain(|row| with.trace_window.is_none_or(|window| window.holds(row.at_ns - first_ns)));
+        let in_window = rows.len();
+        rows.retain(|row| row.prompt_tokens > 0 && row.output_tokens > 0);
+        let left_out = in_window - rows.len();
         if rows.is_empty() {
             return Err(DatasetError::EmptyTrace { path: path.display().to_string(), lines });
         }
-        rows.sort_by_key(|row| row.at_ns);
         let tokenizer = with.tokenizer.clone();
         let words = WordList::new(&tokenizer)?;
         Ok(Box::new(Requests { path, format, rows, left_out, tokenizer, words, remark: RefCell::default() }))
@@ -272,6 +272,9 @@ mod tests {
         let lengths = |window: &str, n| said(&drawn_of("a.csv", lines, Some(window), n).unwrap().0);
         assert_eq!(lengths("1..3", 2), [(0, 2, 1), (1500, 3, 1)]);
         assert_eq!(lengths("2..", 2), [(0, 3, 1), (500, 4, 1)]);
+        // From the earliest request, wherever it stands.
+        let late_first = "arrival_s,prompt_tokens,output_tokens\n103,4,1\n100,1,1\n101,2,1\n";
+        assert_eq!(said(&drawn_of("a.csv", late_first, Some("0..2"), 2).unwrap().0), [(0, 1, 1), (1000, 2, 1)]);
         let error = |window: &str, n| drawn_of("a.csv", lines, Some(window), n).unwrap_err().to_string();
         assert!(error("1..3", 3).ends_with("holds 2: lower --num-prompts to 2 or less"));
         assert!(error("9..", 1).contains("no request with two lengths above 0 there: it has 4; --trace-window"));
@@ -283,6 +286,8 @@ mod tests {
         for (name, text, line, why) in [
             ("a.jsonl", format!("{good}\n{{\"timestamp\": 1}}"), 2, "missing field `input_length` at "),
             ("a.jsonl", format!("{good}\nx"), 2, "expected value at "),
+            ("a.jsonl", good.replace("\"timestamp\": 0", "\"timestamp\": 1e300"), 1, "1e300 is no time"),
+            ("a.csv", "arrival_s,prompt_tokens,output_tokens\ninf,1,1\n".to_owned(), 2, "`inf` is no time"),
             ("a.jsonl", good.replace("513", "512"), 1, "512 tokens are 1 blocks of 512, and it has 2 hash_ids"),
             ("a.jsonl", good.replace("513", "-1"), 1, "invalid value: integer `-1`"),
             (

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     super::DatasetError,
     blocks::BLOCK_TOKENS,
-    row::{Format, Row},
+    row::{Format, Row, time_ns},
 };
 
 pub(super) const FORMAT: Format = Format { is_of: |path| !super::tables::is_csv(path), read, blocks };
@@ -20,6 +20,8 @@ pub(super) const FORMAT: Format = Format { is_of: |path| !super::tables::is_csv(
 #[derive(Deserialize)]
 struct Line {
     timestamp: f64,
+    #[serde(skip)]
+    at_ns: i64,
     input_length: u32,
     output_length: u32,
     #[serde(default)]
@@ -37,7 +39,7 @@ fn read(path: &Path, each: &mut dyn FnMut(Row) -> Result<(), DatasetError>) -> R
         if !bytes.trim_ascii().is_empty() {
             let line = line(path, number, &bytes)?;
             each(Row {
-                at_ns: (line.timestamp * 1e6).round() as i64,
+                at_ns: line.at_ns,
                 prompt_tokens: line.input_length,
                 output_tokens: line.output_length,
                 line: (offset, number),
@@ -73,11 +75,12 @@ fn next(path: &Path, file: &mut BufReader<File>, line: &mut Vec<u8>) -> Result<u
 
 fn line(path: &Path, number: u32, bytes: &[u8]) -> Result<Line, DatasetError> {
     let error = |why: String| DatasetError::Line { path: path.display().to_string(), line: number as usize, why };
-    let line: Line = serde_json::from_slice(bytes).map_err(|e| {
+    let mut line: Line = serde_json::from_slice(bytes).map_err(|e| {
         error(format!(
             "{e}; expected {{\"timestamp\": MS, \"input_length\": N, \"output_length\": N, \"hash_ids\": [ID, …]}}"
         ))
     })?;
+    line.at_ns = time_ns(line.timestamp * 1e-3).ok_or_else(|| error(format!("{:e} is no time", line.timestamp)))?;
     let (there, tokens) = (line.hash_ids.len(), line.input_length);
     if there > 0 && there != tokens.div_ceil(BLOCK_TOKENS) as usize {
         let blocks = tokens.div_ceil(BLOCK_TOKENS);

@@ -15,6 +15,14 @@ pub(super) struct Row {
     pub line: (u64, u32),
 }
 
+/// Seconds as nanoseconds; `None` where they are no time, or one so far off that two of them have no distance.
+pub(super) fn time_ns(seconds: f64) -> Option<i64> {
+    (seconds.abs() < MOST_SECONDS).then(|| (seconds * 1e9).round() as i64)
+}
+
+/// 126 years, before and after 1970.
+const MOST_SECONDS: f64 = 4e9;
+
 /// A format of traces.
 pub(super) struct Format {
     /// Whether a file of that name is one of them.

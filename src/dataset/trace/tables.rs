@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{DatasetError, columns::Columns},
-    row::{Format, Row},
+    row::{Format, Row, time_ns},
 };
 
 pub(super) const FORMAT: Format = Format { is_of: is_csv, read, blocks: |_, rows| Ok(vec![Vec::new(); rows.len()]) };
@@ -36,7 +36,8 @@ fn read(path: &Path, each: &mut dyn FnMut(Row) -> Result<(), DatasetError>) -> R
             true => {
                 date_ns(file.text(0)).ok_or_else(|| file.error(format!("`{}` is no date with a time", file.text(0))))?
             }
-            false => (file.number::<f64>(0, "number of seconds")? * 1e9).round() as i64,
+            false => time_ns(file.number(0, "number of seconds")?)
+                .ok_or_else(|| file.error(format!("`{}` is no time", file.text(0))))?,
         };
         let (prompt_tokens, output_tokens) = (file.number(1, "number of tokens")?, file.number(2, "number of tokens")?);
         each(Row { at_ns, prompt_tokens, output_tokens, line: (0, number) })?;

@@ -1,6 +1,7 @@
 //! The figures of a run: from reports to what is drawn.
 
 use super::{
+    super::numbers::is_meaningless,
     figure::{Axis, Figure, Point, Role, Scale, Series, Unit},
     view::View,
 };
@@ -60,7 +61,7 @@ fn seen(figures: Vec<Figure>) -> Vec<Figure> {
 fn against_load(workload: &str, label: &str, metric: Metric, loads: &[(f64, &Shown)]) -> Figure {
     let point = |load: f64, report: &Report| {
         let estimate = report.estimates.get(&metric)?;
-        let ends = estimate.lower.zip(estimate.upper);
+        let ends = estimate.lower.zip(estimate.upper).filter(|_| !is_meaningless(estimate));
         Some(Point { x: load, y: estimate.point, ends, label: report.id.clone() })
     };
     let quantity = metric.quantity();
@@ -70,6 +71,7 @@ fn against_load(workload: &str, label: &str, metric: Metric, loads: &[(f64, &Sho
         is_of_it.then(|| (judged.limit, judged.objective.clone()))
     });
     let mut limits: Vec<(f64, String)> = limits.collect();
+    limits.sort_by(|a, b| a.1.cmp(&b.1));
     limits.dedup_by(|a, b| a.1 == b.1);
     // One that is far off would press all else flat.
     let most =
@@ -161,17 +163,22 @@ fn cumulative(shown: &Shown) -> Vec<Figure> {
         ("e2e", "end-to-end latency", |all| all.e2e_s.as_ref()),
     ];
     // No more digits than are known.
-    let short = |value: f64, digits: i32| {
-        let unit = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
-        if value > 0.0 { (value * unit).round() / unit } else { value }
+    let short = |value: f64, digits: i32| match value > 0.0 && value.is_finite() {
+        true => {
+            let unit = 10f64.powi(digits - 1 - value.log10().floor() as i32);
+            (value * unit).round() / unit
+        }
+        false => value,
     };
     let points = |report: &Report, of: fn(&Histograms) -> Option<&Histogram>| -> Vec<Point> {
         let all = report.passes.iter().filter_map(|pass| of(pass.histograms.as_ref()?));
-        let pooled = all.cloned().reduce(|mut all, one| {
-            all.merge(&one);
-            all
+        let pooled = all.fold(None, |pooled: Option<Histogram>, one| {
+            // A file may say anything: what is merged has been looked at.
+            let mut pooled = pooled.unwrap_or_else(Histogram::none);
+            pooled.merge(one);
+            Some(pooled)
         });
-        let points = thinned(pooled.as_ref().map(Histogram::cumulative).unwrap_or_default()).into_iter();
+        let points = thinned(&pooled.as_ref().map(Histogram::cumulative).unwrap_or_default()).into_iter();
         points.map(|(x, y)| Point { x: short(x, 4), y: short(y, 5), ..Point::default() }).collect()
     };
     let figure = |(name, words, of): (&str, &str, fn(&Histograms) -> Option<&Histogram>)| Figure {
@@ -190,22 +197,18 @@ fn cumulative(shown: &Shown) -> Vec<Figure> {
     kinds.into_iter().map(figure).collect()
 }
 
-/// No more points than can be told apart: by their distance on a logarithmic axis.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    let (Some(&(first, _)), Some(&last)) = (points.first(), points.last()) else { return points };
-    let step = (last.0 / first).powf(1.0 / MOST_POINTS);
+/// No more points than can be told apart, by their distance on a logarithmic axis; and both ends of each gap that is seen.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let (Some(&(first, _)), Some(&(last, _))) = (points.first(), points.last()) else { return Vec::new() };
+    let step = (last / first).powf(1.0 / MOST_POINTS);
+    let is_gap = |from: usize| points.get(from + 1).is_some_and(|(x, _)| *x > points[from].0 * step * step);
     let mut next = 0.0;
-    let mut thin: Vec<(f64, f64)> = points
-        .into_iter()
-        .filter(|(x, _)| {
-            *x >= next && {
-                next = x * step;
-                true
-            }
-        })
-        .collect();
-    if thin.last() != Some(&last) {
-        thin.push(last);
+    let mut thin = Vec::new();
+    for (i, point) in points.iter().enumerate() {
+        if point.0 >= next || i + 1 == points.len() || is_gap(i) || i.checked_sub(1).is_some_and(is_gap) {
+            next = point.0 * step;
+            thin.push(*point);
+        }
     }
     thin
 }

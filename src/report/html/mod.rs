@@ -23,8 +23,8 @@ use crate::{files::write_whole, run::Report};
 struct Html {
     output: Output,
     folder: PathBuf,
-    /// Of the last pass of each benchmark.
-    views: HashMap<String, View>,
+    /// Of the last pass of each benchmark, with its number.
+    views: HashMap<String, (usize, View)>,
     baselines: HashMap<String, Report>,
     partial: Vec<Report>,
 }
@@ -45,15 +45,17 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
 
 impl Sink for Html {
     fn pass(&mut self, pass: &PassSent) -> Result<(), SinkError> {
-        // Of two servers that take turns, the second one's side has no page.
+        // Two servers that take turns have a view each.
         if let Some(view) = View::of(pass.records) {
-            self.views.insert(key(pass.benchmark, pass.server), view);
+            self.views.insert(key(pass.benchmark, pass.identity), (pass.number, view));
         }
         Ok(())
     }
 
     fn benchmark(&mut self, measured: &Measured) -> Result<(), SinkError> {
-        if let Some(baseline) = measured.baseline {
+        // Beside one that asked another question nothing is to be seen; what a search came to is another load each time.
+        let is_alike = measured.report.comparison.as_ref().is_some_and(|comparison| !comparison.another_question);
+        if let Some(baseline) = measured.baseline.filter(|_| is_alike) {
             self.baselines.insert(measured.report.id.clone(), baseline.clone());
         }
         Ok(())
@@ -69,10 +71,12 @@ impl Sink for Html {
             .iter()
             .chain(&self.partial)
             .map(|report| {
-                let server = report.server.name.as_deref();
+                let server = report.server.identity();
                 // What a search has found is one of its loads.
                 let load = format!("{}/{}", report.workload.name, report.load.shape().name());
                 let view = self.views.get(&key(&report.id, server)).or_else(|| self.views.get(&key(&load, server)));
+                // One that failed whole is none of the report's.
+                let view = view.filter(|(number, _)| number + 1 == report.passes.len()).map(|(_, view)| view);
                 Shown { report, baseline: self.baselines.get(&report.id), view }
             })
             .collect();
@@ -81,17 +85,18 @@ impl Sink for Html {
         }
         let all: Vec<&Shown> = shown.iter().collect();
         let folder = self.folder.join("report");
-        write_page(&folder, "tachometer: this run", &all)?;
+        let mut written = vec![write_page(&folder, "tachometer: this run", &all)];
         self.output.status(&format!("Plots: {}", folder.join("index.html").display()));
         for shown in &all {
-            write_page(&self.folder.join(&shown.report.id).join("report"), &shown.report.id, &[*shown])?;
+            written.push(write_page(&self.folder.join(&shown.report.id).join("report"), &shown.report.id, &[*shown]));
         }
-        Ok(())
+        // One that can't be written costs none of the others.
+        written.into_iter().collect()
     }
 }
 
-fn key(benchmark: &str, server: Option<&str>) -> String {
-    format!("{benchmark} {}", server.unwrap_or_default())
+fn key(benchmark: &str, server: &str) -> String {
+    format!("{benchmark} {server}")
 }
 
 fn write_page(folder: &Path, title: &str, shown_on_page: &[&Shown]) -> Result<(), SinkError> {
@@ -144,6 +149,11 @@ mod tests {
                 estimates.map(|(name, of)| (name.to_owned(), estimate(of * clients as f64))).into_iter().collect();
             let histogram = json!({"first": -40, "counts": [3, 0, 1]});
             set(r, "histograms", json!({"ttft_s": histogram, "e2e_s": histogram}));
+            r["comparison"] = json!({
+                "baseline": "last run", "baseline_commit": null, "baseline_started_at": "", "comparable": true, "why_not": [],
+                "warnings": [], "pairs": 3, "noise_threshold": 0.01, "significance_level": 0.05, "confidence_level": 0.95,
+                "compared_together": 1, "held_back": null, "unmeasured": [], "metrics": {}
+            });
             edit(r);
         })
     }
@@ -183,8 +193,9 @@ mod tests {
         }
         // Three passes of four values each, a quarter of them in the last bucket.
         let ttft = of("w/c4: ttft")["series"][0]["points"].as_array().unwrap();
-        assert_eq!((ttft.len(), ttft[0]["y"].as_f64(), ttft[1]["y"].as_f64()), (2, Some(0.75), Some(1.0)));
-        assert!((ttft[0]["x"].as_f64().unwrap() / 1.02f64.powi(-39) - 1.0).abs() < 1e-3);
+        let shares: Vec<Option<f64>> = ttft.iter().map(|point| point["y"].as_f64()).collect();
+        assert_eq!(shares, [0.0, 0.75, 0.75, 1.0].map(Some));
+        assert!((ttft[1]["x"].as_f64().unwrap() / 1.02f64.powi(-39) - 1.0).abs() < 1e-3);
         for text in ["href=\"#w-c4\"", "id=\"w-c4\"", "requests/min", "240.00"] {
             assert!(page.contains(text), "{text}");
         }
@@ -195,6 +206,29 @@ mod tests {
         // Each has a page of its own, with its figures.
         let own = std::fs::read_to_string(folder.path().join("w/c1/report/figures.json")).unwrap();
         assert!(own.contains("w/c1: ttft") && !own.contains("w/c4"), "{own}");
+    }
+
+    /// Also where no metric regressed.
+    #[test]
+    fn what_the_gate_fails_for_is_on_the_page() {
+        let failures = json!({"failed": 50, "requests": 1000, "baseline_failed": 0, "baseline_requests": 1000, "p_value": 1e-9,
+            "p_value_corrected": 1e-9, "regressed": true});
+        let report = at(2, |r| {
+            r["comparison"]["comparable"] = false.into();
+            r["comparison"]["why_not"] = json!(["too many failed"]);
+            r["comparison"]["unmeasured"] = json!(["scrape:x"]);
+            r["comparison"]["failures"] = failures.clone();
+        });
+        let (_folder, page, _) = written(&[report], None);
+        for text in
+            ["not comparable: too many failed", "more requests failed", "gated, and could not be compared: scrape:x"]
+        {
+            assert!(page.contains(text), "{text}");
+        }
+        // What asked another question is no curve to compare with.
+        let other = at(2, |r| r["comparison"]["another_question"] = true.into());
+        let (_folder, _, figures) = written(&[other.clone()], Some(&other));
+        assert!(figures.iter().all(|figure| figure["series"].as_array().unwrap().len() == 1));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::{
         block::Style,
         boundary::boundary_lines,
         console::remarks,
-        numbers::{Time, change_of, significant},
+        numbers::{Time, change_of, is_meaningless, significant},
+        verdicts::{basis, verdict_words},
     },
     figure::Figure,
     figures::Shown,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     metrics::Metric,
-    run::{Comparison, Report},
+    run::{Comparison, Moved, Report},
     stats::Verdict,
     text::visible,
 };
@@ -111,7 +112,7 @@ fn estimate(report: &Report, name: &str) -> Markup {
     html! {
         td.n {
             (amount(estimate.point))
-            @if let Some((lower, upper)) = estimate.lower.zip(estimate.upper) {
+            @if let Some((lower, upper)) = estimate.lower.zip(estimate.upper).filter(|_| !is_meaningless(estimate)) {
                 br; small { (amount(lower)) " to " (amount(upper)) }
             }
         }
@@ -164,12 +165,24 @@ fn verdict(report: &Report) -> Markup {
     if report.partial.is_some() {
         return html! { "ended early: no verdict" };
     }
-    match &report.comparison {
-        None => html! { "nothing to compare with" },
-        Some(comparison) if !comparison.comparable => {
-            html! { "not comparable: " (visible(&comparison.why_not.join("; "))) }
+    if let Some(moved) = report.boundary.as_ref().and_then(|boundary| boundary.comparison.as_ref()) {
+        let class = match moved.verdict {
+            Moved::Down => "regressed",
+            Moved::Up => "improved",
+            Moved::Same | Moved::Undecided | Moved::NotComparable => "same",
+        };
+        let why = if moved.why_not.is_empty() { String::new() } else { format!(": {}", moved.why_not.join("; ")) };
+        return html! { "the most that holds: " span class=(class) { (moved.verdict.to_string()) } (visible(&why)) };
+    }
+    let Some(comparison) = &report.comparison else { return html! { "nothing to compare with" } };
+    html! {
+        @if comparison.comparable { (changes(comparison)) } @else {
+            div { "not comparable: " (visible(&comparison.why_not.join("; "))) }
         }
-        Some(comparison) => changes(comparison),
+        @if comparison.failures.as_ref().is_some_and(|failures| failures.regressed) { div.regressed { "more requests failed" } }
+        @if !comparison.unmeasured.is_empty() {
+            div.regressed { "gated, and could not be compared: " (visible(&comparison.unmeasured.join(", "))) }
+        }
     }
 }
 
@@ -180,11 +193,10 @@ fn changes(comparison: &Comparison) -> Markup {
     html! {
         @for (metric, change) in gated {
             div {
-                (metric.to_string()) " " span class=(class(change.verdict)) { (change.verdict.to_string()) }
+                (metric.to_string()) " " span class=(class(change.verdict)) { (verdict_words(change.verdict, comparison)) }
                 " " small { (change_of(change.change, change.lower.zip(change.upper))) }
             }
         }
-        @if comparison.failures.as_ref().is_some_and(|failures| failures.regressed) { div.regressed { "more requests failed" } }
         @if let Some(why) = &comparison.held_back { div { "no verdict, because of the cache: " (visible(why)) } }
     }
 }
@@ -219,6 +231,7 @@ fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
                 ul { @for remark in remarks(report, true) { li { (visible(&remark)) } } }
                 @if let Some(comparison) = &report.comparison {
                     p { "Compared with " (visible(&comparison.baseline)) ", " (visible(&comparison.baseline_started_at)) "." }
+                    @if comparison.comparable { p { (basis(comparison)) } }
                     ul { @for warning in &comparison.warnings { li { (visible(warning)) } } }
                 }
             }

@@ -126,7 +126,7 @@ fn class(role: Role) -> &'static str {
     }
 }
 
-/// The figure with its title, its legend, and its numbers as a table for whoever does not see it.
+/// The figure with its title, its legend, and words for whoever does not see it.
 pub fn drawn(figure: &Figure) -> Markup {
     let points = || figure.series.iter().flat_map(|series| &series.points);
     let [left, right, top, bottom] = FRAME;
@@ -138,7 +138,7 @@ pub fn drawn(figure: &Figure) -> Markup {
     html! {
         figure {
             figcaption { (figure.title) }
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(words) {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="group" aria-label=(words) {
                 @if let Some((from, to)) = figure.shaded {
                     rect.shaded x=(x.at(from)) y=(top) width=(x.at(to) - x.at(from)) height=(bottom - top) {
                         title { "steady state" }
@@ -185,8 +185,9 @@ fn line(series: &Series, x: &Placed, y: &Placed) -> Markup {
                     @if let Some((lower, upper)) = point.ends {
                         line.interval x1=(x.at(point.x)) x2=(x.at(point.x)) y1=(y.at(lower)) y2=(y.at(upper)) {}
                     }
-                    circle cx=(x.at(point.x)) cy=(y.at(point.y)) r="4" tabindex="0" {
-                        title { (said(series, point, x.axis, y.axis)) }
+                    @let words = said(series, point, x.axis, y.axis);
+                    circle cx=(x.at(point.x)) cy=(y.at(point.y)) r="4" tabindex="0" role="img" aria-label=(words) {
+                        title { (words) }
                     }
                 }
             }
@@ -219,6 +220,14 @@ fn described(figure: &Figure) -> String {
                     .collect();
                 format!(" {}: {}.", series.name, all.join(", "))
             }
+            // A cumulative distribution: what its percentiles are.
+            false if figure.y.unit == Unit::Share => {
+                let at = |share: f64| {
+                    let place = series.points.iter().find(|point| point.y >= share).unwrap_or(last);
+                    format!("p{} {}", share * 100.0, number(place.x, figure.x.unit))
+                };
+                format!(" {}: {}.", series.name, [0.5, 0.9, 0.99].map(at).join(", "))
+            }
             false => format!(
                 " {}: from {} at {} to {} at {}.",
                 series.name,
@@ -228,6 +237,9 @@ fn described(figure: &Figure) -> String {
                 tick(last.x, figure.x.unit)
             ),
         };
+    }
+    for (_, limit) in figure.limits.iter().filter(|_| figure.y.unit != Unit::Share) {
+        words += &format!(" Objective: {limit}.");
     }
     words
 }
