@@ -130,6 +130,9 @@ fn files() -> BTreeMap<Module, File> {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
             let relative = path.strip_prefix(root().join("src")).unwrap().with_extension("");
             let mut module: Module = relative.iter().map(|name| name.to_string_lossy().into_owned()).collect();
             if ["mod", "lib"].contains(&module.last().unwrap().as_str()) || module[0] == "bin" {
