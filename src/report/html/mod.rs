@@ -227,7 +227,7 @@ mod tests {
         }
         // What asked another question is no curve to compare with.
         let other = at(2, |r| r["comparison"]["another_question"] = true.into());
-        let (_folder, _, figures) = written(&[other.clone()], Some(&other));
+        let (_folder, _, figures) = written(std::slice::from_ref(&other), Some(&other));
         assert!(figures.iter().all(|figure| figure["series"].as_array().unwrap().len() == 1));
     }
 
