@@ -126,7 +126,10 @@ proptest! {
         history.append(&report).unwrap();
         history.append(&report).unwrap();
         let lines = history.read(&mut |warning| panic!("{warning}")).unwrap();
-        prop_assert_eq!(lines, vec![report.clone(), report.clone()]);
+        // What pictures are drawn from is not in the history.
+        let mut kept = report.clone();
+        kept.passes.iter_mut().for_each(|pass| pass.histograms = None);
+        prop_assert_eq!(lines, vec![kept.clone(), kept]);
 
         let csv = folder.path().join("rows.csv");
         append_csv(&csv, CsvFormat::Tachometer, &report).unwrap();
