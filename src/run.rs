@@ -228,6 +228,11 @@ impl ServerReport {
 }
 
 impl Report {
+    /// The estimate of a metric by its name, where it has one.
+    pub fn estimate(&self, name: &str) -> Option<&Estimate> {
+        self.estimates.get(&name.parse().ok()?)
+    }
+
     /// How the number of its passes came about.
     pub fn stopping(&self) -> Stopping {
         match self.boundary {

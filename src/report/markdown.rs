@@ -137,7 +137,7 @@ fn print_markdown(out: &mut impl Write, reports: &[Report], beside: &[Report], p
     // Each side beside the other.
     for report in reports {
         for side in std::iter::once(report).chain(beside.iter().filter(|other| other.id == report.id)) {
-            let of = |name: &str| Metric::all().find(|m| m.to_string() == name).and_then(|m| side.estimates.get(&m));
+            let of = |name: &str| side.estimate(name);
             let on = side.server.name.as_ref().map_or_else(String::new, |name| format!(" on {name}"));
             let failed: usize = side.passes.iter().map(|pass: &PassMetrics| pass.failed).sum();
             let point = |name: &str| of(name).map_or_else(|| "-".to_owned(), |e| Time(e.point).to_string());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::stats::Estimate;
+use crate::{metrics::Metric, run::Report, stats::Estimate};
 
 /// An estimate with its interval, as criterion shows it, and a unit behind it; of `s`, `1/s`, `1/min`, or `1` for a share.
 pub(super) fn estimated(estimate: Option<&Estimate>, unit: &str) -> String {
@@ -14,6 +14,12 @@ pub(super) fn estimated(estimate: Option<&Estimate>, unit: &str) -> String {
         }
         _ => format!("{}{unit}", amount(estimate.point)),
     }
+}
+
+/// A metric's estimate alone, as a table has it; a dash where there is none.
+pub(super) fn cell(report: &Report, name: &str) -> String {
+    let (Some(estimate), Ok(metric)) = (report.estimate(name), name.parse::<Metric>()) else { return "-".to_owned() };
+    amount(estimate.point, metric.unit())
 }
 
 /// A number of that unit, with the unit where it is not the same for all.

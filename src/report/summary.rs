@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use super::{
     block::{Style, paint},
-    numbers::{Time, significant},
+    numbers::cell,
 };
 use crate::{
-    metrics::Metric,
     run::{Moved, Report},
     stats::Verdict,
 };
@@ -30,14 +29,8 @@ pub(super) fn print_summary(out: &mut impl Write, reports: &[Report], style: Sty
         "benchmark", "tokens/s", "rpm", "ttft p50", "ttft p99"
     )?;
     for report in reports {
-        let of = |name: &str| {
-            let metric = Metric::all().find(|metric| metric.to_string() == name)?;
-            report.estimates.get(&metric).map(|estimate| estimate.point)
-        };
-        let number = |name: &str| of(name).map_or_else(|| "-".to_owned(), significant);
-        let time = |name: &str| of(name).map_or_else(|| "-".to_owned(), |time_s| Time(time_s).to_string());
-        let [tokens, rpm] = ["output_tokens_per_s", "rpm"].map(number);
-        let [p50, p99] = ["ttft_p50", "ttft_p99"].map(time);
+        let [tokens, rpm, p50, p99] =
+            ["output_tokens_per_s", "rpm", "ttft_p50", "ttft_p99"].map(|name| cell(report, name));
         let name: String = match report.id.chars().count() > width {
             true => report.id.chars().take(width - 1).chain(['…']).collect(),
             false => report.id.clone(),

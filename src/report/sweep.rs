@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use super::{
     block::{Style, WIDTH, wrapped},
-    numbers::{Time, significant},
+    numbers::cell,
 };
 use crate::{
-    metrics::Metric,
     run::Report,
     stats::{AtLoad, State, knee},
 };
@@ -71,14 +70,9 @@ impl Swept<'_> {
     fn rows(&self) -> impl Iterator<Item = [String; 6]> {
         let header = ["load", "tokens/s", "rpm", "ttft p50", "ttft p99", "e2e p50"].map(str::to_owned);
         std::iter::once(header).chain(self.loads.iter().map(|report| {
-            let of = |name: &str| {
-                let metric = Metric::all().find(|metric| metric.to_string() == name)?;
-                report.estimates.get(&metric).map(|estimate| estimate.point)
-            };
-            let number = |name: &str| of(name).map_or_else(|| "-".to_owned(), significant);
-            let time = |name: &str| of(name).map_or_else(|| "-".to_owned(), |time_s| Time(time_s).to_string());
-            let [tokens, rpm] = ["output_tokens_per_s", "rpm"].map(number);
-            let [first, last_of_them, whole] = ["ttft_p50", "ttft_p99", "e2e_p50"].map(time);
+            let of = |name: &str| cell(report, name);
+            let [tokens, rpm] = ["output_tokens_per_s", "rpm"].map(of);
+            let [first, last_of_them, whole] = ["ttft_p50", "ttft_p99", "e2e_p50"].map(of);
             [report.load.shape().name(), tokens, rpm, first, last_of_them, whole]
         }))
     }

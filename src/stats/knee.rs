@@ -21,8 +21,7 @@ impl AtLoad {
     /// From what was estimated at a load; `None` where nothing was.
     pub fn of(load: f64, estimates: &ByMetric<Estimate>) -> Option<Self> {
         let of = |name: &str| {
-            let metric = Metric::all().find(|metric| metric.to_string() == name)?;
-            estimates.get(&metric).map(|estimate| estimate.point).filter(|point| *point > 0.0)
+            estimates.get(&name.parse::<Metric>().ok()?).map(|estimate| estimate.point).filter(|point| *point > 0.0)
         };
         let throughput = of("output_tokens_per_s").or_else(|| of("rpm"))?;
         Some(Self { load, throughput, latency_s: of("e2e_p50")? })

@@ -42,7 +42,7 @@ pub(super) fn of_loads(workload: &str, shown: &[&Shown]) -> Vec<Figure> {
         for name in
             ["output_tokens_per_s", "rpm", "ttft_p50", "ttft_p99", "tpot_p50", "itl_p99", "e2e_p50", "goodput_rps"]
         {
-            let Some(metric) = Metric::all().find(|metric| metric.to_string() == name) else { continue };
+            let Ok(metric) = name.parse::<Metric>() else { continue };
             figures.push(against_load(workload, label, metric, &loads));
         }
         if label == "concurrency" {
@@ -99,10 +99,7 @@ const FAR: f64 = 4.0;
 /// What each user gets, against what all of them get.
 fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
     let point = |load: f64, report: &Report| {
-        let of = |name: &str| {
-            let metric = Metric::all().find(|metric| metric.to_string() == name)?;
-            report.estimates.get(&metric).map(|estimate| estimate.point)
-        };
+        let of = |name: &str| report.estimate(name).map(|estimate| estimate.point);
         Some(Point {
             x: 1.0 / of("tpot_p50")?,
             y: of("output_tokens_per_s")?,

@@ -104,8 +104,7 @@ fn of_run(report: &Report) -> Markup {
 }
 
 fn estimate(report: &Report, name: &str) -> Markup {
-    let metric = Metric::all().find(|metric| metric.to_string() == name);
-    let Some(estimate) = metric.and_then(|metric| report.estimates.get(&metric)) else {
+    let Some(estimate) = report.estimate(name) else {
         return html! { td.n { "–" } };
     };
     let amount = |value: f64| if estimate.unit == "s" { Time(value).to_string() } else { significant(value) };
