@@ -318,7 +318,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         turns: top.turns,
         metrics: metrics_page(&top)?,
         gpu_metrics: gpu_metrics(&top)?.filter(|_| !tiny),
-        scrape: scrapes(&top)?,
+        scrape: scrapes(&top)?.into_iter().filter(|_| !tiny).collect(),
         instances,
         resolve: resolve(&top)?.filter(|_| !tiny && !arguments.calibrate),
         wait_ready: match top.wait_ready {

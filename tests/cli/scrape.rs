@@ -213,6 +213,10 @@ fn rows() -> Result<(), Failed> {
     ] {
         assert!(printed.contains(expected), "{expected}: {}", outcome.stdout);
     }
+    // A run that is only to show that it works has no page, and nothing to say of that.
+    let tiny = package.run(&["--test", "--scrape", "a"], &[]);
+    tiny.expect(0)?;
+    assert_eq!(tiny.stderr, "");
     // In the gate, one that is not there is no pass.
     let gate = [&flags[..], &["--gate", "scrape:rate:gone", "--fail-on", "regression"]].concat();
     let outcome = run(&package, &engine.url(), &gate);
