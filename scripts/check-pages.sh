@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs benchmarks of the embedded engine (two loads, a search, conversations, requests that fail), compares them with a run before, and opens
-# their pages in headless Chromium. usage: check-pages.sh [PROGRAM [SHOTS]]       PROGRAM: a built one; SHOTS: a folder for pictures
+# Runs benchmarks of the embedded engine (three loads, a search, conversations, requests that fail), compares them with a run before, makes a
+# history of 500 runs, spoils names with HTML and control characters, and opens all pages in headless Chromium. usage: check-pages.sh [PROGRAM [SHOTS]]       PROGRAM: a built one; SHOTS: a folder for pictures
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
@@ -39,7 +39,22 @@ cp -r tachometer whole
 "$program" --quiet --dataset random:20:5 --concurrency 4 --max-failures 50% --engine fault_share=0.01,decode_step_ms=2 --timeout 5 > /dev/null 2>&1
 "$program" --quiet --dataset random:10:4 --find-max concurrency --objective 'e2e_p50 < 60 ms' --num-prompts 60 --precision 50% \
   --engine instance_num=8,decode_step_ms=4 > /dev/null 2>&1
-mapfile -t pages < <(printf '%s\n' "$folder/whole/report/index.html"; find "$folder/tachometer" -path '*/report/index.html' | sort)
-[ "${#pages[@]}" -ge 7 ] || { echo "there are only ${#pages[@]} pages" && exit 1; }
+# A long history, and names from outside that would act if they could.
+python3 "$here/pages/long_history.py" whole/history.jsonl 1 500 > long.jsonl
+"$program" --report-only --history long.jsonl --out whole --quiet
+cp -r whole hostile
+python3 "$here/pages/hostile.py" hostile/*/*/new/report.json hostile/history.jsonl
+"$program" --report-only --out hostile --quiet
+commit=$(find whole/report/history/commits -name '*.html' | sort | head -1)
+mapfile -t pages < <(
+  printf '%s\n' "$folder"/whole/report/index.html "$folder"/whole/report/history/{index,chat-c1}.html "$folder/$commit" \
+    "$folder"/hostile/report/index.html "$folder"/hostile/report/history/{index,chat-c1}.html "$folder"/hostile/chat/c1/report/index.html
+  find "$folder/tachometer" -path '*/report/index.html' | sort
+)
+[ "${#pages[@]}" -ge 15 ] || { echo "there are only ${#pages[@]} pages" && exit 1; }
+big=$(find "$folder" -name '*.html' -size +2M)
+[ -z "$big" ] || { echo "more than 2 MB: $big" && exit 1; }
+# Shown, in the terminal too: nothing acts.
+if "$program" --show-history --out hostile --color never | grep -q $'\x1b\|\xe2\x80\xae'; then echo "a terminal would obey a name" && exit 1; fi
 cp "$here/pages/check.mjs" .
 node check.mjs ${2:+--shots "$2"} "${pages[@]}"

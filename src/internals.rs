@@ -11,6 +11,7 @@ pub use crate::{
     stats::{
         estimate::{each, estimates, interval},
         holm::holm,
+        levels::level_changes,
         paired::{PairedChange, Threshold},
     },
 };

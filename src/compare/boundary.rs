@@ -32,6 +32,14 @@ pub fn compare_boundaries(new: &Report, baseline: &Baseline) -> Option<BoundaryC
     })
 }
 
+/// Why two searches asked different questions; empty where they asked the same.
+pub(super) fn boundaries_apart(new: &Report, base: &Report) -> Vec<String> {
+    match new.boundary.as_ref().zip(base.boundary.as_ref()) {
+        Some((boundary, other)) => reasons(new, base, boundary, other),
+        None => vec!["one of them is no search".to_owned()],
+    }
+}
+
 fn reasons(new: &Report, base: &Report, boundary: &Boundary, other: &Boundary) -> Vec<String> {
     let mut reasons = Vec::new();
     let mut differs = |what: &str, new: String, base: String| {

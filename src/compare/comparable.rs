@@ -270,7 +270,7 @@ fn token_source(passes: &[PassMetrics]) -> String {
     name(&if sources.all(|source| source == first) { first } else { TokenSource::Mixed })
 }
 
-fn failed_share(passes: &[PassMetrics]) -> f64 {
+pub(super) fn failed_share(passes: &[PassMetrics]) -> f64 {
     passes.iter().map(PassMetrics::failed_share).sum::<f64>() / passes.len().max(1) as f64
 }
 

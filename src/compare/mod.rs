@@ -9,6 +9,7 @@ mod change;
 mod comparable;
 mod comparison;
 mod standing;
+mod trend;
 mod units;
 
 pub use boundary::compare_boundaries;
@@ -16,3 +17,4 @@ pub use calibration::{calibrate, with_earlier};
 pub use comparable::cache_reason;
 pub use comparison::{Terms, compare, settle};
 pub use standing::{Standing, precision, standings};
+pub use trend::{boundary_trend, trend};

@@ -163,9 +163,15 @@ pub struct Arguments {
     /// List the history of a metric, the first gated one if none is named, a line a commit; measure nothing
     #[arg(long, value_name = "METRIC", help_heading = "Comparison", num_args = 0..=1, require_equals = true)]
     pub show_history: Option<Option<Metric>>,
+    /// Write the history for Apache Otava, a CSV a benchmark and an otava.yaml in this folder; measure nothing
+    #[arg(long, value_name = "DIR", help_heading = "Comparison", conflicts_with_all = ["show_history", "report_only"])]
+    pub history_csv: Option<PathBuf>,
     /// Write no pages with plots
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub noplot: bool,
+    /// Draw the pages of the last run of each benchmark once more, from its files; measure nothing
+    #[arg(long, conflicts_with_all = ["show_history", "noplot", "calibrate"])]
+    pub report_only: bool,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,

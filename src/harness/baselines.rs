@@ -28,8 +28,8 @@ pub struct Baselines<'a> {
     save_as: Option<String>,
     load: Option<String>,
     discard: bool,
-    /// Whether pages with plots are written.
-    has_pages: bool,
+    /// Whether pages with plots are wanted.
+    pages: bool,
 }
 
 /// What there was before a run.
@@ -55,7 +55,7 @@ impl<'a> Baselines<'a> {
             save_as: arguments.save_baseline.clone(),
             load: arguments.load_baseline.clone(),
             discard: arguments.discard_baseline,
-            has_pages: !arguments.noplot,
+            pages: !arguments.noplot,
         }
     }
 
@@ -132,7 +132,7 @@ impl<'a> Baselines<'a> {
             csv: if kept { Some(self.csv()) } else { self.plan.csv.clone().filter(|_| measured) },
             csv_format: self.plan.csv_format,
             requests: self.plan.save_requests.clone(),
-            pages: (kept && self.has_pages).then(|| self.store.root().to_owned()),
+            pages: self.has_pages().then(|| self.store.root().to_owned()),
             criterion: kept.then(|| CriterionFiles {
                 root: self.store.criterion(),
                 slots: self.slots().map(str::to_owned).collect(),
@@ -140,6 +140,21 @@ impl<'a> Baselines<'a> {
                 resamples: self.plan.nresamples,
             }),
         }
+    }
+
+    /// Whether pages with plots are written.
+    pub fn has_pages(&self) -> bool {
+        self.pages && self.load.is_none() && !self.discard
+    }
+
+    /// What the last run of a benchmark was compared with, where it is still there.
+    pub fn baseline_of(&self, report: &Report, history: &[Report]) -> Option<Report> {
+        let comparison = report.comparison.as_ref()?;
+        let is_it = |other: &Report| other.started_at == comparison.baseline_started_at;
+        let slots = [BASE, AGAINST, comparison.baseline.as_str()];
+        // What can't be read is not there.
+        let kept = slots.into_iter().filter_map(|slot| self.store.read_report(&report.id, slot).ok()?).find(is_it);
+        kept.or_else(|| history.iter().find(|other| other.id == report.id && is_it(other)).cloned())
     }
 
     /// Keeps a run's report and its line of the history. Each is tried, whatever became of the others; gives what went wrong.

@@ -2,7 +2,11 @@
 
 use std::io::stdout;
 
-use super::{RunError, baselines::Baselines};
+use super::{
+    RunError,
+    baselines::Baselines,
+    trends::{ids, terms_of, trend_of},
+};
 use crate::{
     baseline::BaselineError,
     compare::{Terms, compare, compare_boundaries},
@@ -29,30 +33,22 @@ pub fn show_history(
     if plan.output_format.name() == "json" {
         return print_reports(&mut stdout().lock(), &runs).map_err(RunError::Output);
     }
-    let mut ids: Vec<&str> = Vec::new();
-    for run in &runs {
-        if !ids.contains(&run.id.as_str()) {
-            ids.push(&run.id);
-        }
-    }
-    for id in ids {
-        // A benchmark that is not configured any more is judged as the others are.
-        let configured = plan.benchmarks.iter().find(|benchmark| benchmark.name == id);
-        let Some(benchmark) = configured.or(plan.benchmarks.first()) else { continue };
-        let terms = &benchmark.workload.terms;
+    for id in ids(&runs) {
+        let Some(terms) = terms_of(plan, id) else { continue };
         let Some(metric) = metric.or(terms.gate.first().copied()).or(Metric::all().next()) else { continue };
         let runs: Vec<&Report> = runs.iter().filter(|run| run.id == id).collect();
+        let trend = trend_of(id, &runs, metric, terms);
         if runs.iter().any(|run| run.boundary.is_some()) {
             let mut before: Option<&Report> = None;
             let moved =
                 runs.iter().map(|run| (*run, before.replace(run).and_then(|before| boundary_change(run, before))));
-            print_boundaries(&mut stdout().lock(), id, &moved.collect::<Vec<_>>()).map_err(RunError::Output)?;
+            print_boundaries(&mut stdout().lock(), &trend, &moved.collect::<Vec<_>>()).map_err(RunError::Output)?;
             continue;
         }
         let calibration = baselines.store.read_calibration(id)?;
         let judge = Judge { metric, terms, calibration: calibration.as_ref() };
         let listed = judge.list(&runs, output.style.verbose);
-        print_history(&mut stdout().lock(), id, metric, &listed).map_err(RunError::Output)?;
+        print_history(&mut stdout().lock(), &trend, metric, &listed).map_err(RunError::Output)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::{
 use super::{
     RunError,
     baselines::{Baselines, Earlier},
+    draw::draw_history,
     gate::Gate,
     goal::{Beside, Budget, Goal},
     passes::Passes,
@@ -321,6 +322,9 @@ impl Work<'_> {
         settle(&mut comparisons);
         let mut problems: Vec<RunError> =
             reports.iter().flat_map(|report| self.baselines.keep_verdicts(report)).collect();
+        if self.baselines.has_pages() {
+            problems.extend(draw_history(self.session.plan, &self.baselines, &mut self.sinks.borrow_mut()));
+        }
         problems.extend(self.sinks.borrow_mut().end(reports).into_iter().map(RunError::from));
         (Gate::of(reports, &self.session.plan.fail_on), problems)
     }

@@ -5,6 +5,7 @@
 mod baselines;
 mod builder;
 mod conclusion;
+mod draw;
 mod error;
 mod find_max;
 mod gate;
@@ -25,6 +26,7 @@ mod smoke_test;
 mod spread;
 mod started;
 mod sweep;
+mod trends;
 
 pub use builder::Harness;
 pub use conclusion::Conclusion;

@@ -13,6 +13,10 @@ pub enum Mode {
     Dump,
     /// Lists what earlier runs measured, of a metric or the first gated one.
     History(Option<Metric>),
+    /// Writes what earlier runs measured for Otava.
+    HistoryCsv,
+    /// Draws the pages of the last runs once more.
+    Report,
     /// Runs each benchmark once, tiny, on the embedded engine; what `cargo test --benches` does, which adds no flag.
     Test,
     /// Runs each benchmark against itself.
@@ -28,6 +32,8 @@ impl Mode {
             Arguments { list: true, format, .. } => Self::List(*format),
             _ if arguments.settings.dump_workload.is_some() => Self::Dump,
             Arguments { show_history: Some(metric), .. } => Self::History(*metric),
+            Arguments { history_csv: Some(_), .. } => Self::HistoryCsv,
+            Arguments { report_only: true, .. } => Self::Report,
             Arguments { bench: false, .. } | Arguments { test: true, .. } => Self::Test,
             Arguments { calibrate: true, .. } => Self::Calibrate,
             _ => Self::Measure,

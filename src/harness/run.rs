@@ -13,6 +13,7 @@ use super::{
     RunError,
     baselines::Baselines,
     conclusion::{Conclusion, EXIT_INTERRUPTED},
+    draw::draw,
     goal::Budget,
     history::show_history,
     measure::{Measured, Work},
@@ -20,6 +21,7 @@ use super::{
     ready::{Half, digest, seed_of},
     session::Session,
     smoke_test::smoke_test,
+    trends::write_history_csv,
 };
 use crate::{
     baseline::Store,
@@ -102,6 +104,17 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
             show_history(plan, &baselines, &|name| arguments.selects(name), metric, output(arguments))
                 .map(nothing)
                 .into()
+        }
+        Mode::HistoryCsv => {
+            let baselines = Baselines::new(arguments, plan, store(plan));
+            let folder = arguments.history_csv.as_deref().unwrap_or(Path::new(""));
+            write_history_csv(plan, &baselines, &|name| arguments.selects(name), folder, output(arguments))
+                .map(nothing)
+                .into()
+        }
+        Mode::Report => {
+            let baselines = Baselines::new(arguments, plan, store(plan));
+            draw(plan, &baselines, &|name| arguments.selects(name), output(arguments)).map(nothing).into()
         }
         Mode::Calibrate => {
             calibrate(&work(arguments, plan, &selected, output(arguments)), &selected).map(nothing).into()

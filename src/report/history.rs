@@ -1,15 +1,17 @@
-//! The history on the terminal: a line a commit, the metric, its interval, and the verdict against the one before.
+//! The history on the terminal: a line a commit, the metric, its interval, and the verdict against the one before; and a line where the
+//! level changes.
 
 use std::io::{self, Write};
 
 use super::{
     boundary::bracket,
-    numbers::{estimated, percent},
+    numbers::{amount, estimated, percent},
     verdicts::verdict_words,
 };
 use crate::{
     metrics::{Better, Metric},
-    run::{BoundaryChange, Comparison, Report},
+    run::{BoundaryChange, Comparison, Report, Trend},
+    stats::LevelChange,
 };
 
 /// A line of the listing.
@@ -24,14 +26,17 @@ pub struct Listed<'a> {
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn print_history(out: &mut impl Write, benchmark: &str, metric: Metric, runs: &[Listed]) -> io::Result<()> {
+pub fn print_history(out: &mut impl Write, trend: &Trend, metric: Metric, runs: &[Listed]) -> io::Result<()> {
+    let benchmark = &trend.benchmark;
     let unit = metric.quantity().unit_in_words;
     let better = match metric.better() {
         Better::Higher => "higher is better",
         Better::Lower => "lower is better",
     };
     writeln!(out, "{benchmark}: {metric}, {unit}, {better}")?;
+    let mut changes = Changes::of(trend);
     for Listed { run, comparison } in runs {
+        changes.print_up_to(out, run)?;
         let verdict = comparison.as_ref().map_or_else(String::new, |comparison| verdict(metric, comparison));
         let line = [commit(run), date(run).to_owned(), value(run, metric), verdict];
         writeln!(out, "  {}", line.join(" ").trim_end())?;
@@ -45,18 +50,53 @@ pub fn print_history(out: &mut impl Write, benchmark: &str, metric: Metric, runs
 /// Where `out` fails.
 pub fn print_boundaries(
     out: &mut impl Write,
-    benchmark: &str,
+    trend: &Trend,
     runs: &[(&Report, Option<BoundaryChange>)],
 ) -> io::Result<()> {
+    let benchmark = &trend.benchmark;
     let unit = runs.iter().find_map(|(run, _)| run.boundary.as_ref()).map_or("", |boundary| boundary.searched.unit());
     writeln!(out, "{benchmark}: {unit}, the highest that held and the lowest that did not, higher is better")?;
+    let mut changes = Changes::of(trend);
     for (run, change) in runs {
+        changes.print_up_to(out, run)?;
         let Some(boundary) = &run.boundary else { continue };
         let moved = change.as_ref().map_or_else(String::new, |change| change.verdict.to_string());
         let line = [commit(run), date(run).to_owned(), bracket(boundary), moved];
         writeln!(out, "  {}", line.join(" ").trim_end())?;
     }
     writeln!(out)
+}
+
+/// The changes of level that were not printed yet, with the start of the first run of each.
+struct Changes<'a> {
+    all: Vec<(&'a str, LevelChange)>,
+    unit: &'static str,
+}
+
+impl<'a> Changes<'a> {
+    fn of(trend: &'a Trend) -> Self {
+        let of_series = trend.series.iter().flat_map(|series| {
+            series.changes.iter().map(|change| (series.points[change.at].started_at.as_str(), *change))
+        });
+        let mut all: Vec<(&str, LevelChange)> = of_series.collect();
+        all.sort_by_key(|(started_at, _)| *started_at);
+        Self { all, unit: trend.metric.map_or("", |metric| metric.unit()) }
+    }
+
+    /// Before the line of a run: those that began with it, or with one that is not listed before it.
+    fn print_up_to(&mut self, out: &mut impl Write, run: &Report) -> io::Result<()> {
+        let due = self.all.iter().take_while(|(started_at, _)| *started_at <= run.started_at.as_str()).count();
+        for (_, change) in self.all.drain(..due) {
+            let [before, after] = [change.before, change.after].map(|level| amount(level, self.unit));
+            let p = if change.p_value < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {:.4}", change.p_value) };
+            writeln!(
+                out,
+                "  -- the level changes: {before} before, {after} after, {} ({p})",
+                percent(change.change())
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// `0123abcd`, with a `+` for uncommitted changes.

@@ -35,6 +35,6 @@ pub use json::print_reports;
 pub use numbers::{change_of, share};
 pub use objectives::measured_words;
 pub use output::{Output, warn};
-pub use sink::{CriterionFiles, CsvFormat, Measured, Outputs, PassSent, SinkError};
+pub use sink::{AllRuns, CriterionFiles, CsvFormat, Measured, Outputs, PassSent, SinkError};
 pub use sinks::{OutputFormat, Sinks};
 pub use verdicts::print_calibration;

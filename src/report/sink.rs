@@ -3,7 +3,11 @@
 use std::{fmt, io, path::PathBuf};
 
 use super::output::Output;
-use crate::{client::Record, files::FileError, run::Report};
+use crate::{
+    client::Record,
+    files::FileError,
+    run::{Report, Trend},
+};
 
 /// One kind of output: a file a format, or what stands on stdout. Each is built once for a run (`sinks.rs` has the table), and
 /// hears of what there is as soon as it is there.
@@ -37,6 +41,14 @@ pub trait Sink {
     /// # Errors
     /// Where it can't be written; the run goes on.
     fn partial(&mut self, _report: &Report) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// All benchmarks are done and kept: these are all runs so far. It comes before [`Sink::end`].
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    fn history(&mut self, _history: &AllRuns) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -75,6 +87,15 @@ pub struct Measured<'a> {
     pub baseline: Option<&'a Report>,
     /// The last run of the same name.
     pub last_run: Option<&'a Report>,
+}
+
+/// All runs so far, and how their numbers went.
+#[derive(Clone, Copy)]
+pub struct AllRuns<'a> {
+    /// In order of time.
+    pub runs: &'a [Report],
+    /// Of each benchmark, those of one next to one another.
+    pub trends: &'a [Trend],
 }
 
 /// What sinks are built from: what a plan says of them.

@@ -80,6 +80,14 @@ impl Sinks {
         Self(sinks)
     }
 
+    /// Those that draw from what is kept, with nothing on stdout.
+    pub fn of_pages(outputs: &Outputs) -> Self {
+        #[cfg(feature = "html")]
+        return Self(html::sink(outputs).into_iter().collect());
+        #[cfg(not(feature = "html"))]
+        Self::default()
+    }
+
     /// See [`Sink::pass`]; gives what went wrong, as all of these do.
     pub fn pass(&mut self, pass: &PassSent) -> Vec<SinkError> {
         self.each(|sink| sink.pass(pass))
@@ -98,6 +106,11 @@ impl Sinks {
     /// See [`Sink::partial`].
     pub fn partial(&mut self, report: &Report) -> Vec<SinkError> {
         self.each(|sink| sink.partial(report))
+    }
+
+    /// See [`Sink::history`].
+    pub fn history(&mut self, history: &AllRuns) -> Vec<SinkError> {
+        self.each(|sink| sink.history(history))
     }
 
     /// See [`Sink::end`].

@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A tiny run of the embedded engine, as fast as it goes.
-const TINY: [&str; 13] = [
+pub const TINY: [&str; 13] = [
     "--bench",
     "--quiet",
     "--concurrency",
@@ -34,7 +34,7 @@ const TINY: [&str; 13] = [
     "--color=never",
 ];
 
-fn run(package: &Package, flags: &[&str]) -> Outcome {
+pub fn run(package: &Package, flags: &[&str]) -> Outcome {
     package.run(&[&TINY[..], flags].concat(), &[])
 }
 

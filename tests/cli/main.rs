@@ -15,6 +15,7 @@ mod limits;
 mod messages;
 mod objectives;
 mod package;
+mod pages;
 mod scrape;
 mod server;
 mod started;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     trials.extend(limits::trials());
     trials.extend(messages::trials());
     trials.extend(objectives::trials());
+    trials.extend(pages::trials());
     trials.extend(sweeps::trials());
     trials.extend(server::trials());
     trials.extend(started::trials());

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::text::visible;
 
 /// A figure: series of points over two axes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figure {
     /// What it is called in files, `sharegpt/c64: ttft`.
     pub name: String,
@@ -20,30 +20,39 @@ pub struct Figure {
     /// A part of x that means something: the steady state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shaded: Option<(f64, f64)>,
+    /// Values of x that mean something: the first run of another level.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<(f64, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Axis {
     pub label: String,
     pub scale: Scale,
     pub unit: Unit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// From 0.
+    #[default]
     Linear,
+    /// From a little below the least.
+    Near,
     Log,
 }
 
 /// How numbers are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     Seconds,
     Share,
+    #[default]
     Number,
+    /// A whole number.
+    Count,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,6 +71,8 @@ pub enum Role {
     Run,
     Baseline,
     Bad,
+    /// What is computed from another series.
+    Level,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -74,6 +85,9 @@ pub struct Point {
     /// What it is, where that is not plain from the axes.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
+    /// The page behind it, where there is one.
+    #[serde(skip)]
+    pub link: String,
 }
 
 impl Axis {
@@ -88,7 +102,8 @@ impl Figure {
         let clean = |text: &mut String| *text = visible(text).into_owned();
         [&mut self.name, &mut self.title, &mut self.x.label, &mut self.y.label].into_iter().for_each(clean);
         self.limits.retain(|(value, _)| value.is_finite());
-        self.limits.iter_mut().for_each(|(_, words)| clean(words));
+        self.marks.retain(|(value, _)| value.is_finite());
+        self.limits.iter_mut().chain(&mut self.marks).for_each(|(_, words)| clean(words));
         for series in &mut self.series {
             clean(&mut series.name);
             series.points.retain(|point| point.x.is_finite() && point.y.is_finite());

@@ -3,6 +3,7 @@
 use super::{
     super::numbers::is_meaningless,
     figure::{Axis, Figure, Point, Role, Scale, Series, Unit},
+    plot::unit_of,
     view::View,
 };
 use crate::{
@@ -62,7 +63,7 @@ fn against_load(workload: &str, label: &str, metric: Metric, loads: &[(f64, &Sho
     let point = |load: f64, report: &Report| {
         let estimate = report.estimates.get(&metric)?;
         let ends = estimate.lower.zip(estimate.upper).filter(|_| !is_meaningless(estimate));
-        Some(Point { x: load, y: estimate.point, ends, label: report.id.clone() })
+        Some(Point { x: load, y: estimate.point, ends, label: report.id.clone(), ..Point::default() })
     };
     let quantity = metric.quantity();
     let unit = unit_of(quantity);
@@ -89,7 +90,7 @@ fn against_load(workload: &str, label: &str, metric: Metric, loads: &[(f64, &Sho
             true,
         ),
         limits,
-        shaded: None,
+        ..Figure::default()
     }
 }
 
@@ -103,8 +104,8 @@ fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
         Some(Point {
             x: 1.0 / of("tpot_p50")?,
             y: of("output_tokens_per_s")?,
-            ends: None,
             label: format!("{load} clients"),
+            ..Point::default()
         })
     };
     Figure {
@@ -118,16 +119,7 @@ fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
             loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect(),
             true,
         ),
-        limits: Vec::new(),
-        shaded: None,
-    }
-}
-
-fn unit_of(quantity: &Quantity) -> Unit {
-    match quantity.unit {
-        "s" => Unit::Seconds,
-        "1" => Unit::Share,
-        _ => Unit::Number,
+        ..Figure::default()
     }
 }
 
@@ -189,7 +181,7 @@ fn cumulative(shown: &Shown) -> Vec<Figure> {
             false,
         ),
         limits: [0.5, 0.9, 0.99].map(|share| (share, format!("p{}", share * 100.0))).into(),
-        shaded: None,
+        ..Figure::default()
     };
     kinds.into_iter().map(figure).collect()
 }
@@ -233,8 +225,7 @@ fn by_turn(shown: &Shown) -> Option<Figure> {
         x: Axis::new("turn", Scale::Linear, Unit::Number),
         y: Axis::new("ttft p50", Scale::Linear, Unit::Seconds),
         series: both(run, shown.baseline.map(points).unwrap_or_default(), true),
-        limits: Vec::new(),
-        shaded: None,
+        ..Figure::default()
     })
 }
 
@@ -252,8 +243,8 @@ fn over_time(report: &Report, view: &View) -> Vec<Figure> {
         x: Axis::new("time", Scale::Linear, Unit::Seconds),
         y: Axis::new(name, Scale::Linear, Unit::Number),
         series,
-        limits: Vec::new(),
         shaded,
+        ..Figure::default()
     };
     let series = |name: &str, role, values: &[f64]| Series {
         name: name.to_owned(),

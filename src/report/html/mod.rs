@@ -1,7 +1,9 @@
 //! Pages for people: one of the run, and one of each benchmark, each a file that needs no other.
 
+mod document;
 mod figure;
 mod figures;
+mod history;
 mod page;
 mod plot;
 mod view;
@@ -11,9 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use self::{
     figure::Figure,
     figures::{Shown, of_benchmark, of_loads},
+    history::pages,
     page::{MOST_WHOLE, Workload, page},
     view::View,
 };
@@ -27,6 +32,7 @@ struct Html {
     views: HashMap<String, (usize, View)>,
     baselines: HashMap<String, Report>,
     partial: Vec<Report>,
+    has_history: bool,
 }
 
 /// `report/index.html`, and one for each benchmark, where there are to be plots.
@@ -38,6 +44,7 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
             views: HashMap::new(),
             baselines: HashMap::new(),
             partial: Vec::new(),
+            has_history: false,
         })
     };
     outputs.pages.clone().map(html)
@@ -66,8 +73,28 @@ impl Sink for Html {
         Ok(())
     }
 
+    fn history(&mut self, history: &AllRuns) -> Result<(), SinkError> {
+        let folder = self.folder.join("report/history");
+        let write = |file: history::File| -> Result<(), SinkError> {
+            let path = folder.join(&file.name);
+            // Most commits are as they were, and there can be many.
+            if std::fs::read(&path).is_ok_and(|there| there == file.text.as_bytes()) {
+                return Ok(());
+            }
+            write_whole(&path, file.text.as_bytes())?;
+            if file.figures.is_empty() {
+                return Ok(());
+            }
+            write_numbers(&path, &file.figures.iter().collect::<Vec<_>>())
+        };
+        let written: Vec<Result<(), SinkError>> = pages(history.runs, history.trends).into_iter().map(write).collect();
+        self.has_history = true;
+        written.into_iter().collect()
+    }
+
     fn end(&mut self, reports: &[Report]) -> Result<(), SinkError> {
-        let shown: Vec<Shown> = reports
+        let mut written = Vec::new();
+        let views: Vec<Option<View>> = reports
             .iter()
             .chain(&self.partial)
             .map(|report| {
@@ -76,30 +103,62 @@ impl Sink for Html {
                 let load = format!("{}/{}", report.workload.name, report.load.shape().name());
                 let view = self.views.get(&key(&report.id, server)).or_else(|| self.views.get(&key(&load, server)));
                 // One that failed whole is none of the report's.
-                let view = view.filter(|(number, _)| number + 1 == report.passes.len()).map(|(_, view)| view);
-                Shown { report, baseline: self.baselines.get(&report.id), view }
+                let view = view.filter(|(number, _)| number + 1 == report.passes.len()).map(|(_, view)| view.clone());
+                let place = self.folder.join(&report.id).join("report").join(LAST_PASS);
+                match view {
+                    Some(view) => {
+                        let kept = Kept { run_id: report.run_id.clone(), view };
+                        let json = serde_json::to_vec(&kept).unwrap_or_default();
+                        written.push(write_whole(&place, &json).map_err(SinkError::from));
+                        Some(kept.view)
+                    }
+                    // Of a run that is drawn once more.
+                    None => {
+                        let kept: Kept = serde_json::from_slice(&std::fs::read(place).ok()?).ok()?;
+                        (!report.run_id.is_empty() && kept.run_id == report.run_id).then_some(kept.view)
+                    }
+                }
             })
             .collect();
+        let shown: Vec<Shown> = reports
+            .iter()
+            .chain(&self.partial)
+            .zip(&views)
+            .map(|(report, view)| Shown { report, baseline: self.baselines.get(&report.id), view: view.as_ref() })
+            .collect();
         if shown.is_empty() {
-            return Ok(());
+            return written.into_iter().collect();
         }
         let all: Vec<&Shown> = shown.iter().collect();
         let folder = self.folder.join("report");
-        let mut written = vec![write_page(&folder, "tachometer: this run", &all)];
+        let history = |from: &str| self.has_history.then(|| format!("{from}history/index.html"));
+        written.push(write_page(&folder, "tachometer: this run", &all, history("").as_deref()));
         self.output.status(&format!("Plots: {}", folder.join("index.html").display()));
         for shown in &all {
-            written.push(write_page(&self.folder.join(&shown.report.id).join("report"), &shown.report.id, &[*shown]));
+            let id = &shown.report.id;
+            let up = "../".repeat(id.split('/').count() + 1);
+            let history = history(&format!("{up}report/"));
+            written.push(write_page(&self.folder.join(id).join("report"), id, &[*shown], history.as_deref()));
         }
         // One that can't be written costs none of the others.
         written.into_iter().collect()
     }
 }
 
+/// The last pass of a benchmark, for whoever draws it later: report.json has nothing of single requests.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    run_id: String,
+    view: View,
+}
+
+const LAST_PASS: &str = "last_pass.json";
+
 fn key(benchmark: &str, server: &str) -> String {
     format!("{benchmark} {server}")
 }
 
-fn write_page(folder: &Path, title: &str, shown_on_page: &[&Shown]) -> Result<(), SinkError> {
+fn write_page(folder: &Path, title: &str, shown_on_page: &[&Shown], history: Option<&str>) -> Result<(), SinkError> {
     let mut workloads: Vec<Workload> = Vec::new();
     for shown in shown_on_page {
         let name = shown.report.workload.name.as_str();
@@ -119,13 +178,18 @@ fn write_page(folder: &Path, title: &str, shown_on_page: &[&Shown]) -> Result<()
         .iter()
         .flat_map(|workload| workload.figures.iter().chain(workload.benchmarks.iter().flat_map(|(_, figures)| figures)))
         .collect();
-    write_whole(&folder.join("index.html"), page(title, &workloads).as_bytes())?;
-    write_whole(&folder.join("figures.json"), &serde_json::to_vec(&figures).unwrap_or_default())?;
+    write_whole(&folder.join("index.html"), page(title, &workloads, history).as_bytes())?;
+    write_numbers(&folder.join("figures"), &figures)
+}
+
+/// The numbers of figures as JSON and as CSV.
+fn write_numbers(path: &Path, figures: &[&Figure]) -> Result<(), SinkError> {
+    write_whole(&path.with_extension("json"), &serde_json::to_vec(figures).unwrap_or_default())?;
     let mut csv = csv::Writer::from_writer(Vec::new());
     // Writing to memory can't fail.
     _ = csv.write_record(["figure", "series", "x", "y", "lower", "upper", "label"]);
     figures.iter().flat_map(|figure| figure.rows()).for_each(|row| _ = csv.write_record(row));
-    write_whole(&folder.join("figures.csv"), &csv.into_inner().unwrap_or_default())?;
+    write_whole(&path.with_extension("csv"), &csv.into_inner().unwrap_or_default())?;
     Ok(())
 }
 

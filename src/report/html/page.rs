@@ -1,6 +1,6 @@
 //! The page: verdicts first, then figures, then what they rest on.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{
     super::{
@@ -10,6 +10,7 @@ use super::{
         numbers::{Time, change_of, is_meaningless, significant},
         verdicts::{basis, verdict_words},
     },
+    document::{anchor, document},
     figure::Figure,
     figures::Shown,
     plot::drawn,
@@ -33,57 +34,38 @@ pub(super) struct Workload<'a> {
 /// More benchmarks than this have their figures on pages of their own alone.
 pub(super) const MOST_WHOLE: usize = 16;
 
-/// A page that stands alone: nothing in it comes from anywhere.
-pub(super) fn page(title: &str, workloads: &[Workload]) -> String {
+/// The page of a run, or of one benchmark of it; `history` is the way to the page of all runs.
+pub(super) fn page(title: &str, workloads: &[Workload], history: Option<&str>) -> String {
     let reports = || workloads.iter().flat_map(|workload| &workload.benchmarks).map(|(shown, _)| shown.report);
     let figures: Vec<&Figure> = workloads
         .iter()
         .flat_map(|workload| workload.figures.iter().chain(workload.benchmarks.iter().flat_map(|(_, figures)| figures)))
         .collect();
     let is_whole = reports().count() <= MOST_WHOLE;
-    // Nothing in a script can be told from its end.
-    let data = serde_json::to_string(&figures).unwrap_or_default().replace('<', "\\u003c");
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
-                link rel="icon" href="data:,";
-                title { (visible(title)) }
-                style { (PreEscaped(include_str!("style.css"))) }
+    let header = html! {
+        h1 { (visible(title)) }
+        @if let Some(report) = reports().next() { (of_run(report)) }
+        @if let Some(history) = history { p.of { a href=(history) { "All runs so far" } } }
+    };
+    let main = html! {
+        section aria-label="Verdicts" { (summary(workloads)) }
+        @for workload in workloads {
+            @if !workload.figures.is_empty() {
+                section {
+                    h2 { (visible(workload.name)) ": its loads side by side" }
+                    div.figures { @for figure in &workload.figures { (drawn(figure)) } }
+                }
             }
-            body {
-                header {
-                    h1 { (visible(title)) }
-                    @if let Some(report) = reports().next() { (of_run(report)) }
-                }
-                main {
-                    section aria-label="Verdicts" { (summary(workloads)) }
-                    @for workload in workloads {
-                        @if !workload.figures.is_empty() {
-                            section {
-                                h2 { (visible(workload.name)) ": its loads side by side" }
-                                div.figures { @for figure in &workload.figures { (drawn(figure)) } }
-                            }
-                        }
-                        @for (shown, figures) in &workload.benchmarks {
-                            @if is_whole { (benchmark(shown, figures)) } @else { (elsewhere(shown)) }
-                        }
-                    }
-                }
-                footer { p.of { "Made by tachometer " (env!("CARGO_PKG_VERSION")) ". The numbers of all figures: figures.json and figures.csv beside this page." } }
-                script type="application/json" id="figures" { (PreEscaped(data)) }
-                script { (PreEscaped(include_str!("script.js"))) }
+            @for (shown, figures) in &workload.benchmarks {
+                @if is_whole { (benchmark(shown, figures)) } @else { (elsewhere(shown)) }
             }
         }
-    }
-    .into_string()
+    };
+    document(title, &header, &main, &figures)
 }
 
 /// When, where, what.
-fn of_run(report: &Report) -> Markup {
+pub(super) fn of_run(report: &Report) -> Markup {
     let server = match &report.server.name {
         Some(name) => format!("{name}, {}", report.server.url),
         None => report.server.url.clone(),
@@ -103,7 +85,7 @@ fn of_run(report: &Report) -> Markup {
     }
 }
 
-fn estimate(report: &Report, name: &str) -> Markup {
+pub(super) fn estimate(report: &Report, name: &str) -> Markup {
     let Some(estimate) = report.estimate(name) else {
         return html! { td.n { "–" } };
     };
@@ -160,7 +142,7 @@ fn summary(workloads: &[Workload]) -> Markup {
     }
 }
 
-fn verdict(report: &Report) -> Markup {
+pub(super) fn verdict(report: &Report) -> Markup {
     if report.partial.is_some() {
         return html! { "ended early: no verdict" };
     }
@@ -206,11 +188,6 @@ fn class(verdict: Verdict) -> &'static str {
         Verdict::Improved => "improved",
         Verdict::NoChange | Verdict::Inconclusive => "same",
     }
-}
-
-/// A name that a link can have.
-fn anchor(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
 }
 
 fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
@@ -259,7 +236,7 @@ fn of_requests(strips: &[Strip]) -> Markup {
         @for strip in strips {
             @let first_s = strip.first_s.unwrap_or(strip.end_s).max(strip.sent_s);
             div {
-                (strip.name) ", number " (strip.index) ": "
+                (visible(&strip.name)) ", number " (strip.index) ": "
                 @if strip.sent_s > 0.0 { "sent " (Time(strip.sent_s)) " late, " }
                 @if let Some(first_s) = strip.first_s { "first token after " (Time(first_s)) ", " }
                 "end after " (Time(strip.end_s))

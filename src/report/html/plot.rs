@@ -6,6 +6,7 @@ use super::{
     super::numbers::{Time, share, significant},
     figure::{Axis, Figure, Role, Scale, Series, Unit},
 };
+use crate::metrics::Quantity;
 
 /// In the units of the drawing.
 const WIDTH: f64 = 460.0;
@@ -24,22 +25,29 @@ struct Placed<'a> {
 
 impl<'a> Placed<'a> {
     fn of(axis: &'a Axis, values: impl Iterator<Item = f64>, ends: [f64; 2]) -> Self {
-        let usable = values.filter(|value| value.is_finite() && (axis.scale == Scale::Linear || *value > 0.0));
+        let usable = values.filter(|value| value.is_finite() && (axis.scale != Scale::Log || *value > 0.0));
         let (least, most) =
             usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| (a.min(value), b.max(value)));
         let (least, most) = match (least <= most, axis.scale) {
             (false, Scale::Log) => (1.0, 10.0),
-            (false, Scale::Linear) => (0.0, 1.0),
+            (false, Scale::Linear | Scale::Near) => (0.0, 1.0),
             // Some room on both sides, and none below 0.
             (true, Scale::Log) => (least / 1.15, most * 1.15),
             (true, Scale::Linear) => (least.min(0.0), if most > 0.0 { most * 1.06 } else { 1.0 }),
+            (true, Scale::Near) => {
+                let room = match axis.unit {
+                    Unit::Count => 0.7,
+                    _ => (0.08 * (most - least)).max(0.02 * most.abs()).max(f64::MIN_POSITIVE),
+                };
+                (least - room, most + room)
+            }
         };
         Self { axis, least, most, ends }
     }
 
     fn at(&self, value: f64) -> f64 {
         let part = match self.axis.scale {
-            Scale::Linear => (value - self.least) / (self.most - self.least),
+            Scale::Linear | Scale::Near => (value - self.least) / (self.most - self.least),
             Scale::Log => (value.max(self.least) / self.least).ln() / (self.most / self.least).ln(),
         };
         let at = self.ends[0] + part.clamp(0.0, 1.0) * (self.ends[1] - self.ends[0]);
@@ -67,11 +75,12 @@ impl<'a> Placed<'a> {
                 }
                 ticks
             }
-            Scale::Linear | Scale::Log => {
+            Scale::Linear | Scale::Near | Scale::Log => {
                 let rough = (self.most - self.least) / 5.0;
                 let power = 10f64.powf(rough.log10().floor());
                 let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|of| of * power).into_iter().find(|step| *step >= rough);
-                let step = step.unwrap_or(rough);
+                let least_step = if self.axis.unit == Unit::Count { 1.0 } else { 0.0 };
+                let step = step.unwrap_or(rough).max(least_step);
                 let first = (self.least / step).ceil() as i64;
                 (first..).map(|i| i as f64 * step).take_while(|tick| *tick <= self.most).take(8).collect()
             }
@@ -105,7 +114,30 @@ fn tick(value: f64, unit: Unit) -> String {
         Unit::Seconds => format!("{} s", short(value)),
         Unit::Number if value >= 1e6 => format!("{}M", short(value * 1e-6)),
         Unit::Number if value >= 1e4 => format!("{}k", short(value * 1e-3)),
-        Unit::Number => short(value),
+        Unit::Number | Unit::Count => short(value),
+    }
+}
+
+/// In what a quantity is written.
+pub fn unit_of(quantity: &Quantity) -> Unit {
+    match quantity.unit {
+        "s" => Unit::Seconds,
+        "1" => Unit::Share,
+        _ => Unit::Number,
+    }
+}
+
+/// Values one after the other as a line in a line of text; what it shows stands beside it.
+pub fn outline(values: &[f64]) -> Markup {
+    let (width, height) = (120.0, 24.0);
+    let axis = Axis::new("", Scale::Near, Unit::Number);
+    let x = Placed::of(&axis, (0..values.len()).map(|i| i as f64), [0.0, width]);
+    let y = Placed::of(&axis, values.iter().copied(), [height, 0.0]);
+    let place =
+        |(i, value): (usize, &f64)| format!("{}{} {}", if i == 0 { 'M' } else { 'L' }, x.at(i as f64), y.at(*value));
+    let path: String = values.iter().enumerate().map(place).collect();
+    html! {
+        svg.outline viewBox=(format!("0 0 {width} {height}")) aria-hidden="true" { g.run { path d=(path) {} } }
     }
 }
 
@@ -115,6 +147,7 @@ pub fn number(value: f64, unit: Unit) -> String {
         Unit::Seconds => Time(value).to_string(),
         Unit::Share => share(value),
         Unit::Number => significant(value),
+        Unit::Count => format!("{value:.0}"),
     }
 }
 
@@ -123,6 +156,7 @@ fn class(role: Role) -> &'static str {
         Role::Run => "run",
         Role::Baseline => "base",
         Role::Bad => "bad",
+        Role::Level => "level",
     }
 }
 
@@ -157,7 +191,11 @@ pub fn drawn(figure: &Figure) -> Markup {
                     line class=(class) x1=(left) x2=(right) y1=(y.at(*value)) y2=(y.at(*value)) { title { (words) } }
                     text class=(class) x=(right - 4.0) y=(y.at(*value) - 4.0) text-anchor="end" { (words) }
                 }
-                @for series in figure.series.iter().rev() { (line(series, &x, &y)) }
+                @for (value, words) in &figure.marks {
+                    line.step x1=(x.at(*value)) x2=(x.at(*value)) y1=(top) y2=(bottom) { title { (words) } }
+                }
+                @for series in figure.series.iter().rev().filter(|series| series.role != Role::Level) { (line(series, &x, &y)) }
+                @for series in figure.series.iter().filter(|series| series.role == Role::Level) { (line(series, &x, &y)) }
                 text.label x=((left + right) / 2.0) y=(HEIGHT - 14.0) text-anchor="middle" { (figure.x.label) }
             }
             @if figure.series.len() > 1 {
@@ -177,8 +215,11 @@ fn line(series: &Series, x: &Placed, y: &Placed) -> Markup {
         format!("{letter}{} {}", x.at(point.x), y.at(point.y))
     };
     let path: String = series.points.iter().enumerate().map(place).collect();
+    let is_many = series.points.len() > MANY;
+    let class = format!("{}{}", class(series.role), if is_many { " many" } else { "" });
+    let radius = if is_many { "2.2" } else { "4" };
     html! {
-        g class=(class(series.role)) data-series=(series.name) {
+        g class=(class) data-series=(series.name) {
             path d=(path) {}
             @if series.is_marked {
                 @for point in &series.points {
@@ -186,14 +227,24 @@ fn line(series: &Series, x: &Placed, y: &Placed) -> Markup {
                         line.interval x1=(x.at(point.x)) x2=(x.at(point.x)) y1=(y.at(lower)) y2=(y.at(upper)) {}
                     }
                     @let words = said(series, point, x.axis, y.axis);
-                    circle cx=(x.at(point.x)) cy=(y.at(point.y)) r="4" tabindex="0" role="img" aria-label=(words) {
-                        title { (words) }
+                    @if point.link.is_empty() {
+                        circle cx=(x.at(point.x)) cy=(y.at(point.y)) r=(radius) tabindex="0" role="img" aria-label=(words) {
+                            title { (words) }
+                        }
+                    } @else {
+                        a href=(point.link) {
+                            title { (words) }
+                            circle cx=(x.at(point.x)) cy=(y.at(point.y)) r=(radius) {}
+                        }
                     }
                 }
             }
         }
     }
 }
+
+/// More points than this are small ones.
+const MANY: usize = 60;
 
 /// A point in words.
 fn said(series: &Series, point: &super::figure::Point, x: &Axis, y: &Axis) -> String {
@@ -238,6 +289,9 @@ fn described(figure: &Figure) -> String {
             ),
         };
     }
+    for (_, words_of) in &figure.marks {
+        words += &format!(" {words_of}.");
+    }
     for (_, limit) in figure.limits.iter().filter(|_| figure.y.unit != Unit::Share) {
         words += &format!(" Objective: {limit}.");
     }
@@ -266,12 +320,13 @@ mod tests {
             series: vec![series("this run", Role::Run), series("<b>", Role::Baseline)],
             limits: vec![(0.3, "y < 300 ms".to_owned())],
             shaded: Some((0.1, 0.2)),
+            marks: vec![(0.15, "from <here> on".to_owned())],
         }
     }
 
     #[test]
     fn points_lie_where_their_numbers_are() {
-        for scale in [Scale::Linear, Scale::Log] {
+        for scale in [Scale::Linear, Scale::Near, Scale::Log] {
             let svg = drawn(&figure(scale, &[(0.1, 0.2), (0.2, 0.4)])).into_string();
             assert!(!svg.contains("<b>") && !svg.contains("A <title>") && svg.contains("A &lt;title&gt;"), "{svg}");
             assert!(svg.contains("this run: 200.00 ms at 100 ms, 400.00 ms at 200 ms."), "{svg}");
@@ -287,7 +342,7 @@ mod tests {
     #[test]
     fn nothing_breaks_the_picture() {
         for values in [&[][..], &[(0.0, 0.0)], &[(1.0, f64::NAN)], &[(1e-9, 1e9), (1e12, 1e-9)]] {
-            for scale in [Scale::Linear, Scale::Log] {
+            for scale in [Scale::Linear, Scale::Near, Scale::Log] {
                 let svg = drawn(&figure(scale, values).shown()).into_string();
                 assert!(!svg.contains("inf") && !svg.contains("NaN\""), "{values:?}: {svg}");
             }

@@ -1,9 +1,11 @@
 //! What is kept of a pass's requests for pictures, once the requests themselves are gone.
 
+use serde::{Deserialize, Serialize};
+
 use crate::client::Record;
 
 /// A pass over time, and some of its requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct View {
     /// Length of a bin, in seconds.
     pub bin_s: f64,
@@ -17,10 +19,10 @@ pub(super) struct View {
 }
 
 /// The life of one request, in seconds from when it was to be sent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Strip {
     /// Why it is shown.
-    pub name: &'static str,
+    pub name: String,
     pub index: usize,
     /// When it went out, when its first and its last token came, and when it ended.
     pub sent_s: f64,
@@ -95,7 +97,7 @@ fn strips(records: &[Record]) -> Vec<Strip> {
         let from_ns = record.intended_ns.unwrap_or(sent_ns);
         let since = |ns: u64| ns.saturating_sub(from_ns) as f64 * 1e-9;
         Some(Strip {
-            name,
+            name: name.to_owned(),
             index: record.index,
             sent_s: since(sent_ns),
             first_s: record.first_token_ns.map(since),
@@ -134,7 +136,7 @@ mod tests {
         assert!((view.tokens_per_s.iter().sum::<f64>() * view.bin_s - 6.0).abs() < 1e-6);
         assert_eq!((view.failed.iter().sum::<u32>(), view.failed[60]), (1, 1));
         let strips: Vec<(&str, usize, bool)> =
-            view.strips.iter().map(|s| (s.name, s.index, s.failure.is_some())).collect();
+            view.strips.iter().map(|s| (s.name.as_str(), s.index, s.failure.is_some())).collect();
         assert_eq!(strips, [("the median request", 0, false), ("the slowest", 0, false), ("one that failed", 2, true)]);
         assert!((view.strips[0].end_s - 0.12).abs() < 1e-9 && view.strips[0].sent_s == 0.0);
         assert_eq!(View::of(&[]), None);

@@ -1,0 +1,70 @@
+//! Pages of what is kept already: all runs so far, and with `--report-only` the last one once more.
+
+use super::{
+    RunError,
+    baselines::Baselines,
+    trends::{ids, trends},
+};
+use crate::{
+    baseline::{BaselineError, NEW},
+    config::Plan,
+    report::{AllRuns, Measured, Output, Sinks, warn},
+    run::Report,
+};
+
+/// Draws the pages of all runs so far; gives what went wrong.
+pub fn draw_history(plan: &Plan, baselines: &Baselines, sinks: &mut Sinks) -> Vec<RunError> {
+    match baselines.history.read(&mut |_| ()) {
+        Ok(runs) => draw_runs(plan, &runs, sinks),
+        Err(e) => vec![BaselineError::from(e).into()],
+    }
+}
+
+fn draw_runs(plan: &Plan, runs: &[Report], sinks: &mut Sinks) -> Vec<RunError> {
+    let trends = trends(plan, runs);
+    sinks.history(&AllRuns { runs, trends: &trends }).into_iter().map(RunError::from).collect()
+}
+
+/// Draws the pages of the last run of each benchmark that was selected, from what is kept of it.
+///
+/// # Errors
+/// Where there is none, or a page can't be written.
+pub fn draw(
+    plan: &Plan,
+    baselines: &Baselines,
+    selects: &dyn Fn(&str) -> bool,
+    output: Output,
+) -> Result<(), RunError> {
+    if !cfg!(feature = "html") {
+        return Err(RunError::Setup("this build draws no pages: it has no feature `html`".to_owned()));
+    }
+    let runs = baselines.history.read(&mut warn).map_err(BaselineError::from)?;
+    // The loads of a sweep stand under the names of their own.
+    let is_planned = |id: &str| {
+        plan.benchmarks.iter().any(|benchmark| {
+            let is_load = |run: &Report| run.id == id && run.point_of.as_deref() == Some(benchmark.name.as_str());
+            benchmark.name == id || runs.iter().any(is_load)
+        })
+    };
+    let names = ids(&runs).into_iter().filter(|id| is_planned(id)).map(str::to_owned);
+    let mut names: Vec<String> = plan.benchmarks.iter().map(|benchmark| benchmark.name.clone()).chain(names).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| selects(name) && seen.insert(name.clone()));
+    let mut reports: Vec<Report> = Vec::new();
+    for name in &names {
+        reports.extend(baselines.store.read_report(name, NEW)?);
+    }
+    if reports.is_empty() {
+        let root = baselines.store.root().display();
+        return Err(RunError::Setup(format!("{root} has no run of what was selected: measure one first")));
+    }
+    let mut sinks = Sinks::of_pages(&baselines.outputs(output));
+    let mut problems = draw_runs(plan, &runs, &mut sinks);
+    for report in &reports {
+        let baseline = baselines.baseline_of(report, &runs);
+        let measured = Measured { report, baseline: baseline.as_ref(), last_run: None };
+        problems.extend(sinks.benchmark(&measured).into_iter().map(RunError::from));
+    }
+    problems.extend(sinks.end(&reports).into_iter().map(RunError::from));
+    problems.into_iter().next().map_or(Ok(()), Err)
+}
