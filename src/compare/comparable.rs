@@ -189,6 +189,9 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
         let (new, base) = (new.server.identity(), base.server.identity());
         warnings.push(format!("another server: {new}, the baseline measured {base}"));
     }
+    if let Some((new, base)) = new.server.gpus.zip(base.server.gpus).filter(|(new, base)| new != base) {
+        warnings.push(format!("the server has {new} GPUs, the baseline's had {base}"));
+    }
     let keys: BTreeSet<&String> = new.server.facts.keys().chain(base.server.facts.keys()).collect();
     for key in keys {
         let fact = |report: &Report| report.server.facts.get(key).map_or_else(|| "nothing".to_owned(), plain);

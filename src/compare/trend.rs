@@ -78,6 +78,9 @@ fn elsewhere(a: &Report, b: &Report) -> Vec<String> {
     if a.server.identity() != b.server.identity() {
         by.push(format!("another server: {}", a.server.identity()));
     }
+    if let Some(gpus) = a.server.gpus.filter(|_| a.server.gpus != b.server.gpus) {
+        by.push(format!("a server with another number of GPUs: {gpus}"));
+    }
     if a.server.facts != b.server.facts {
         let facts = a.server.facts.iter().filter(|(key, value)| b.server.facts.get(*key) != Some(value));
         let facts: Vec<String> = facts.map(|(key, value)| format!("{key} {value}")).collect();

@@ -41,6 +41,8 @@ pub struct Plan {
     pub metrics: MetricsPage,
     /// Where those of its GPUs are read.
     pub gpu_metrics: Option<String>,
+    /// How many GPUs the server has, where that was said.
+    pub gpus: Option<usize>,
     /// What of both becomes metrics of the run.
     pub scrape: Vec<Scrape>,
     /// Processes of a server that the run starts, over which the passes of a benchmark are spread, where that was said.
@@ -318,6 +320,10 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         turns: top.turns,
         metrics: metrics_page(&top)?,
         gpu_metrics: gpu_metrics(&top)?.filter(|_| !tiny),
+        gpus: match top.gpus {
+            Some(0) => return Err(ConfigError::value("--gpus", "leave it out for a server without GPUs")),
+            gpus => gpus.filter(|_| !tiny),
+        },
         scrape: scrapes(&top)?.into_iter().filter(|_| !tiny).collect(),
         instances,
         resolve: resolve(&top)?.filter(|_| !tiny && !arguments.calibrate),
@@ -623,6 +629,7 @@ mod tests {
                 "--instances: passes are spread over processes of servers that the run starts",
             ),
             (vec!["--instances", "2"], "", "--instances: passes are spread"),
+            (live(&["--gpus", "0"]), "", "--gpus: leave it out for a server without GPUs"),
             (live(&["--instances", "0"]), "", "--instances: 0 processes would measure nothing"),
             (vec!["--concurency", "3"], "", "--concurrency"),
             (vec!["--api", "grpc"], "", "use chat, completions, responses,"),

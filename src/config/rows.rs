@@ -33,6 +33,8 @@ macro_rules! rows {
             @server metrics: String = Server "URL|off" text("/metrics of the server, where it has such");
             /// Page of NVIDIA's DCGM exporter, such as http://127.0.0.1:9400/metrics, read as --metrics is: power, use and memory of the GPUs, and joules per output token
             @server gpu_metrics: String = Server "URL" text("none");
+            /// How many GPUs the server has: pages then show throughput per GPU, and runs with another number get a warning
+            @server gpus: usize = Server "N" text("not said");
             /// Metrics of these pages that get estimates and verdicts like all others, under the name scrape:NAME; NAME for the mean of a gauge, rate:NAME for a counter, with higher: before it where more is better
             #[arg(value_delimiter = ',')]
             #[serde(deserialize_with = "one_or_many")]

@@ -4,6 +4,7 @@
 
 mod baselines;
 mod builder;
+mod command;
 mod conclusion;
 mod draw;
 mod error;

@@ -315,16 +315,6 @@ impl<'a> Ready<'a> {
             host.others_cores = None;
         }
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-        let identity = self.session.identity();
-        let sent = PassSent {
-            benchmark: name,
-            server: self.session.name(),
-            identity: &identity,
-            number,
-            request_id_prefix: &prefix,
-            records: &run.records,
-        };
-        let unsaved = sinks.borrow_mut().pass(&sent);
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
@@ -333,6 +323,17 @@ impl<'a> Ready<'a> {
         let given_up_before = self.given_up.replace(given_up.sum());
         let told = scraped.map(|scraped| scraped.of(Ours::of(&run.records, given_up_before), pass.duration_s));
         let told = told.unwrap_or_default();
+        let identity = self.session.identity();
+        let sent = PassSent {
+            benchmark: name,
+            server: self.session.name(),
+            identity: &identity,
+            number,
+            request_id_prefix: &prefix,
+            records: &run.records,
+            gauges: &told.gauges,
+        };
+        let unsaved = sinks.borrow_mut().pass(&sent);
         (pass.server_metrics, pass.scraped, pass.gpu) = (told.server, told.scraped, told.gpu);
         if pass.cached_tokens.is_none() {
             pass.cached_tokens = pass.server_metrics.as_ref().and_then(ServerMetrics::cached_tokens_of_this_client);
@@ -444,10 +445,12 @@ impl<'a> Ready<'a> {
                 name: self.session.name().map(str::to_owned),
                 revision: self.session.started.revision(),
                 instances: self.session.name().map(|_| self.processes.borrow().len()),
+                gpus: self.session.plan.gpus,
                 facts: self.session.facts(),
             },
             commit,
             host: this_host(),
+            command: self.session.command.clone(),
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             confidence_level: level,
             estimates,

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     RunError,
+    command::command,
     prompt_cache::{Probed, PromptsOf},
     spread::Spread,
     started::Started,
@@ -69,6 +70,8 @@ pub struct Session<'a> {
     pub probed: OnceCell<Probed>,
     /// Draws what must be another thing in every run.
     pub nonce_seed: u64,
+    /// What started this process, without what is secret.
+    pub command: String,
 }
 
 /// Prompts that went to the server.
@@ -115,6 +118,7 @@ impl<'a> Session<'a> {
             told: RefCell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
+            command: command(),
         }
     }
 

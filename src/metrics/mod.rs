@@ -35,5 +35,5 @@ pub use metric::{ByMetric, Metric, Point, Quantity};
 pub use objective::{Count, Objective, Subject};
 pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
 pub use scraped::Scrape;
-pub use server_metrics::{Gauge, ServerMetrics};
+pub use server_metrics::{Gauge, GaugeReading, ServerMetrics};
 pub use steady::Steady;

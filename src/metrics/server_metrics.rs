@@ -38,6 +38,19 @@ impl ServerMetrics {
     }
 }
 
+/// What a server's gauges stood at, at one moment of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GaugeReading {
+    /// In nanoseconds of the clock of records.
+    pub at_ns: u64,
+    /// Requests that ran.
+    pub running: Option<f64>,
+    /// Requests that waited.
+    pub waiting: Option<f64>,
+    /// How full its key-value cache was, as a share.
+    pub kv_use: Option<f64>,
+}
+
 /// What goes up and down, over the readings of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gauge {

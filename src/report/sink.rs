@@ -6,6 +6,7 @@ use super::output::Output;
 use crate::{
     client::Record,
     files::FileError,
+    metrics::GaugeReading,
     run::{Report, Trend},
 };
 
@@ -76,6 +77,8 @@ pub struct PassSent<'a> {
     pub request_id_prefix: &'a str,
     /// In the order of the prompts.
     pub records: &'a [Record],
+    /// What the server's own gauges stood at during the pass; empty where it does not say.
+    pub gauges: &'a [GaugeReading],
 }
 
 /// A benchmark that was measured whole, and what was there before.

@@ -45,6 +45,9 @@ pub struct Report {
     pub commit: Option<Commit>,
     /// On which machine the client ran.
     pub host: Host,
+    /// The command that ran it, without the values of headers; empty in older files.
+    #[serde(default)]
+    pub command: String,
     /// When the first pass started, RFC 3339.
     pub started_at: String,
     /// The numbers of each pass.
@@ -210,6 +213,9 @@ pub struct ServerReport {
     /// How many processes of it the passes were spread over, where the run started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<usize>,
+    /// How many GPUs it has, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<usize>,
     /// What it says of itself.
     #[serde(flatten)]
     pub facts: Map<String, Value>,

@@ -1,13 +1,14 @@
 //! What is read of several pages at one moment, and what of it belongs to a pass.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use super::{gpu::GpuReading, names::Reading};
-use crate::metrics::{Gauge, Scrape};
+use crate::metrics::{Gauge, GaugeReading, Scrape};
 
 /// What was read at one moment.
 pub struct Moment {
-    pub at: Instant,
+    /// In nanoseconds of the clock of records.
+    pub at_ns: u64,
     /// Of the server's own page.
     pub server: Option<Reading>,
     /// In the order in which they were asked for.
@@ -15,9 +16,21 @@ pub struct Moment {
     pub gpu: Option<GpuReading>,
 }
 
+impl Moment {
+    pub fn seconds_since(&self, before: &Self) -> f64 {
+        self.at_ns.saturating_sub(before.at_ns) as f64 * 1e-9
+    }
+
+    /// What the server's own gauges stood at, where it says.
+    pub fn gauges(&self) -> Option<GaugeReading> {
+        let Reading { running, waiting, kv_use, .. } = self.server?;
+        Some(GaugeReading { at_ns: self.at_ns, running, waiting, kv_use })
+    }
+}
+
 /// What was wanted: the mean of a gauge over the readings during a pass, a counter's rate between those before and after it.
 pub fn scraped(wanted: &[Scrape], before: &Moment, during: &[Moment], after: &Moment) -> BTreeMap<String, f64> {
-    let apart_s = (after.at - before.at).as_secs_f64();
+    let apart_s = after.seconds_since(before);
     let value = |(i, scrape): (usize, &Scrape)| {
         let of = |moment: &Moment| moment.wanted.get(i).copied().flatten();
         let value = match scrape.is_rate {
@@ -32,15 +45,12 @@ pub fn scraped(wanted: &[Scrape], before: &Moment, during: &[Moment], after: &Mo
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn gauges_are_means_and_counters_rates() {
-        let begun = Instant::now();
         let moment = |s: u64, gauge: f64, counter: f64| Moment {
-            at: begun + Duration::from_secs(s),
+            at_ns: s * 1_000_000_000,
             server: None,
             wanted: vec![Some(gauge), Some(counter), None],
             gpu: None,

@@ -7,7 +7,7 @@ use std::{
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -19,8 +19,8 @@ use super::{
     readings::{Moment, scraped},
 };
 use crate::{
-    client::{Headers, PageAt, Record, ServerPage, Target, TokenSource},
-    metrics::{Gauge, GpuMetrics, Scrape, ServerMetrics},
+    client::{Headers, PageAt, Record, ServerPage, Target, TokenSource, clock::now_ns},
+    metrics::{Gauge, GaugeReading, GpuMetrics, Scrape, ServerMetrics},
 };
 
 /// Where pages are, where nobody says: TensorRT-LLM has JSON at the first.
@@ -82,6 +82,8 @@ pub struct Told {
     pub scraped: BTreeMap<String, f64>,
     /// Its GPUs'.
     pub gpu: Option<GpuMetrics>,
+    /// What the server's own gauges stood at during the pass.
+    pub gauges: Vec<GaugeReading>,
 }
 
 /// What the client knows of a pass.
@@ -194,11 +196,11 @@ impl Pages {
     fn read(&self, runtime: &Runtime) -> Moment {
         let read = |page: &ServerPage| Page::parse(&runtime.block_on(page.fetch())?);
         let server = self.server.as_ref().and_then(|(page, _)| read(page));
-        let at = Instant::now();
+        let at_ns = now_ns();
         let gpu = self.gpu.as_ref().and_then(read);
         let names = self.server.as_ref().and_then(|(_, names)| *names);
         Moment {
-            at,
+            at_ns,
             // A name is the server's, where it has a page; one that could not be read is not made up for.
             wanted: self.wanted.iter().map(|scrape| self.value(&scrape.name, server.as_ref(), gpu.as_ref())).collect(),
             gpu: gpu.as_ref().and_then(GpuReading::of),
@@ -231,13 +233,14 @@ impl Scraped<'_> {
             std::thread::sleep(AGAIN.1);
             after = scraper.read();
         }
-        let apart_s = (after.at - before.at).as_secs_f64();
+        let apart_s = after.seconds_since(&before);
         let gpus: Vec<GpuReading> = during.iter().filter_map(|moment| moment.gpu).collect();
         let gpu = before.gpu.zip(after.gpu);
         let gpu = gpu.map(|(before, after)| gpu::of_pass(before, &gpus, after, apart_s, pass_s));
         let scraped = scraped(&scraper.pages.wanted, &before, &during, &after);
         let readings: Vec<Reading> = during.iter().filter_map(|moment| moment.server).collect();
-        Told { server: scraper.server_metrics(before.server, &readings, after.server, ours), scraped, gpu }
+        let gauges = during.iter().filter_map(Moment::gauges).collect();
+        Told { server: scraper.server_metrics(before.server, &readings, after.server, ours), scraped, gpu, gauges }
     }
 }
 

@@ -7,8 +7,9 @@ use super::{
     view::View,
 };
 use crate::{
-    metrics::{Histogram, Histograms, Metric, PassMetrics, Quantity},
-    run::Report,
+    metrics::{GaugeReading, Histogram, Histograms, Metric, PassMetrics, Quantity},
+    run::{Boundary, Report},
+    stats::{AtLoad, State, knee},
 };
 
 /// A benchmark of the run, with what it is compared with.
@@ -40,11 +41,16 @@ pub(super) fn of_loads(workload: &str, shown: &[&Shown]) -> Vec<Figure> {
         if loads.len() < 2 {
             continue;
         }
+        let (at, points): (Vec<f64>, Vec<AtLoad>) =
+            loads.iter().filter_map(|(load, shown)| Some((*load, AtLoad::of(*load, &shown.report.estimates)?))).unzip();
+        let knee = knee(&points).map(|i| (at[i], "the knee: the most throughput for its latency".to_owned()));
         for name in
             ["output_tokens_per_s", "rpm", "ttft_p50", "ttft_p99", "tpot_p50", "itl_p99", "e2e_p50", "goodput_rps"]
         {
             let Ok(metric) = name.parse::<Metric>() else { continue };
-            figures.push(against_load(workload, label, metric, &loads));
+            let mut figure = against_load(workload, label, metric, &loads);
+            figure.marks.extend(knee.clone());
+            figures.push(figure);
         }
         if label == "concurrency" {
             figures.push(per_user(workload, &loads));
@@ -99,28 +105,47 @@ const FAR: f64 = 4.0;
 
 /// What each user gets, against what all of them get.
 fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
+    let gpus = loads.iter().filter_map(|(_, shown)| shown.report.server.gpus).max().unwrap_or(1);
     let point = |load: f64, report: &Report| {
         let of = |name: &str| report.estimate(name).map(|estimate| estimate.point);
         Some(Point {
             x: 1.0 / of("tpot_p50")?,
-            y: of("output_tokens_per_s")?,
+            y: of("output_tokens_per_s")? / report.server.gpus.unwrap_or(1) as f64,
             label: format!("{load} clients"),
             ..Point::default()
         })
     };
+    let run: Vec<Point> = loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).collect();
+    let baseline = loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect();
+    let frontier = Series { name: "frontier".to_owned(), role: Role::Level, points: frontier(&run), is_marked: false };
+    let mut series = both(run, baseline, true);
+    series.push(frontier);
+    let of_all = if gpus > 1 { "of a GPU" } else { "of all" };
     Figure {
-        name: format!("{workload}: tokens per second for all against each user"),
-        title: "output tokens per second: of all, against each user's (1 / median TPOT); up and right is better"
-            .to_owned(),
-        x: Axis::new("tokens per second of a user", Scale::Linear, Unit::Number),
-        y: Axis::new("tokens per second of all", Scale::Linear, Unit::Number),
-        series: both(
-            loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).collect(),
-            loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect(),
-            true,
+        name: format!("{workload}: tokens per second {of_all} against each user"),
+        title: format!(
+            "output tokens per second: {of_all}, against each user's (1 / median TPOT); up and right is better, and no load beats one on the \
+             frontier in both"
         ),
+        x: Axis::new("tokens per second of a user", Scale::Linear, Unit::Number),
+        y: Axis::new(format!("tokens per second {of_all}"), Scale::Linear, Unit::Number),
+        series,
         ..Figure::default()
     }
+}
+
+/// The points that no other one is better than in both, from the right to the left.
+fn frontier(points: &[Point]) -> Vec<Point> {
+    let mut points = points.to_vec();
+    points.sort_by(|a, b| b.x.total_cmp(&a.x).then(b.y.total_cmp(&a.y)));
+    let mut most = f64::NEG_INFINITY;
+    points.retain(|point| {
+        point.y > most && {
+            most = point.y;
+            true
+        }
+    });
+    points
 }
 
 fn in_words(quantity: &Quantity) -> String {
@@ -137,10 +162,61 @@ fn both(run: Vec<Point>, baseline: Vec<Point>, is_marked: bool) -> Vec<Series> {
 
 /// Those of one benchmark.
 pub(super) fn of_benchmark(shown: &Shown) -> Vec<Figure> {
-    let mut figures = cumulative(shown);
+    let mut figures: Vec<Figure> =
+        shown.report.boundary.iter().flat_map(|found| of_search(&shown.report.id, found)).collect();
+    figures.extend(cumulative(shown));
     figures.extend(by_turn(shown));
     figures.extend(shown.view.map(|view| over_time(shown.report, view)).into_iter().flatten());
     seen(figures)
+}
+
+/// What a search has tried: each objective's number at each load, the last time that it was measured.
+fn of_search(id: &str, found: &Boundary) -> Vec<Figure> {
+    let objective = |(i, objective): (usize, &String)| {
+        let mut points: Vec<(State, Point)> = Vec::new();
+        for tried in &found.points {
+            let Some(judged) = tried.objectives.get(i) else { continue };
+            let Some(y) = judged.point else { continue };
+            points.retain(|(_, point)| point.x != tried.load);
+            let label = format!("{} {}, {}, {} passes", tried.load, found.searched.unit(), judged.state, tried.passes);
+            points.push((
+                judged.state,
+                Point { x: tried.load, y, ends: judged.lower.zip(judged.upper), label, ..Point::default() },
+            ));
+        }
+        points.sort_by(|a, b| a.1.x.total_cmp(&b.1.x));
+        let of = |name: &str, role, state: State| Series {
+            name: name.to_owned(),
+            role,
+            points: points.iter().filter(|(of, _)| *of == state).map(|(_, point)| point.clone()).collect(),
+            is_marked: true,
+        };
+        let judged = found.points.iter().find_map(|tried| tried.objectives.get(i));
+        let unit = match judged.map(|judged| judged.unit.as_str()) {
+            Some("s") => Unit::Seconds,
+            Some("1") => Unit::Share,
+            _ => Unit::Number,
+        };
+        let ends =
+            [(found.highest_met, "the highest load that holds"), (found.lowest_missed, "the lowest that does not")];
+        let mut series = vec![
+            of("met", Role::Run, State::Met),
+            of("missed", Role::Bad, State::Missed),
+            of("undecided", Role::Baseline, State::Undecided),
+        ];
+        series.retain(|series| !series.points.is_empty());
+        Figure {
+            name: format!("{id}: {objective}"),
+            title: format!("the search: {objective}, at each load"),
+            x: Axis::new(found.searched.unit(), Scale::Log, Unit::Number),
+            y: Axis::new(objective.split_whitespace().next().unwrap_or_default(), Scale::Linear, unit),
+            series,
+            limits: judged.map(|judged| (judged.limit, objective.clone())).into_iter().collect(),
+            marks: ends.into_iter().filter_map(|(load, words)| Some((load?, words.to_owned()))).collect(),
+            ..Figure::default()
+        }
+    };
+    found.objectives.iter().enumerate().map(objective).collect()
 }
 
 /// The share of a latency's values below each value, of all passes together.
@@ -257,8 +333,26 @@ fn over_time(report: &Report, view: &View) -> Vec<Figure> {
     if failed.iter().any(|n| *n > 0.0) {
         in_flight.push(series("failed", Role::Bad, &failed));
     }
+    let gauge = |name: &str, role, of: fn(&GaugeReading) -> Option<f64>| Series {
+        name: name.to_owned(),
+        role,
+        points: view
+            .gauges
+            .iter()
+            .filter_map(|(x, reading)| Some(Point { x: *x, y: of(reading)?, ..Point::default() }))
+            .collect(),
+        is_marked: false,
+    };
+    let queue = vec![
+        gauge("running", Role::Run, |reading| reading.running),
+        gauge("waiting", Role::Bad, |reading| reading.waiting),
+    ];
+    let mut kv_use = figure("the server's key-value cache", vec![gauge("in use", Role::Run, |reading| reading.kv_use)]);
+    kv_use.y.unit = Unit::Share;
     vec![
         figure("requests in flight", in_flight),
         figure("output tokens per second", vec![series("tokens", Role::Run, &view.tokens_per_s)]),
+        figure("requests on the server, by its own count", queue),
+        kv_use,
     ]
 }

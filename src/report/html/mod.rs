@@ -53,7 +53,7 @@ pub(super) fn sink(outputs: &Outputs) -> Option<Box<dyn Sink>> {
 impl Sink for Html {
     fn pass(&mut self, pass: &PassSent) -> Result<(), SinkError> {
         // Two servers that take turns have a view each.
-        if let Some(view) = View::of(pass.records) {
+        if let Some(view) = View::of(pass.records, pass.gauges) {
             self.views.insert(key(pass.benchmark, pass.identity), (pass.number, view));
         }
         Ok(())
@@ -270,6 +270,56 @@ mod tests {
         // Each has a page of its own, with its figures.
         let own = std::fs::read_to_string(folder.path().join("w/c1/report/figures.json")).unwrap();
         assert!(own.contains("w/c1: ttft") && !own.contains("w/c4"), "{own}");
+    }
+
+    #[test]
+    fn a_search_shows_what_it_has_tried() {
+        let judged = |point: f64, state: &str| {
+            json!({"objective": "ttft_p50 < 300 ms", "state": state, "point": point, "lower": 0.9 * point, "upper": 1.1 * point,
+                "limit": 0.3, "unit": "s"})
+        };
+        let tried = |load: f64, point: f64, state: &str| json!({"load": load, "step": "look", "state": state, "passes": 2, "objectives": [judged(point, state)]});
+        let found = report(|r| {
+            r["boundary"] = json!({
+                "searched": "concurrency", "objectives": ["ttft_p50 < 300 ms"], "precision": 0.05, "highest_met": 4.0, "lowest_missed": 8.0,
+                "undecided": [], "not_monotonic": [], "verified": true, "broken": [],
+                "points": [tried(4.0, 0.31, "undecided"), tried(8.0, 0.5, "missed"), tried(4.0, 0.2, "met")]
+            });
+        });
+        let (_folder, _, figures) = written(&[found], None);
+        let figure = &figures[0];
+        let points = |i: usize| figure["series"][i]["points"].clone();
+        // The last time counts.
+        assert_eq!((figure["series"][0]["name"].as_str(), points(0)[0]["x"].as_f64()), (Some("met"), Some(4.0)));
+        assert_eq!((points(0)[0]["y"].as_f64(), points(0).as_array().unwrap().len()), (Some(0.2), 1));
+        assert_eq!((figure["series"][1]["name"].as_str(), points(1)[0]["y"].as_f64()), (Some("missed"), Some(0.5)));
+        assert_eq!((figure["limits"][0][0].as_f64(), figure["marks"][1][0].as_f64()), (Some(0.3), Some(8.0)));
+    }
+
+    /// Of four loads, one is worse than another in both ways.
+    #[test]
+    fn the_frontier_and_the_knee_are_marked() {
+        let load = |clients: usize, throughput: f64, tpot: f64, e2e: f64| {
+            at(clients, |r| {
+                r["server"]["gpus"] = 2.into();
+                for (name, value) in [("output_tokens_per_s", throughput), ("tpot_p50", tpot), ("e2e_p50", e2e)] {
+                    r["estimates"][name] = estimate(value);
+                }
+            })
+        };
+        let reports = [
+            load(1, 100.0, 0.01, 1.0),
+            load(2, 200.0, 0.01, 1.0),
+            load(4, 390.0, 0.011, 1.1),
+            load(8, 380.0, 0.02, 2.0),
+        ];
+        let (_folder, _, figures) = written(&reports, None);
+        let of = |name: &str| figures.iter().find(|f| f["name"].as_str().unwrap().contains(name)).unwrap();
+        let frontier = &of("of a GPU against each user")["series"][1];
+        let points: Vec<f64> =
+            frontier["points"].as_array().unwrap().iter().map(|p| p["y"].as_f64().unwrap()).collect();
+        assert_eq!((frontier["name"].as_str(), points), (Some("frontier"), vec![100.0, 195.0]));
+        assert_eq!(of(": rpm")["marks"][0][0].as_f64(), Some(4.0));
     }
 
     /// Also where no metric regressed.

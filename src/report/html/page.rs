@@ -1,5 +1,7 @@
 //! The page: verdicts first, then figures, then what they rest on.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
         block::Style,
         boundary::boundary_lines,
         console::remarks,
-        numbers::{Time, change_of, is_meaningless, significant},
+        numbers::{Time, change_of, is_meaningless, share, significant},
         verdicts::{basis, verdict_words},
     },
     document::{anchor, document},
@@ -17,7 +19,7 @@ use super::{
     view::Strip,
 };
 use crate::{
-    metrics::Metric,
+    metrics::{HostUse, Metric, PassMetrics},
     run::{Comparison, Moved, Report},
     stats::Verdict,
     text::visible,
@@ -202,6 +204,7 @@ fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
             }
             div.figures { @for figure in figures { (drawn(figure)) } }
             @if !strips.is_empty() { (of_requests(strips)) }
+            (failures(report))
             details {
                 summary { "What these numbers rest on" }
                 ul { @for remark in remarks(report, true) { li { (visible(&remark)) } } }
@@ -211,7 +214,67 @@ fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
                     ul { @for warning in &comparison.warnings { li { (visible(warning)) } } }
                 }
             }
-            details { summary { "Settings" } (settings(report)) }
+            details { summary { "Each pass, and what the machine did" } (passes(report)) }
+            details {
+                summary { "Settings" }
+                @if !report.command.is_empty() { p { "Run it again: " code { (visible(&report.command)) } } }
+                (settings(report))
+            }
+        }
+    }
+}
+
+/// Failed requests by their class, each with what one of them met.
+fn failures(report: &Report) -> Markup {
+    let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    for pass in &report.passes {
+        for (class, n) in &pass.failures {
+            let example = pass.failure_examples.get(class).map_or("", String::as_str);
+            classes.entry(class).or_insert((0, example)).0 += n;
+        }
+    }
+    html! {
+        @if !classes.is_empty() {
+            h3 { "Failed requests" }
+            ul { @for (class, (n, example)) in classes { li { (n) " " (visible(class)) ": " (visible(example)) } } }
+        }
+    }
+}
+
+/// A row a pass.
+fn passes(report: &Report) -> Markup {
+    let of_host = |pass: &PassMetrics, of: fn(&HostUse) -> Option<f64>| pass.host.as_ref().and_then(of);
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let percent = |value: Option<f64>| or_dash(value.map(share));
+    html! {
+        div.wide tabindex="0" role="group" aria-label="Table of passes" {
+            table {
+                thead {
+                    tr {
+                        th.n scope="col" { "pass" } th scope="col" { "began" } th.n scope="col" { "took" }
+                        th.n scope="col" { "requests/min" } th.n scope="col" { "output tokens/s" } th.n scope="col" { "ttft p50" }
+                        th.n scope="col" { "failed" } th.n scope="col" { "client's share" } th.n scope="col" { "cores used by others" }
+                        th.n scope="col" { "time stolen" } th.n scope="col" { "speed test" }
+                    }
+                }
+                tbody {
+                    @for (i, pass) in report.passes.iter().enumerate() {
+                        tr {
+                            th.n scope="row" { (i + 1) }
+                            td { (visible(&pass.started_at)) }
+                            td.n { (Time(pass.duration_s)) }
+                            td.n { (significant(pass.rpm)) }
+                            td.n { (significant(pass.output_tokens_per_s)) }
+                            td.n { (or_dash(pass.ttft_s.map(|ttft| Time(ttft.p50).to_string()))) }
+                            td.n { (pass.failed) }
+                            td.n { (percent(pass.client.share)) }
+                            td.n { (or_dash(of_host(pass, |host| host.others_cores).map(|cores| format!("{cores:.2}")))) }
+                            td.n { (percent(of_host(pass, |host| host.stolen_share))) }
+                            td.n { (or_dash(of_host(pass, |host| Some(host.probe_s)).map(|time| Time(time).to_string()))) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

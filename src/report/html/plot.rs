@@ -198,6 +198,9 @@ pub fn drawn(figure: &Figure) -> Markup {
                 @for series in figure.series.iter().filter(|series| series.role == Role::Level) { (line(series, &x, &y)) }
                 text.label x=((left + right) / 2.0) y=(HEIGHT - 14.0) text-anchor="middle" { (figure.x.label) }
             }
+            @if (1..=MOST_SAID).contains(&figure.marks.len()) {
+                @for (value, words) in &figure.marks { p.of { "Dashed, at " (tick(*value, figure.x.unit)) ": " (words) } }
+            }
             @if figure.series.len() > 1 {
                 p.legend {
                     @for series in &figure.series {
@@ -209,13 +212,16 @@ pub fn drawn(figure: &Figure) -> Markup {
     }
 }
 
+/// More marks than this are in a list elsewhere.
+const MOST_SAID: usize = 3;
+
 fn line(series: &Series, x: &Placed, y: &Placed) -> Markup {
     let place = |(i, point): (usize, &super::figure::Point)| {
         let letter = if i == 0 { 'M' } else { 'L' };
         format!("{letter}{} {}", x.at(point.x), y.at(point.y))
     };
     let path: String = series.points.iter().enumerate().map(place).collect();
-    let is_many = series.points.len() > MANY;
+    let is_many = series.is_marked && series.points.len() > MANY;
     let class = format!("{}{}", class(series.role), if is_many { " many" } else { "" });
     let radius = if is_many { "2.2" } else { "4" };
     html! {

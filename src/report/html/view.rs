@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::Record;
+use crate::{client::Record, metrics::GaugeReading};
 
 /// A pass over time, and some of its requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub(super) struct View {
     pub tokens_per_s: Vec<f64>,
     /// Requests that failed in it.
     pub failed: Vec<u32>,
+    /// What the server's own gauges stood at, with seconds since the first send.
+    #[serde(default)]
+    pub gauges: Vec<(f64, GaugeReading)>,
     pub strips: Vec<Strip>,
 }
 
@@ -37,7 +40,7 @@ const BINS: usize = 120;
 
 impl View {
     /// `None` where nothing was sent.
-    pub fn of(records: &[Record]) -> Option<Self> {
+    pub fn of(records: &[Record], gauges: &[GaugeReading]) -> Option<Self> {
         let start_ns = records.iter().filter_map(|record| record.sent_ns).min()?;
         let end_ns = records.iter().map(|record| record.end_ns).max()?;
         let all_ns = end_ns.saturating_sub(start_ns).max(1) as f64;
@@ -48,6 +51,7 @@ impl View {
             in_flight: vec![0.0; BINS],
             tokens_per_s: vec![0.0; BINS],
             failed: vec![0; BINS],
+            gauges: gauges.iter().map(|reading| (seconds(start_ns, reading.at_ns), *reading)).collect(),
             strips: strips(records),
         };
         for record in records {
@@ -79,6 +83,11 @@ impl View {
         }
         Some(view)
     }
+}
+
+/// From one moment to another; a reading may be a little before the first send.
+fn seconds(from_ns: u64, to_ns: u64) -> f64 {
+    to_ns.saturating_sub(from_ns) as f64 * 1e-9
 }
 
 /// The median request by its end, the slowest, and the first that failed.
@@ -129,7 +138,9 @@ mod tests {
     fn a_pass_over_time() {
         let mut bad = record(2, 1030, 1060);
         bad.outcome = Err(Failure::new(FailureClass::Reset, "gone"));
-        let view = View::of(&[record(0, 1000, 1120), record(1, 1000, 1060), bad]).unwrap();
+        let gauges = [GaugeReading { at_ns: 1_050_000_000, waiting: Some(3.0), ..GaugeReading::default() }];
+        let view = View::of(&[record(0, 1000, 1120), record(1, 1000, 1060), bad], &gauges).unwrap();
+        assert_eq!(view.gauges, [(0.05, gauges[0])]);
         assert!((view.bin_s - 0.001).abs() < 1e-12);
         // 120 + 60 + 30 ms in flight, and the tokens of those that were completed.
         assert!((view.in_flight.iter().sum::<f64>() - 210.0).abs() < 1e-6, "{:?}", view.in_flight);
@@ -139,6 +150,6 @@ mod tests {
             view.strips.iter().map(|s| (s.name.as_str(), s.index, s.failure.is_some())).collect();
         assert_eq!(strips, [("the median request", 0, false), ("the slowest", 0, false), ("one that failed", 2, true)]);
         assert!((view.strips[0].end_s - 0.12).abs() < 1e-9 && view.strips[0].sent_s == 0.0);
-        assert_eq!(View::of(&[]), None);
+        assert_eq!(View::of(&[], &[]), None);
     }
 }
