@@ -8,6 +8,7 @@ mod command;
 mod conclusion;
 mod draw;
 mod error;
+mod eta;
 mod find_max;
 mod gate;
 mod goal;

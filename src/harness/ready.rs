@@ -177,7 +177,7 @@ impl<'a> Ready<'a> {
         // For a time, as many at once as the load has.
         let most = if time.is_some() { spec.num_prompts } else { requests };
         warm.load = LoadPoint::closed(load.shape().connections(most));
-        let progress = Progress::new("warm-up", Extent::Requests(requests), true);
+        let progress = Progress::new("warm-up", Extent::Requests(requests), None, true);
         let prefix = request_id_prefix("warmup");
         // The server may take a few requests to come to itself.
         warm.workload.max_failures = FailureBudget::Percent(100.0);
@@ -299,7 +299,7 @@ impl<'a> Ready<'a> {
             self.output.status(&format!("Benchmarking {title}"));
         }
         let extent = spec.duration.map_or(Extent::Requests(workload.prompts.len()), Extent::Time);
-        let progress = Progress::new(&title, extent, self.output.quiet);
+        let progress = Progress::new(&title, extent, self.session.eta.begin(name), self.output.quiet);
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));
         let scraping = self.scraper.as_ref().map(Scraper::begin);
@@ -316,6 +316,7 @@ impl<'a> Ready<'a> {
         }
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
         let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+        self.session.eta.ended(name, pass.duration_s);
         pass.client.share = client_share(&run.records, load.shape().concurrency());
         (pass.host, pass.server) = (Some(host), server_use);
         let given_up =

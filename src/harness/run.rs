@@ -5,6 +5,7 @@ use std::{
     io::{IsTerminal, Write, stderr, stdout},
     iter::repeat_n,
     path::Path,
+    rc::Rc,
 };
 
 use once_cell::sync::OnceCell;
@@ -14,6 +15,7 @@ use super::{
     baselines::Baselines,
     conclusion::{Conclusion, EXIT_INTERRUPTED},
     draw::draw,
+    eta::Eta,
     goal::Budget,
     history::show_history,
     measure::{Measured, Work},
@@ -185,6 +187,7 @@ fn measure(work: &Work, selected: &[&Benchmark]) -> Conclusion {
             None => work.measure(benchmark).map(&mut keep),
         };
         whole += usize::from(told(benchmark, done) == Some(true));
+        work.session.eta.done(&benchmark.name);
     }
     let (gate, mut problems) = work.conclude(&mut reports);
     let all = failed(whole, selected);
@@ -230,7 +233,8 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], outp
         _ = writeln!(stderr(), "warning: --insecure: anybody may pose as {url} and read the key and the prompts");
     }
     let baselines = Baselines::new(arguments, plan, store(plan));
-    let session = Session::new(plan, store(plan), stop);
+    let mut session = Session::new(plan, store(plan), stop);
+    session.eta = Rc::new(Eta::of(plan, selected, &store(plan)));
     Work {
         against: plan.against.as_ref().map(|spec| session.beside(spec)),
         session,
@@ -272,12 +276,32 @@ fn stop_on_signals() -> Stop {
 }
 
 fn output(arguments: &Arguments) -> Output {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let is_terminal = stdout().is_terminal();
     let color = match arguments.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        Color::Auto => takes_color(is_terminal, &variable),
     };
-    Output { style: Style { color, verbose: arguments.verbose }, quiet: arguments.quiet }
+    let draws = is_terminal && takes_blocks(&variable);
+    Output { style: Style { color, verbose: arguments.verbose, draws }, quiet: arguments.quiet }
+}
+
+/// As <https://no-color.org> and <https://bixense.com/clicolors/> have it.
+fn takes_color(is_terminal: bool, variable: &dyn Fn(&str) -> String) -> bool {
+    let is_forced = |value: String| !value.is_empty() && value != "0";
+    match () {
+        () if !variable("NO_COLOR").is_empty() => false,
+        () if is_forced(variable("CLICOLOR_FORCE")) => true,
+        () => is_terminal && variable("CLICOLOR") != "0" && variable("TERM") != "dumb",
+    }
+}
+
+/// Whether the locale says UTF-8: the first of the three that is set counts.
+fn takes_blocks(variable: &dyn Fn(&str) -> String) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(variable).into_iter().find(|value| !value.is_empty());
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    (locale.contains("utf-8") || locale.contains("utf8")) && variable("TERM") != "dumb"
 }
 
 /// What a benchmark gave; its error is told, and keeps no other benchmark from running.
@@ -295,4 +319,30 @@ fn tell(benchmark: &str, error: &RunError) {
 /// Says what went wrong.
 pub(super) fn tell_error(error: &RunError) {
     _ = writeln!(stderr(), "error: {}", visible(&error.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_blocks_are_as_the_environment_says() {
+        let table: &[(bool, &[(&str, &str)], bool, bool)] = &[
+            (true, &[], true, false),
+            (true, &[("LANG", "C.UTF-8")], true, true),
+            (true, &[("LANG", "C.UTF-8"), ("LC_ALL", "C")], true, false),
+            (true, &[("LC_CTYPE", "de_DE.utf8"), ("TERM", "dumb")], false, false),
+            (true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false, false),
+            (true, &[("NO_COLOR", "")], true, false),
+            (true, &[("CLICOLOR", "0")], false, false),
+            (false, &[("CLICOLOR", "1")], false, false),
+            (false, &[("CLICOLOR_FORCE", "1"), ("CLICOLOR", "0")], true, false),
+            (false, &[("CLICOLOR_FORCE", "0")], false, false),
+        ];
+        for (is_terminal, set, color, blocks) in table {
+            let variable =
+                |name: &str| set.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value).to_owned();
+            assert_eq!((takes_color(*is_terminal, &variable), takes_blocks(&variable)), (*color, *blocks), "{set:?}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::{
     RunError,
     command::command,
+    eta::Eta,
     prompt_cache::{Probed, PromptsOf},
     spread::Spread,
     started::Started,
@@ -72,6 +73,8 @@ pub struct Session<'a> {
     pub nonce_seed: u64,
     /// What started this process, without what is secret.
     pub command: String,
+    /// How long the run will still take.
+    pub eta: Rc<Eta>,
 }
 
 /// Prompts that went to the server.
@@ -119,6 +122,7 @@ impl<'a> Session<'a> {
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
             command: command(),
+            eta: Rc::default(),
         }
     }
 
@@ -128,6 +132,7 @@ impl<'a> Session<'a> {
             tokenizers: self.tokenizers.clone(),
             sources: self.sources.clone(),
             nonce_seed: self.nonce_seed,
+            eta: self.eta.clone(),
             ..Self::of(spec, self.plan, self.store.clone(), self.stop.clone())
         }
     }

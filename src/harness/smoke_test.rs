@@ -23,7 +23,7 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     _ = writeln!(stdout(), "Testing {name}");
     let workload = session.prompts(spec, spec.seed)?;
     let server = session.server(spec, Duration::ZERO, |_| {})?;
-    let progress = Progress::new(name, Extent::Requests(workload.prompts.len()), true);
+    let progress = Progress::new(name, Extent::Requests(workload.prompts.len()), None, true);
     let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
     let tokenizer = session.tokenizer(None)?;
     count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;

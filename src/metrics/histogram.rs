@@ -68,6 +68,26 @@ impl Histogram {
         }
     }
 
+    /// Those of several passes together; `None` where there are none.
+    pub fn pooled<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        all.fold(None, |pooled: Option<Self>, one| {
+            // A file may say anything: what is merged has been looked at.
+            let mut pooled = pooled.unwrap_or_else(Self::none);
+            pooled.merge(one);
+            Some(pooled)
+        })
+    }
+
+    /// The counts in no more than that many bins of one width on a logarithmic scale, and where the first begins and the last ends; `None`
+    /// where no value is above 0.
+    pub fn in_bins(&self, most: usize) -> Option<((f64, f64), Vec<u64>)> {
+        let width = self.counts.len().div_ceil(most.max(1)).max(1);
+        let bins: Vec<u64> =
+            self.counts.chunks(width).map(|bin| bin.iter().fold(0, |all: u64, n| all.saturating_add(*n))).collect();
+        let last = self.first + i32::try_from(self.counts.len()).ok()?;
+        (!bins.is_empty()).then(|| ((STEP.powi(self.first), STEP.powi(last)), bins))
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.counts.iter().fold(self.zeros, |all, times| all.saturating_add(*times))

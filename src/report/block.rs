@@ -9,6 +9,8 @@ pub struct Style {
     pub color: bool,
     /// Whether each pass gets a line.
     pub verbose: bool,
+    /// Whether it shows blocks of a line's height, to draw a distribution with.
+    pub draws: bool,
 }
 
 pub(super) const WIDTH: usize = 80;

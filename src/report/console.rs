@@ -13,6 +13,7 @@ use super::{
     objectives::objective_lines,
     output::Output,
     sink::*,
+    sparkline::sparkline_of,
     summary::print_summary,
     sweep::print_sweeps,
     verdicts::{change_lines, print_verdicts},
@@ -83,6 +84,9 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
         } else {
             lines.push(row)
         }
+        if let Some(line) = sparkline_of(report, quantity).filter(|_| style.draws) {
+            lines.push(format!("{:<8}{line}", ""));
+        }
         let belongs = |metric: Metric| metric.quantity().name == quantity.name;
         let changes = report.comparison.iter().flat_map(|comparison| change_lines(comparison, &belongs));
         lines.extend(changes.map(|line| format!("{:<8}{line}", "")));
@@ -92,7 +96,8 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
     lines.extend(conversation_lines(report));
     lines.extend(remarks(report, style.verbose).into_iter().flat_map(|remark| wrapped(&remark, WIDTH - INDENT)));
     if style.verbose {
-        lines.extend(report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass)));
+        let passes = report.passes.iter().enumerate().map(|(i, pass)| pass_line(i, pass));
+        lines.extend(passes.flat_map(|line| wrapped(&line, WIDTH - INDENT)));
     }
 
     // Of two servers that were measured in turn, each is named.

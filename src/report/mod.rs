@@ -22,6 +22,7 @@ mod output;
 mod requests;
 mod sink;
 mod sinks;
+mod sparkline;
 mod summary;
 mod sweep;
 mod verdicts;

@@ -17,6 +17,7 @@ mod objectives;
 mod package;
 mod pages;
 mod scrape;
+mod screen;
 mod server;
 mod started;
 mod sweeps;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     trials.extend(cache::trials());
     trials.extend(conversations::trials());
     trials.extend(scrape::trials());
+    trials.extend(screen::trials());
     trials.extend(comparison::trials());
     trials.extend(formats::trials());
     trials.extend(gate::trials());

@@ -90,7 +90,7 @@ impl Package {
         Outcome::of(command.output().unwrap())
     }
 
-    fn command(&self, flags: &[&str], variables: &[(&str, &str)]) -> Command {
+    pub fn command(&self, flags: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // What is configured for real runs must not reach the tests, a live server least of all.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TACHOMETER_")) {

@@ -236,13 +236,7 @@ fn cumulative(shown: &Shown) -> Vec<Figure> {
         false => value,
     };
     let points = |report: &Report, of: fn(&Histograms) -> Option<&Histogram>| -> Vec<Point> {
-        let all = report.passes.iter().filter_map(|pass| of(pass.histograms.as_ref()?));
-        let pooled = all.fold(None, |pooled: Option<Histogram>, one| {
-            // A file may say anything: what is merged has been looked at.
-            let mut pooled = pooled.unwrap_or_else(Histogram::none);
-            pooled.merge(one);
-            Some(pooled)
-        });
+        let pooled = Histogram::pooled(report.passes.iter().filter_map(|pass| of(pass.histograms.as_ref()?)));
         let points = thinned(&pooled.as_ref().map(Histogram::cumulative).unwrap_or_default()).into_iter();
         points.map(|(x, y)| Point { x: short(x, 4), y: short(y, 5), ..Point::default() }).collect()
     };
