@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The commands of the README's tables of APIs and of prompts, on the embedded engine: all is completed, and counted.
+# The commands of the tables of docs/apis.md and docs/datasets.md, on the embedded engine: all is completed, and counted.
 # usage: check-apis.sh DIR      (DIR: made, and filled)
 set -euo pipefail
 cd "$(dirname "$0")/.."

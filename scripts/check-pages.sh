@@ -34,6 +34,7 @@ max_tokens = 8
 TOML
 "$program" --quiet > /dev/null 2>&1
 "$program" --quiet > /dev/null 2>&1
+"${PYTHON:-python3}" "$here/check_schema.py" "$here/../docs/report.schema.json" tachometer/*/*/new/report.json
 cp -r tachometer whole
 # Requests that fail, and a search.
 "$program" --quiet --dataset random:20:5 --concurrency 4 --max-failures 50% --engine fault_share=0.01,decode_step_ms=2 --timeout 5 > /dev/null 2>&1
@@ -46,6 +47,7 @@ cp -r whole hostile
 python3 "$here/pages/hostile.py" hostile/*/*/new/report.json hostile/history.jsonl
 "$program" --report-only --out hostile --quiet
 commit=$(find whole/report/history/commits -name '*.html' | sort | head -1)
+"${PYTHON:-python3}" "$here/check_schema.py" "$here/../docs/report.schema.json" tachometer/*/*/new/report.json
 mapfile -t pages < <(
   printf '%s\n' "$folder"/whole/report/index.html "$folder"/whole/report/history/{index,chat-c1}.html "$folder/$commit" \
     "$folder"/hostile/report/index.html "$folder"/hostile/report/history/{index,chat-c1}.html "$folder"/hostile/chat/c1/report/index.html

@@ -123,7 +123,7 @@ fn method() -> Markup {
             "A level is the value that successive runs scatter around. Changes of level are found by E-divisive means with Student's t test \
              (p < 0.001, windows of 50 runs: Fleming et al. 2023, as in Apache Otava). The unit is the run, and changes within the benchmark's \
              noise threshold do not count. Runs on another host, of another server or server version, or of another workload are kept apart. A \
-             change shows only after a few more runs; the verdict of each single run is on its commit's page."
+             change shows only after a few more runs, and is a pointer to a commit rather than a verdict: those are on the commits' pages."
         }
     }
 }
