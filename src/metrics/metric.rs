@@ -208,11 +208,6 @@ impl Quantity {
         matches!(self.value, Value::Known(_) | Value::Scraped(_))
     }
 
-    /// Whether somebody asked for it by its name on a page.
-    pub fn is_scraped(&self) -> bool {
-        matches!(self.value, Value::Scraped(_))
-    }
-
     /// Whether it is of the requests within the limits of `goodput`.
     pub fn is_of_goodput(&self) -> bool {
         matches!(self.name, "goodput_rps" | "good_share")

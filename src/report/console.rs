@@ -78,12 +78,7 @@ pub fn print_block(out: &mut impl Write, report: &Report, style: Style) -> io::R
             continue;
         }
         let row = format!("{:<8}{}", quantity.label, value(report, quantity));
-        // Names of pages are as long as they are.
-        if quantity.is_scraped() {
-            lines.extend(wrapped(&row, WIDTH - INDENT))
-        } else {
-            lines.push(row)
-        }
+        lines.extend(wrapped(&row, WIDTH - INDENT));
         if let Some(line) = sparkline_of(report, quantity).filter(|_| style.draws) {
             lines.push(format!("{:<8}{line}", ""));
         }

@@ -55,19 +55,23 @@ pub enum Unit {
     Count,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Series {
     pub name: String,
     pub role: Role,
     pub points: Vec<Point>,
     /// Whether points are marked, with their intervals, or only joined.
     pub is_marked: bool,
+    /// Whether nothing joins them.
+    #[serde(skip)]
+    pub is_scattered: bool,
 }
 
 /// What a series is, for its colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    #[default]
     Run,
     Baseline,
     Bad,

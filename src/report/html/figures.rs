@@ -117,7 +117,13 @@ fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
     };
     let run: Vec<Point> = loads.iter().filter_map(|(load, shown)| point(*load, shown.report)).collect();
     let baseline = loads.iter().filter_map(|(load, shown)| point(*load, shown.baseline?)).collect();
-    let frontier = Series { name: "frontier".to_owned(), role: Role::Level, points: frontier(&run), is_marked: false };
+    let frontier = Series {
+        name: "frontier".to_owned(),
+        role: Role::Level,
+        points: frontier(&run),
+        is_marked: false,
+        ..Series::default()
+    };
     let mut series = both(run, baseline, true);
     series.push(frontier);
     let of_all = if gpus > 1 { "of a GPU" } else { "of all" };
@@ -153,9 +159,16 @@ fn in_words(quantity: &Quantity) -> String {
 }
 
 fn both(run: Vec<Point>, baseline: Vec<Point>, is_marked: bool) -> Vec<Series> {
-    let mut series = vec![Series { name: THIS_RUN.to_owned(), role: Role::Run, points: run, is_marked }];
+    let mut series =
+        vec![Series { name: THIS_RUN.to_owned(), role: Role::Run, points: run, is_marked, ..Series::default() }];
     if !baseline.is_empty() {
-        series.push(Series { name: "the baseline".to_owned(), role: Role::Baseline, points: baseline, is_marked });
+        series.push(Series {
+            name: "the baseline".to_owned(),
+            role: Role::Baseline,
+            points: baseline,
+            is_marked,
+            ..Series::default()
+        });
     }
     series
 }
@@ -190,6 +203,8 @@ fn of_search(id: &str, found: &Boundary) -> Vec<Figure> {
             role,
             points: points.iter().filter(|(of, _)| *of == state).map(|(_, point)| point.clone()).collect(),
             is_marked: true,
+            is_scattered: true,
+            ..Series::default()
         };
         let judged = found.points.iter().find_map(|tried| tried.objectives.get(i));
         let unit = match judged.map(|judged| judged.unit.as_str()) {
@@ -321,6 +336,7 @@ fn over_time(report: &Report, view: &View) -> Vec<Figure> {
         role,
         points: points(values),
         is_marked: false,
+        ..Series::default()
     };
     let failed: Vec<f64> = view.failed.iter().map(|n| f64::from(*n)).collect();
     let mut in_flight = vec![series("in flight", Role::Run, &view.in_flight)];
@@ -336,6 +352,7 @@ fn over_time(report: &Report, view: &View) -> Vec<Figure> {
             .filter_map(|(x, reading)| Some(Point { x: *x, y: of(reading)?, ..Point::default() }))
             .collect(),
         is_marked: false,
+        ..Series::default()
     };
     let queue = vec![
         gauge("running", Role::Run, |reading| reading.running),

@@ -256,7 +256,7 @@ fn figure(trend: &Trend) -> Figure {
             true => ("runs".to_owned(), Role::Run),
             false => (format!("series {}", i + 1), Role::Baseline),
         };
-        series.push(Series { name, role, points, is_marked: true });
+        series.push(Series { name, role, points, is_marked: true, ..Series::default() });
         for change in of.changes.iter().filter(|change| is_shown(&&of.points[change.at])) {
             let point = &of.points[change.at];
             marks.push((at(point), format!("{} since {}", percent(change.change()), of_point(point))));
@@ -297,6 +297,7 @@ fn level(series: &TrendSeries, number: usize, first: usize, place: &impl Fn(&Tre
         role: Role::Level,
         points,
         is_marked: false,
+        ..Series::default()
     })
 }
 

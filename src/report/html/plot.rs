@@ -226,7 +226,7 @@ fn line(series: &Series, x: &Placed, y: &Placed) -> Markup {
     let radius = if is_many { "2.2" } else { "4" };
     html! {
         g class=(class) data-series=(series.name) {
-            path d=(path) {}
+            @if !series.is_scattered { path d=(path) {} }
             @if series.is_marked {
                 @for point in &series.points {
                     @if let Some((lower, upper)) = point.ends {
@@ -317,6 +317,7 @@ mod tests {
             role,
             points: points.clone().collect(),
             is_marked: true,
+            ..Series::default()
         };
         Figure {
             name: "a".to_owned(),
