@@ -204,7 +204,6 @@ fn of_search(id: &str, found: &Boundary) -> Vec<Figure> {
             points: points.iter().filter(|(of, _)| *of == state).map(|(_, point)| point.clone()).collect(),
             is_marked: true,
             is_scattered: true,
-            ..Series::default()
         };
         let judged = found.points.iter().find_map(|tried| tried.objectives.get(i));
         let unit = match judged.map(|judged| judged.unit.as_str()) {
