@@ -63,6 +63,7 @@ pub trait Sink {
 }
 
 /// The requests of one pass.
+#[cfg_attr(not(feature = "html"), expect(dead_code, reason = "pages alone read all of it"))]
 #[derive(Clone, Copy)]
 pub struct PassSent<'a> {
     /// E.g. `sharegpt/c64`.
@@ -93,6 +94,7 @@ pub struct Measured<'a> {
 }
 
 /// All runs so far, and how their numbers went.
+#[cfg_attr(not(feature = "html"), expect(dead_code, reason = "pages alone read all of it"))]
 #[derive(Clone, Copy)]
 pub struct AllRuns<'a> {
     /// In order of time.
@@ -102,6 +104,7 @@ pub struct AllRuns<'a> {
 }
 
 /// What sinks are built from: what a plan says of them.
+#[cfg_attr(not(feature = "html"), expect(dead_code, reason = "pages alone read all of it"))]
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
     /// Of stdout and stderr.

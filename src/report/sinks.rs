@@ -85,7 +85,10 @@ impl Sinks {
         #[cfg(feature = "html")]
         return Self(html::sink(outputs).into_iter().collect());
         #[cfg(not(feature = "html"))]
-        Self::default()
+        {
+            _ = outputs;
+            Self::default()
+        }
     }
 
     /// See [`Sink::pass`]; gives what went wrong, as all of these do.
