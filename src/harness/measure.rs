@@ -322,7 +322,8 @@ impl Work<'_> {
         settle(&mut comparisons);
         let mut problems: Vec<RunError> =
             reports.iter().flat_map(|report| self.baselines.keep_verdicts(report)).collect();
-        if self.baselines.has_pages() {
+        // Where nothing was measured, nothing is written.
+        if self.baselines.has_pages() && !reports.is_empty() {
             problems.extend(draw_history(self.session.plan, &self.baselines, &mut self.sinks.borrow_mut()));
         }
         problems.extend(self.sinks.borrow_mut().end(reports).into_iter().map(RunError::from));

@@ -36,20 +36,31 @@ pub(super) fn write_block(out: &mut impl Write, name: &str, lines: &[String], st
 /// The lines of a text that is longer than there is room.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    let mut room = width;
+    let (mut used, mut is_first) = (0, true);
     for word in text.split(' ') {
-        let length = word.chars().count() + 1;
-        if length > room + 1 && room < width {
-            lines.push("  ".to_owned());
-            room = width - 2;
-        } else if room < width && !lines.last().is_some_and(|line| line.ends_with("  ")) {
-            lines.iter_mut().last().into_iter().for_each(|line| line.push(' '));
+        let length = word.chars().count();
+        let is_full = used + 1 + length > width && used > CONTINUED.len() && !is_first;
+        if is_full {
+            lines.push(CONTINUED.to_owned());
+            used = CONTINUED.len();
         }
-        lines.iter_mut().last().into_iter().for_each(|line| line.push_str(word));
-        room = room.saturating_sub(length);
+        let line = lines.last_mut().into_iter();
+        line.for_each(|line| {
+            // Runs of spaces stay what they are, but where a line begins.
+            if !is_first && !is_full {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+        });
+        used += length;
+        is_first = false;
     }
     lines
 }
+
+/// What lines after the first begin with.
+const CONTINUED: &str = "  ";
 
 /// Text in a colour, where the terminal takes one.
 pub(super) fn paint(text: &str, color: &str, style: Style) -> String {
@@ -67,6 +78,9 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 56), "{lines:?}");
         assert_eq!(lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" "), text);
         assert_eq!(wrapped(&"x".repeat(100), 56), ["x".repeat(100)]);
-        assert_eq!(wrapped("a  b", 56), ["a  b"]);
+        for text in ["a  b", "ttft:   -", "rpm:    [1 2 3]"] {
+            assert_eq!(wrapped(text, 56), [text]);
+        }
+        assert_eq!(wrapped("cpu:    [1 2] of it", 14), ["cpu:    [1 2]", "  of it"]);
     }
 }
