@@ -1,5 +1,7 @@
 //! Pages of what is kept already: all runs so far, and with `--report-only` the last one once more.
 
+use std::path::{Component, Path};
+
 use super::{
     RunError,
     baselines::Baselines,
@@ -49,10 +51,11 @@ pub fn draw(
     let names = ids(&runs).into_iter().filter(|id| is_planned(id)).map(str::to_owned);
     let mut names: Vec<String> = plan.benchmarks.iter().map(|benchmark| benchmark.name.clone()).chain(names).collect();
     let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| selects(name) && seen.insert(name.clone()));
+    names.retain(|name| selects(name) && is_within(name) && seen.insert(name.clone()));
     let mut reports: Vec<Report> = Vec::new();
     for name in &names {
-        reports.extend(baselines.store.read_report(name, NEW)?);
+        // What calls itself otherwise would be drawn somewhere else.
+        reports.extend(baselines.store.read_report(name, NEW)?.filter(|report| report.id == *name));
     }
     if reports.is_empty() {
         let root = baselines.store.root().display();
@@ -67,4 +70,23 @@ pub fn draw(
     }
     problems.extend(sinks.end(&reports).into_iter().map(RunError::from));
     problems.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Whether a name leads nowhere out of a folder: those of the history may say anything.
+fn is_within(name: &str) -> bool {
+    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_folder() {
+        for (name, expected) in
+            [("chat/c1", true), ("..", false), ("a/../../b", false), ("/etc", false), ("a/./b", true)]
+        {
+            assert_eq!(is_within(name), expected, "{name}");
+        }
+    }
 }

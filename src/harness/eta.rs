@@ -30,14 +30,14 @@ impl Part {
 }
 
 impl Eta {
-    /// For these benchmarks.
-    pub fn of(plan: &Plan, selected: &[&Benchmark], store: &Store) -> Self {
+    /// For these benchmarks, each of which makes so many times its passes: twice in a calibration.
+    pub fn of(plan: &Plan, selected: &[&Benchmark], times: usize, store: &Store) -> Self {
         // A sweep ends where the server is saturated.
         let is_open = |benchmark: &&Benchmark| benchmark.find_max.is_some() || benchmark.sweep.is_some();
         if plan.resolve.is_some() || selected.iter().any(is_open) {
             return Self::default();
         }
-        let sides = if plan.against.is_some() { 2 } else { 1 };
+        let times = if plan.against.is_some() { 2 * times } else { times };
         let part = |benchmark: &&Benchmark| {
             let workload = &benchmark.workload;
             // What can't be read foresees nothing.
@@ -51,7 +51,7 @@ impl Eta {
                 .map(|last| last.passes.iter().map(|pass| pass.duration_s).sum::<f64>() / last.passes.len() as f64);
             Part {
                 name: benchmark.name.clone(),
-                passes_left: workload.sample_size * sides,
+                passes_left: workload.sample_size * times,
                 prompts: workload.num_prompts as f64,
                 foreseen_s: duration_s.or(foreseen),
                 sum_s: 0.0,

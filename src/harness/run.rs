@@ -234,7 +234,7 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], outp
     }
     let baselines = Baselines::new(arguments, plan, store(plan));
     let mut session = Session::new(plan, store(plan), stop);
-    session.eta = Rc::new(Eta::of(plan, selected, &store(plan)));
+    session.eta = Rc::new(Eta::of(plan, selected, if arguments.calibrate { 2 } else { 1 }, &store(plan)));
     Work {
         against: plan.against.as_ref().map(|spec| session.beside(spec)),
         session,
