@@ -56,7 +56,7 @@ static QUANTITIES: &[Quantity] = &[
         name: "cpu_s_per_output_token",
         label: "cpu:",
         unit: "s",
-        unit_in_words: "of CPU time per output token",
+        unit_in_words: "per output token",
         better: Better::Lower,
         can_be_zero: false,
         value: Value::Known(PassMetrics::cpu_s_per_output_token),
