@@ -128,6 +128,8 @@ impl History {
                 Err(why) => warn(format!("{} line {} is skipped: {why}", self.path.display(), i + 1)),
             }
         }
+        // A file that was merged has the lines of one side after those of the other.
+        reports.sort_by(|a, b| a.started_at.cmp(&b.started_at));
         Ok(reports)
     }
 }

@@ -17,4 +17,4 @@ pub use calibration::{calibrate, with_earlier};
 pub use comparable::cache_reason;
 pub use comparison::{Terms, compare, settle};
 pub use standing::{Standing, precision, standings};
-pub use trend::{boundary_trend, trend};
+pub use trend::{boundary_trend, trends};

@@ -10,27 +10,33 @@ use crate::{
     stats::level_changes,
 };
 
-/// A metric over runs of one benchmark, the oldest first. Level changes of a share below `min_magnitude` are none, and none is looked for
-/// between hosts, servers, versions or questions. Runs of which too many requests failed have no place in it.
-pub fn trend(benchmark: &str, metric: Metric, runs: &[&Report], min_magnitude: f64) -> Trend {
-    let point = |run: &Report| {
-        let estimate = run.estimates.get(&metric)?;
-        let is_of_load = run.boundary.is_none() && failed_share(&run.passes) <= FAILURE_BUDGET;
-        let ends = estimate.lower.zip(estimate.upper);
-        (is_of_load && estimate.point.is_finite()).then(|| of_run(run, estimate.point, ends))
+/// Metrics over runs of one benchmark, the oldest first; those that no run has are left out. Level changes of a share below
+/// `min_magnitude` are none, and none is looked for between hosts, servers, versions or questions: the series of all metrics are the same
+/// runs. Runs of which too many requests failed have no place in it.
+pub fn trends(benchmark: &str, metrics: &[Metric], runs: &[&Report], min_magnitude: f64) -> Vec<Trend> {
+    let is_of_load = |run: &&Report| run.boundary.is_none() && failed_share(&run.passes) <= FAILURE_BUDGET;
+    let runs: Vec<&Report> = runs.iter().copied().filter(is_of_load).collect();
+    let groups = groups(&runs, |a, b| why_not(a, b).another_question);
+    let of_metric = |metric: &Metric| {
+        let point = |run: &&Report| {
+            let estimate = run.estimates.get(metric).filter(|estimate| estimate.point.is_finite())?;
+            Some(of_run(run, estimate.point, estimate.lower.zip(estimate.upper)))
+        };
+        Trend { benchmark: benchmark.to_owned(), metric: Some(*metric), series: series(&groups, point, min_magnitude) }
     };
-    let apart = |a: &Report, b: &Report| why_not(a, b).another_question;
-    Trend { benchmark: benchmark.to_owned(), metric: Some(metric), series: series(runs, point, apart, min_magnitude) }
+    let is_there = |trend: &Trend| trend.series.iter().any(|series| !series.points.is_empty());
+    metrics.iter().map(of_metric).filter(is_there).collect()
 }
 
-/// The most load that held over the searches of one benchmark, in the same way.
+/// The most load that held over the searches of one benchmark, in the same way; 0 where none did.
 pub fn boundary_trend(benchmark: &str, runs: &[&Report], min_magnitude: f64) -> Trend {
-    let point = |run: &Report| {
+    let runs: Vec<&Report> = runs.iter().copied().filter(|run| run.boundary.is_some()).collect();
+    let point = |run: &&Report| {
         let boundary = run.boundary.as_ref()?;
-        let low = boundary.highest_met?;
+        let low = boundary.highest_met.or(boundary.lowest_missed.map(|_| 0.0))?;
         Some(of_run(run, low, boundary.lowest_missed.map(|high| (low, high))))
     };
-    let series = series(runs, point, boundaries_apart, min_magnitude);
+    let series = series(&groups(&runs, boundaries_apart), point, min_magnitude);
     Trend { benchmark: benchmark.to_owned(), metric: None, series }
 }
 
@@ -38,35 +44,42 @@ fn of_run(run: &Report, value: f64, ends: Option<(f64, f64)>) -> TrendPoint {
     TrendPoint { started_at: run.started_at.clone(), commit: run.commit.clone(), value, ends }
 }
 
-/// Runs by what may be set beside what, each with its level changes.
-fn series(
-    runs: &[&Report],
-    point: impl Fn(&Report) -> Option<TrendPoint>,
-    asked: impl Fn(&Report, &Report) -> Vec<String>,
-    min_magnitude: f64,
-) -> Vec<TrendSeries> {
-    let apart = |a: &Report, b: &Report| {
-        let mut by = asked(a, b);
-        by.extend(elsewhere(a, b));
-        by
-    };
-    let mut found: Vec<(&Report, TrendSeries)> = Vec::new();
+/// Runs that may be set beside one another, and what tells them from those of the last group.
+struct Group<'a> {
+    runs: Vec<&'a Report>,
+    apart_by: Vec<String>,
+}
+
+/// Runs by what may be set beside what; the group of the last run is the last.
+fn groups<'a>(runs: &[&'a Report], asked: impl Fn(&Report, &Report) -> Vec<String>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group> = Vec::new();
     for run in runs {
-        let Some(point) = point(run) else { continue };
+        // What is told by the place alone is cheaper to tell.
+        let is_beside = |other: &Report| elsewhere(run, other).is_empty() && asked(run, other).is_empty();
         // The one that grew last goes to the end.
-        let known = found.iter().rposition(|(other, _)| apart(run, other).is_empty());
-        let mut series = known.map_or_else(|| (*run, TrendSeries::default()), |known| found.remove(known));
-        series.1.points.push(point);
-        found.push(series);
+        let known = groups.iter().rposition(|group| is_beside(group.runs[0]));
+        let mut group =
+            known.map_or_else(|| Group { runs: Vec::new(), apart_by: Vec::new() }, |known| groups.remove(known));
+        group.runs.push(run);
+        groups.push(group);
     }
-    let newest = found.last().map(|(run, _)| *run);
-    let finished = found.into_iter().map(|(run, mut series)| {
-        series.apart_by = newest.map(|newest| apart(run, newest)).unwrap_or_default();
-        let values: Vec<f64> = series.points.iter().map(|point| point.value).collect();
-        series.changes = level_changes(&values, min_magnitude);
-        series
-    });
-    finished.collect()
+    let newest = groups.last().map(|group| group.runs[0]);
+    for (group, newest) in groups.iter_mut().zip(std::iter::repeat(newest)) {
+        let first = group.runs[0];
+        group.apart_by =
+            newest.into_iter().flat_map(|newest| [asked(first, newest), elsewhere(first, newest)].concat()).collect();
+    }
+    groups
+}
+
+/// The groups with their points, each with its level changes.
+fn series(groups: &[Group], point: impl Fn(&&Report) -> Option<TrendPoint>, min_magnitude: f64) -> Vec<TrendSeries> {
+    let of_group = |group: &Group| {
+        let points: Vec<TrendPoint> = group.runs.iter().filter_map(&point).collect();
+        let values: Vec<f64> = points.iter().map(|point| point.value).collect();
+        TrendSeries { apart_by: group.apart_by.clone(), changes: level_changes(&values, min_magnitude), points }
+    };
+    groups.iter().map(of_group).collect()
 }
 
 /// What of two runs was at another place.
@@ -78,7 +91,8 @@ fn elsewhere(a: &Report, b: &Report) -> Vec<String> {
     if a.server.identity() != b.server.identity() {
         by.push(format!("another server: {}", a.server.identity()));
     }
-    if let Some(gpus) = a.server.gpus.filter(|_| a.server.gpus != b.server.gpus) {
+    // Of one that does not say it nobody knows.
+    if let Some((gpus, _)) = a.server.gpus.zip(b.server.gpus).filter(|(a, b)| a != b) {
         by.push(format!("a server with another number of GPUs: {gpus}"));
     }
     if a.server.facts != b.server.facts {
@@ -110,7 +124,8 @@ mod tests {
     }
 
     fn rpm(runs: &[Report]) -> Trend {
-        trend("a/c1", "rpm".parse().unwrap(), &runs.iter().collect::<Vec<_>>(), 0.01)
+        let trends = trends("a/c1", &["rpm".parse().unwrap()], &runs.iter().collect::<Vec<_>>(), 0.01);
+        trends.into_iter().next().unwrap()
     }
 
     /// A step of the same size is a change within a series, and none between two.
@@ -142,6 +157,7 @@ mod tests {
             // Too many failed, or there is no number.
             (&|r| set(r, "failed", 10.into()), &[(12, vec![])], ""),
             (&|r| r["estimates"] = json!({}), &[(12, vec![])], ""),
+            (&|r| r["server"]["gpus"] = 8.into(), &[(24, vec![12])], ""),
         ];
         for (edit, expected, apart_by) in table {
             let trend = rpm(&steps(*edit));
@@ -179,6 +195,12 @@ mod tests {
         assert_eq!(shape(&trend), [(20, vec![10])]);
         assert_eq!(trend.series[0].points[0].ends, Some((64.0, 65.0)));
         // Their passes are of another load each time.
-        assert_eq!(rpm(&[]).series, super::trend("a/max", "rpm".parse().unwrap(), &runs, 0.05).series);
+        assert_eq!(trends("a/max", &["rpm".parse().unwrap()], &runs, 0.05), []);
+        // Where nothing holds, that is the least there can be.
+        let nothing = run(21, 1.0, |r| {
+            r["boundary"] = serde_json::to_value(&runs[0].boundary).unwrap();
+            (r["boundary"]["highest_met"], r["boundary"]["lowest_missed"]) = (Value::Null, json!(1.0));
+        });
+        assert_eq!(boundary_trend("a/max", &[&nothing], 0.05).series[0].points[0].value, 0.0);
     }
 }

@@ -164,13 +164,13 @@ pub struct Arguments {
     #[arg(long, value_name = "METRIC", help_heading = "Comparison", num_args = 0..=1, require_equals = true)]
     pub show_history: Option<Option<Metric>>,
     /// Write the history for Apache Otava, a CSV a benchmark and an otava.yaml in this folder; measure nothing
-    #[arg(long, value_name = "DIR", help_heading = "Comparison", conflicts_with_all = ["show_history", "report_only"])]
+    #[arg(long, value_name = "DIR", help_heading = "Comparison", conflicts_with_all = ["show_history", "report_only", "test"])]
     pub history_csv: Option<PathBuf>,
     /// Write no pages with plots
     #[arg(long)]
     pub noplot: bool,
     /// Draw the pages of the last run of each benchmark once more, from its files; measure nothing
-    #[arg(long, conflicts_with_all = ["show_history", "noplot", "calibrate"])]
+    #[arg(long, conflicts_with_all = ["show_history", "noplot", "calibrate", "load_baseline", "discard_baseline", "test"])]
     pub report_only: bool,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -190,6 +190,14 @@ pub struct Arguments {
     /// Everything that can also stand in the environment or the file.
     #[command(flatten)]
     pub settings: Settings,
+    /// How the process was called, and its flags as they were given; empty where they are somebody else's.
+    #[arg(skip)]
+    pub given: Vec<String>,
+}
+
+fn given(called: String) -> Vec<String> {
+    let flags = std::env::args_os().skip(1).map(|flag| flag.to_string_lossy().into_owned());
+    std::iter::once(called).chain(flags).collect()
 }
 
 impl Arguments {
@@ -198,7 +206,9 @@ impl Arguments {
     /// # Errors
     /// What clap says, help and version among it.
     pub fn of_this_process() -> Result<Self, clap::Error> {
-        Self::of(Self::definition(), std::env::args_os())
+        let mut arguments = Self::of(Self::definition(), std::env::args_os())?;
+        arguments.given = given(format!("cargo bench --bench {} --", target_name()));
+        Ok(arguments)
     }
 
     /// Of the program `tachometer`, which no cargo calls: without `--test` it measures.
@@ -209,6 +219,7 @@ impl Arguments {
         let command = Self::definition().name("tachometer").bin_name("tachometer");
         let mut arguments = Self::of(command, std::env::args_os())?;
         arguments.bench = true;
+        arguments.given = given("tachometer".to_owned());
         Ok(arguments)
     }
 

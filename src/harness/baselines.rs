@@ -144,7 +144,7 @@ impl<'a> Baselines<'a> {
 
     /// Whether pages with plots are written.
     pub fn has_pages(&self) -> bool {
-        self.pages && self.load.is_none() && !self.discard
+        cfg!(feature = "html") && self.pages && self.load.is_none() && !self.discard
     }
 
     /// What the last run of a benchmark was compared with, where it is still there.

@@ -1,29 +1,16 @@
 //! The command that a run was started by, to be run again.
 
-use std::ffi::OsString;
+use crate::config::{Arguments, SETTINGS};
 
-use crate::config::{SETTINGS, target_name};
-
-/// Of this process. Values of headers and passwords of addresses are left out: a report can be shown to anybody.
-pub fn command() -> String {
-    let name = target_name();
-    let called = match std::env::args_os().next().is_some_and(|path| is_program(&path)) {
-        true => "tachometer".to_owned(),
-        false => format!("cargo bench --bench {name} --"),
-    };
-    let arguments = std::env::args_os().skip(1).map(shown);
+/// Of this process; nothing where its flags are another program's. Values of headers, passwords and queries of addresses are left out: a
+/// report can be shown to anybody.
+pub fn command(arguments: &Arguments) -> String {
+    let [called, flags @ ..] = arguments.given.as_slice() else { return String::new() };
     let known = SETTINGS.iter().map(|setting| setting.variable()).chain(["TACHOMETER_CONFIG".to_owned()]);
     // Others may hold a key.
-    let variables = known.filter_map(|name| Some((name.clone(), shown(std::env::var_os(name)?))));
-    written(&called, &arguments.collect::<Vec<_>>(), &variables.collect::<Vec<_>>())
-}
-
-fn is_program(path: &std::ffi::OsStr) -> bool {
-    std::path::Path::new(path).file_stem().is_some_and(|stem| stem == "tachometer")
-}
-
-fn shown(text: OsString) -> String {
-    text.to_string_lossy().into_owned()
+    let value = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
+    let variables = known.filter_map(|name| Some((name.clone(), value(&name)?)));
+    written(called, flags, &variables.collect::<Vec<_>>())
 }
 
 fn written(called: &str, arguments: &[String], variables: &[(String, String)]) -> String {
@@ -51,19 +38,25 @@ fn header(text: &str) -> String {
     text.split_once(':').map_or_else(|| "…".to_owned(), |(name, _)| format!("{name}: …"))
 }
 
-/// `http://…@host`, where there is a user.
+/// `http://…@host/path?…`: without a user, and without a query, which may hold a key.
 fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = text.split_once("://").filter(|_| !text.contains([' ', '{'])) else {
+        return text.to_owned();
+    };
+    let (rest, query) = match rest.find(['?', '#']) {
+        Some(at) => (&rest[..at], "?…"),
+        None => (rest, ""),
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
     match authority.rfind('@') {
-        Some(at) => format!("{scheme}://…{}", &rest[at..]),
-        None => text.to_owned(),
+        Some(at) => format!("{scheme}://…{}{query}", &rest[at..]),
+        None => format!("{scheme}://{rest}{query}"),
     }
 }
 
 /// As a shell reads it.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+~^".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+^".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
@@ -90,17 +83,17 @@ mod tests {
             "it's",
         ];
         let variables =
-            [("TACHOMETER_HEADER", "x: k4"), ("TACHOMETER_SEED", "3"), ("TACHOMETER_METRICS", "http://k5@h/m")];
+            [("TACHOMETER_HEADER", "x: k4"), ("TACHOMETER_SEED", "3"), ("TACHOMETER_METRICS", "http://k5@h/m?key=k6")];
         let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
         let command = written(
             "cargo bench --bench serving --",
             &arguments.map(str::to_owned),
             &variables.iter().map(owned).collect::<Vec<_>>(),
         );
-        let expected = "TACHOMETER_HEADER='x: …' TACHOMETER_SEED=3 TACHOMETER_METRICS='http://…@h/m' cargo bench --bench serving -- chat/c1 \
+        let expected = "TACHOMETER_HEADER='x: …' TACHOMETER_SEED=3 TACHOMETER_METRICS='http://…@h/m?…' cargo bench --bench serving -- chat/c1 \
                         --header 'authorization: …' '--header=x-key: …' --server 'http://…@h:1/x@y' --objective 'ttft_p99 < 300 ms' \
                         --dataset 'it'\\''s'";
         assert_eq!(command, expected);
-        assert!(!["k1", "k2", "k3", "k4", "k5"].iter().any(|key| command.contains(key)));
+        assert!(!["k1", "k2", "k3", "k4", "k5", "k6"].iter().any(|key| command.contains(key)));
     }
 }

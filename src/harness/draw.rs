@@ -14,11 +14,14 @@ use crate::{
     run::Report,
 };
 
-/// Draws the pages of all runs so far; gives what went wrong.
+/// Draws the pages of all runs so far; gives what went wrong. A history that can't be read has no pages, and costs this run nothing.
 pub fn draw_history(plan: &Plan, baselines: &Baselines, sinks: &mut Sinks) -> Vec<RunError> {
     match baselines.history.read(&mut |_| ()) {
         Ok(runs) => draw_runs(plan, &runs, sinks),
-        Err(e) => vec![BaselineError::from(e).into()],
+        Err(e) => {
+            warn(format!("{e}: its pages are not drawn"));
+            Vec::new()
+        }
     }
 }
 
@@ -44,7 +47,10 @@ pub fn draw(
     // The loads of a sweep stand under the names of their own.
     let is_planned = |id: &str| {
         plan.benchmarks.iter().any(|benchmark| {
-            let is_load = |run: &Report| run.id == id && run.point_of.as_deref() == Some(benchmark.name.as_str());
+            // Of a sweep, those of its last run.
+            let of_sweep = |run: &&Report| run.point_of.as_deref() == Some(benchmark.name.as_str());
+            let last = runs.iter().rfind(of_sweep).map(|run| &run.run_id);
+            let is_load = |run: &Report| run.id == id && of_sweep(&run) && Some(&run.run_id) == last;
             benchmark.name == id || runs.iter().any(is_load)
         })
     };
@@ -69,7 +75,9 @@ pub fn draw(
         problems.extend(sinks.benchmark(&measured).into_iter().map(RunError::from));
     }
     problems.extend(sinks.end(&reports).into_iter().map(RunError::from));
-    problems.into_iter().next().map_or(Ok(()), Err)
+    let last = problems.pop();
+    problems.iter().for_each(|problem| warn(problem.to_string()));
+    last.map_or(Ok(()), Err)
 }
 
 /// Whether a name leads nowhere out of a folder: those of the history may say anything.

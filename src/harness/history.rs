@@ -42,13 +42,14 @@ pub fn show_history(
             let mut before: Option<&Report> = None;
             let moved =
                 runs.iter().map(|run| (*run, before.replace(run).and_then(|before| boundary_change(run, before))));
-            print_boundaries(&mut stdout().lock(), &trend, &moved.collect::<Vec<_>>()).map_err(RunError::Output)?;
+            print_boundaries(&mut stdout().lock(), id, trend.as_ref(), &moved.collect::<Vec<_>>())
+                .map_err(RunError::Output)?;
             continue;
         }
         let calibration = baselines.store.read_calibration(id)?;
         let judge = Judge { metric, terms, calibration: calibration.as_ref() };
         let listed = judge.list(&runs, output.style.verbose);
-        print_history(&mut stdout().lock(), &trend, metric, &listed).map_err(RunError::Output)?;
+        print_history(&mut stdout().lock(), id, trend.as_ref(), metric, &listed).map_err(RunError::Output)?;
     }
     Ok(())
 }

@@ -123,6 +123,9 @@ impl Counted {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (done, failed, tokens) = (of(&self.done), of(&self.failed), of(&self.tokens));
         let elapsed_s = self.started.elapsed().as_secs_f64().max(1e-9);
+        if done == 0 {
+            return "no answer so far".to_owned();
+        }
         let (left_s, requests) = match self.extent {
             Extent::Requests(requests) => {
                 let left = (requests as u64).saturating_sub(done);
@@ -185,6 +188,8 @@ mod tests {
         let pass = counted(Extent::Requests(10), None).words();
         assert!(pass.ends_with(" tokens/s, 0 s left in this pass"), "{pass}");
         let timed = counted(Extent::Time(Duration::from_secs(600)), None).words();
+        let none = Counted { done: AtomicU64::new(0), ..counted(Extent::Requests(10), None) };
+        assert_eq!(none.words(), "no answer so far");
         assert!(timed.starts_with("10 requests, 1 failed, ") && timed.ends_with("10 min left in this pass"), "{timed}");
     }
 }

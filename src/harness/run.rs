@@ -13,6 +13,7 @@ use once_cell::sync::OnceCell;
 use super::{
     RunError,
     baselines::Baselines,
+    command::command,
     conclusion::{Conclusion, EXIT_INTERRUPTED},
     draw::draw,
     eta::Eta,
@@ -165,7 +166,12 @@ fn test(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
 }
 
 fn calibrate(work: &Work, selected: &[&Benchmark]) -> Result<(), RunError> {
-    let done = selected.iter().take_while(|_| goes_on(work)).filter_map(|b| told(b, work.calibrate(b))).count();
+    let done = selected.iter().take_while(|_| goes_on(work)).filter_map(|b| {
+        let done = told(b, work.calibrate(b));
+        work.session.eta.done(&b.name);
+        done
+    });
+    let done = done.count();
     if is_interrupted(work) {
         return Err(RunError::Interrupted);
     }
@@ -234,6 +240,7 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], outp
     }
     let baselines = Baselines::new(arguments, plan, store(plan));
     let mut session = Session::new(plan, store(plan), stop);
+    session.command = command(arguments);
     session.eta = Rc::new(Eta::of(plan, selected, if arguments.calibrate { 2 } else { 1 }, &store(plan)));
     Work {
         against: plan.against.as_ref().map(|spec| session.beside(spec)),

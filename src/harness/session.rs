@@ -15,7 +15,6 @@ use tokio::runtime::Runtime;
 
 use super::{
     RunError,
-    command::command,
     eta::Eta,
     prompt_cache::{Probed, PromptsOf},
     spread::Spread,
@@ -121,7 +120,7 @@ impl<'a> Session<'a> {
             told: RefCell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
-            command: command(),
+            command: String::new(),
             eta: Rc::default(),
         }
     }
@@ -133,6 +132,7 @@ impl<'a> Session<'a> {
             sources: self.sources.clone(),
             nonce_seed: self.nonce_seed,
             eta: self.eta.clone(),
+            command: self.command.clone(),
             ..Self::of(spec, self.plan, self.store.clone(), self.stop.clone())
         }
     }

@@ -1,16 +1,16 @@
 //! All runs so far: how the numbers of each benchmark went, for pages, for `--show-history` and for Otava.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{RunError, baselines::Baselines};
 use crate::{
     baseline::BaselineError,
-    compare::{Terms, boundary_trend, trend},
+    compare::{Terms, boundary_trend, trends as of_metrics},
     config::Plan,
     files::write_whole,
     metrics::Metric,
     report::{Output, warn},
-    run::{Report, Trend},
+    run::{Report, Trend, TrendPoint},
 };
 
 /// Beside the gated metrics.
@@ -36,11 +36,11 @@ pub fn terms_of<'a>(plan: &'a Plan, id: &str) -> Option<&'a Terms> {
     configured.or_else(related).or(plan.benchmarks.first()).map(|benchmark| &benchmark.workload.terms)
 }
 
-/// A metric of a benchmark over its runs, or what its searches came to.
-pub fn trend_of(id: &str, runs: &[&Report], metric: Metric, terms: &Terms) -> Trend {
+/// A metric of a benchmark over its runs, or what its searches came to; `None` where no run has it.
+pub fn trend_of(id: &str, runs: &[&Report], metric: Metric, terms: &Terms) -> Option<Trend> {
     match runs.iter().any(|run| run.boundary.is_some()) {
-        true => boundary_trend(id, runs, terms.noise_threshold),
-        false => trend(id, metric, runs, terms.noise_threshold),
+        true => Some(boundary_trend(id, runs, terms.noise_threshold)),
+        false => of_metrics(id, &[metric], runs, terms.noise_threshold).into_iter().next(),
     }
 }
 
@@ -54,15 +54,9 @@ pub fn trends(plan: &Plan, runs: &[Report]) -> Vec<Trend> {
         }
         let mut metrics = terms.gate.clone();
         metrics.extend(SHOWN.iter().filter_map(|name| name.parse::<Metric>().ok()));
-        let mut seen = Vec::new();
-        metrics.retain(|metric| {
-            !seen.contains(metric) && {
-                seen.push(*metric);
-                true
-            }
-        });
-        let all = metrics.into_iter().map(|metric| trend(id, metric, &runs, terms.noise_threshold));
-        all.filter(|trend| !trend.series.is_empty()).collect()
+        let mut seen = BTreeSet::new();
+        metrics.retain(|metric| seen.insert(*metric));
+        of_metrics(id, &metrics, &runs, terms.noise_threshold)
     };
     ids(runs).into_iter().flat_map(of_benchmark).collect()
 }
@@ -87,7 +81,11 @@ pub fn write_history_csv(
         let trends: Vec<&Trend> = trends.iter().filter(|trend| trend.benchmark == id).collect();
         let Some(first) = trends.first() else { continue };
         // The series of one metric are those of all: what sets runs apart is not the metric.
-        for (i, series) in first.series.iter().rev().enumerate() {
+        for (i, number) in (0..first.series.len()).rev().enumerate() {
+            let of_series = |trend: &Trend| trend.series[number].points.clone();
+            let mut points: Vec<TrendPoint> = trends.iter().flat_map(|trend| of_series(trend)).collect();
+            points.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+            points.dedup_by(|a, b| a.started_at == b.started_at);
             let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
             let name: String = id.chars().map(plain).collect();
             let mut name = if i == 0 { name } else { format!("{name}.{}", i + 1) };
@@ -99,7 +97,7 @@ pub fn write_history_csv(
             let header = ["time", "commit", "branch"].map(str::to_owned).into_iter();
             // Writing to memory can't fail.
             _ = csv.write_record(header.chain(columns.iter().map(|(_, column)| column.clone())));
-            for point in &series.points {
+            for point in &points {
                 let commit = point.commit.as_ref();
                 let place = [
                     point.started_at.clone(),
@@ -107,7 +105,7 @@ pub fn write_history_csv(
                     commit.and_then(|commit| commit.branch.clone()).unwrap_or_default(),
                 ];
                 let value = |(trend, _): &(&Trend, String)| {
-                    let mut all = trend.series.iter().flat_map(|series| &series.points);
+                    let mut all = trend.series[number].points.iter();
                     all.find(|other| other.started_at == point.started_at)
                         .map_or_else(String::new, |p| p.value.to_string())
                 };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{
     boundary::bracket,
-    numbers::{amount, estimated, percent},
+    numbers::{amount, change_of_level, estimated, percent},
     verdicts::verdict_words,
 };
 use crate::{
@@ -26,8 +26,13 @@ pub struct Listed<'a> {
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn print_history(out: &mut impl Write, trend: &Trend, metric: Metric, runs: &[Listed]) -> io::Result<()> {
-    let benchmark = &trend.benchmark;
+pub fn print_history(
+    out: &mut impl Write,
+    benchmark: &str,
+    trend: Option<&Trend>,
+    metric: Metric,
+    runs: &[Listed],
+) -> io::Result<()> {
     let unit = metric.quantity().unit_in_words;
     let better = match metric.better() {
         Better::Higher => "higher is better",
@@ -50,10 +55,10 @@ pub fn print_history(out: &mut impl Write, trend: &Trend, metric: Metric, runs: 
 /// Where `out` fails.
 pub fn print_boundaries(
     out: &mut impl Write,
-    trend: &Trend,
+    benchmark: &str,
+    trend: Option<&Trend>,
     runs: &[(&Report, Option<BoundaryChange>)],
 ) -> io::Result<()> {
-    let benchmark = &trend.benchmark;
     let unit = runs.iter().find_map(|(run, _)| run.boundary.as_ref()).map_or("", |boundary| boundary.searched.unit());
     writeln!(out, "{benchmark}: {unit}, the highest that held and the lowest that did not, higher is better")?;
     let mut changes = Changes::of(trend);
@@ -67,33 +72,36 @@ pub fn print_boundaries(
     writeln!(out)
 }
 
-/// The changes of level that were not printed yet, with the start of the first run of each.
+/// The changes of level that were not printed yet.
 struct Changes<'a> {
-    all: Vec<(&'a str, LevelChange)>,
+    /// With the start of the first run, and whose they are where that is not the newest series.
+    all: Vec<(&'a str, LevelChange, String)>,
     unit: &'static str,
 }
 
 impl<'a> Changes<'a> {
-    fn of(trend: &'a Trend) -> Self {
-        let of_series = trend.series.iter().flat_map(|series| {
-            series.changes.iter().map(|change| (series.points[change.at].started_at.as_str(), *change))
+    fn of(trend: Option<&'a Trend>) -> Self {
+        let of_series = trend.into_iter().flat_map(|trend| &trend.series).flat_map(|series| {
+            let apart = series.apart_by.join("; ");
+            let whose = if apart.is_empty() { apart } else { format!(" [{apart}]") };
+            series
+                .changes
+                .iter()
+                .map(move |change| (series.points[change.at].started_at.as_str(), *change, whose.clone()))
         });
-        let mut all: Vec<(&str, LevelChange)> = of_series.collect();
-        all.sort_by_key(|(started_at, _)| *started_at);
-        Self { all, unit: trend.metric.map_or("", |metric| metric.unit()) }
+        let mut all: Vec<(&str, LevelChange, String)> = of_series.collect();
+        all.sort_by_key(|(started_at, ..)| *started_at);
+        Self { all, unit: trend.and_then(|trend| trend.metric).map_or("", |metric| metric.unit()) }
     }
 
     /// Before the line of a run: those that began with it, or with one that is not listed before it.
     fn print_up_to(&mut self, out: &mut impl Write, run: &Report) -> io::Result<()> {
-        let due = self.all.iter().take_while(|(started_at, _)| *started_at <= run.started_at.as_str()).count();
-        for (_, change) in self.all.drain(..due) {
+        let due = self.all.iter().take_while(|(started_at, ..)| *started_at <= run.started_at.as_str()).count();
+        for (_, change, whose) in self.all.drain(..due) {
             let [before, after] = [change.before, change.after].map(|level| amount(level, self.unit));
             let p = if change.p_value < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {:.4}", change.p_value) };
-            writeln!(
-                out,
-                "  -- the level changes: {before} before, {after} after, {} ({p})",
-                percent(change.change())
-            )?;
+            let change = change_of_level(&change);
+            writeln!(out, "  -- the level changes: {before} before, {after} after, {change} ({p}){whose}")?;
         }
         Ok(())
     }

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{metrics::Metric, run::Report, stats::Estimate};
+use crate::{
+    metrics::Metric,
+    run::Report,
+    stats::{Estimate, LevelChange},
+};
 
 /// An estimate with its interval, as criterion shows it, and a unit behind it; of `s`, `1/s`, `1/min`, or `1` for a share.
 pub(super) fn estimated(estimate: Option<&Estimate>, unit: &str) -> String {
@@ -45,6 +49,11 @@ pub fn change_of(change: f64, ends: Option<(f64, f64)>) -> String {
         Some((lower, upper)) => format!("[{} {} {}]", percent(lower), percent(change), percent(upper)),
         None => percent(change),
     }
+}
+
+/// A change of level as a signed percentage.
+pub(super) fn change_of_level(change: &LevelChange) -> String {
+    if change.before == 0.0 { "from 0".to_owned() } else { percent(change.change()) }
 }
 
 /// Seconds in a readable unit, five characters of number as in criterion.

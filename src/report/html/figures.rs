@@ -105,12 +105,13 @@ const FAR: f64 = 4.0;
 
 /// What each user gets, against what all of them get.
 fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
-    let gpus = loads.iter().filter_map(|(_, shown)| shown.report.server.gpus).max().unwrap_or(1);
+    // Whose number of GPUs is not known can't stand beside one of which it is.
+    let is_per_gpu = loads.iter().all(|(_, shown)| shown.report.server.gpus.is_some());
     let point = |load: f64, report: &Report| {
         let of = |name: &str| report.estimate(name).map(|estimate| estimate.point);
         Some(Point {
             x: 1.0 / of("tpot_p50")?,
-            y: of("output_tokens_per_s")? / report.server.gpus.unwrap_or(1) as f64,
+            y: of("output_tokens_per_s")? / if is_per_gpu { report.server.gpus? as f64 } else { 1.0 },
             label: format!("{load} clients"),
             ..Point::default()
         })
@@ -126,7 +127,7 @@ fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
     };
     let mut series = both(run, baseline, true);
     series.push(frontier);
-    let of_all = if gpus > 1 { "of a GPU" } else { "of all" };
+    let of_all = if is_per_gpu { "of a GPU" } else { "of all" };
     Figure {
         name: format!("{workload}: tokens per second {of_all} against each user"),
         title: format!(

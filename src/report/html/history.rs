@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{
-    super::numbers::{amount, percent},
+    super::numbers::{amount, change_of_level},
     document::{anchor, document},
     figure::{Axis, Figure, Point, Role, Scale, Series, Unit},
     page::{estimate, of_run, verdict},
@@ -82,7 +82,8 @@ fn overview(benchmarks: &[(&str, String, Vec<&Trend>)]) -> String {
                                 td { (name(trend)) }
                                 td.n { (trend.series.iter().map(|series| series.points.len()).sum::<usize>()) }
                                 td.n { (series.points.last().map(|point| shown(trend, point.value)).unwrap_or_default()) }
-                                td { (outline(&series.points.iter().map(|point| point.value).collect::<Vec<_>>())) }
+                                @let shown_from = series.points.len().saturating_sub(MOST_RUNS);
+                                td { (outline(&series.points[shown_from..].iter().map(|point| point.value).collect::<Vec<_>>())) }
                                 @let changes = last_changes(trends);
                                 td {
                                     @for change in &changes { div { (change) } }
@@ -109,7 +110,7 @@ fn last_changes(trends: &[&Trend]) -> Vec<String> {
         let since = &series.points[change.at];
         Some((
             since.started_at.clone(),
-            format!("{} {} since {}", name(trend), percent(change.change()), of_point(since)),
+            format!("{} {} since {}", name(trend), change_of_level(change), of_point(since)),
         ))
     };
     let mut all: Vec<(String, String)> = trends.iter().filter_map(last).collect();
@@ -165,7 +166,7 @@ fn of_benchmark<'a>(id: &str, trends: &[&'a Trend]) -> (String, Vec<Figure>) {
                                     td { (name(trend)) }
                                     td.n { (shown(trend, change.before)) }
                                     td.n { (shown(trend, change.after)) }
-                                    td.n { span class=(class(trend, change)) { (percent(change.change())) } }
+                                    td.n { span class=(class(trend, change)) { (change_of_level(change)) } }
                                     td.n { (p_value(change)) }
                                 }
                             }
@@ -256,10 +257,13 @@ fn figure(trend: &Trend) -> Figure {
             true => ("runs".to_owned(), Role::Run),
             false => (format!("series {}", i + 1), Role::Baseline),
         };
+        if points.is_empty() {
+            continue;
+        }
         series.push(Series { name, role, points, is_marked: true, ..Series::default() });
         for change in of.changes.iter().filter(|change| is_shown(&&of.points[change.at])) {
             let point = &of.points[change.at];
-            marks.push((at(point), format!("{} since {}", percent(change.change()), of_point(point))));
+            marks.push((at(point), format!("{} since {}", change_of_level(change), of_point(point))));
         }
         levels.extend(level(of, i + 1, first, &place));
     }
@@ -284,14 +288,16 @@ fn level(series: &TrendSeries, number: usize, first: usize, place: &impl Fn(&Tre
     let ends: Vec<usize> = series.changes.iter().map(|change| change.at).chain([series.points.len()]).collect();
     let begins = std::iter::once(0).chain(ends.iter().copied());
     let values = std::iter::once(before).chain(series.changes.iter().map(|change| change.after));
-    let points = begins.zip(&ends).zip(values).flat_map(|((begin, end), value)| {
+    // Of what is not shown, no level is.
+    let shown = begins.zip(&ends).zip(values).filter(|((_, end), _)| place(&series.points[*end - 1]) >= first);
+    let points = shown.flat_map(|((begin, end), value)| {
         let at = |i: usize| place(&series.points[i]).max(first);
         // Up to the next one's first run.
         let last = if *end < series.points.len() { at(*end) as f64 - 0.5 } else { at(end - 1) as f64 + 0.5 };
         let from = at(begin) as f64 - 0.5;
         [from, last].map(|x| Point { x: x + 1.0, y: value, ..Point::default() })
     });
-    let points: Vec<Point> = points.filter(|point| point.x > first as f64).collect();
+    let points: Vec<Point> = points.collect();
     (!points.is_empty()).then(|| Series {
         name: format!("level of series {number}"),
         role: Role::Level,
@@ -306,7 +312,11 @@ fn of_commits<'a>(runs: &'a [Report], benchmarks: &[(&str, String, Vec<&Trend>)]
     let mut commits: BTreeMap<String, BTreeMap<&str, &'a Report>> = BTreeMap::new();
     for run in runs {
         let Some(commit) = &run.commit else { continue };
-        commits.entry(file_of(commit)).or_default().insert(&run.id, run);
+        let of_commit = commits.entry(file_of(commit)).or_default();
+        // The other side of a later run has no verdict, and takes none away.
+        if run.comparison.is_some() || of_commit.get(run.id.as_str()).is_none_or(|known| known.comparison.is_none()) {
+            of_commit.insert(&run.id, run);
+        }
     }
     let file = |id: &str| benchmarks.iter().find(|(other, ..)| *other == id).map(|(_, file, _)| file.as_str());
     let page = |(name, reports): (String, BTreeMap<&str, &Report>)| {

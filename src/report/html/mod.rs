@@ -81,11 +81,10 @@ impl Sink for Html {
             if std::fs::read(&path).is_ok_and(|there| there == file.text.as_bytes()) {
                 return Ok(());
             }
-            write_whole(&path, file.text.as_bytes())?;
-            if file.figures.is_empty() {
-                return Ok(());
+            if !file.figures.is_empty() {
+                write_numbers(&path, &file.figures.iter().collect::<Vec<_>>())?;
             }
-            write_numbers(&path, &file.figures.iter().collect::<Vec<_>>())
+            Ok(write_whole(&path, file.text.as_bytes())?)
         };
         let written: Vec<Result<(), SinkError>> = pages(history.runs, history.trends).into_iter().map(write).collect();
         self.has_history = true;

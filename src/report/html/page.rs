@@ -44,9 +44,12 @@ pub(super) fn page(title: &str, workloads: &[Workload], history: Option<&str>) -
         .flat_map(|workload| workload.figures.iter().chain(workload.benchmarks.iter().flat_map(|(_, figures)| figures)))
         .collect();
     let is_whole = reports().count() <= MOST_WHOLE;
+    // Drawn once more, they may be of several runs.
+    let is_one_run = reports().all(|report| reports().next().is_some_and(|first| first.run_id == report.run_id));
     let header = html! {
         h1 { (visible(title)) }
-        @if let Some(report) = reports().next() { (of_run(report)) }
+        @if let Some(report) = reports().next().filter(|_| is_one_run) { (of_run(report)) }
+        @if !is_one_run { p.of { "The last run of each benchmark, made at different times." } }
         @if let Some(history) = history { p.of { a href=(history) { "All runs so far" } } }
     };
     let main = html! {
@@ -59,7 +62,7 @@ pub(super) fn page(title: &str, workloads: &[Workload], history: Option<&str>) -
                 }
             }
             @for (shown, figures) in &workload.benchmarks {
-                @if is_whole { (benchmark(shown, figures)) } @else { (elsewhere(shown)) }
+                @if is_whole { (benchmark(shown, figures, is_one_run)) } @else { (elsewhere(shown)) }
             }
         }
     };
@@ -192,12 +195,13 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-fn benchmark(shown: &Shown, figures: &[Figure]) -> Markup {
+fn benchmark(shown: &Shown, figures: &[Figure], is_one_run: bool) -> Markup {
     let report = shown.report;
     let strips: &[Strip] = shown.view.map_or(&[], |view| &view.strips);
     html! {
         section {
             h2 id=(anchor(&report.id)) { (visible(&report.id)) }
+            @if !is_one_run { (of_run(report)) }
             p.of { (visible(&report.load.to_string())) }
             @if let Some(boundary) = &report.boundary {
                 ul { @for line in boundary_lines(boundary, Style::default()) { li { (visible(&line)) } } }
