@@ -58,7 +58,7 @@ big=$(find "$folder" -name '*.html' -size +2M)
 [ -z "$big" ] || { echo "more than 2 MB: $big" && exit 1; }
 # Shown, in the terminal too: nothing acts.
 for baseline in new base; do mkdir -p "hostile/chat/c1/$baseline-copy" && cp "hostile/chat/c1/new/report.json" "hostile/chat/c1/$baseline-copy/"; done
-shown=$("$program" --show-history --out hostile --color never; "$program" chat/c1 --load-baseline new-copy --baseline base-copy --out hostile --color never)
+shown=$("$program" --show-history --out hostile --color never; "$program" --exact chat/c1 --load-baseline new-copy --baseline base-copy --out hostile --color never)
 grep -q "stream_error" <<< "$shown" || { echo "the terminal does not show what was spoiled: $shown" && exit 1; }
 if grep -q $'\x1b\|\xe2\x80\xae' <<< "$shown"; then echo "a terminal would obey a name" && exit 1; fi
 cp "$here/pages/check.mjs" .
