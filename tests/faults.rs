@@ -89,17 +89,17 @@ const DOTS: &str = concat!(
 
 const FAULTS: &[Fault] = &[
     stream("no-answer", "timeout", "no answer within 0.3 s (--first-token-timeout)", &[Nothing]),
-    whole("no-answer-not-streamed", "timeout", "no whole answer within 0.9 s (--timeout)", &[Nothing]),
+    whole("no-answer-not-streamed", "timeout", "no complete answer within 0.9 s (--timeout)", &[Nothing]),
     stream("silence-after-head", "timeout", "no token within 0.3 s (--first-token-timeout)", &[Sends(SSE), Nothing]),
     stream("role-and-silence", "timeout", "no token within 0.3 s", &[Sends(SSE), Sends(ROLE), Nothing]),
     stream("pings-alone", "timeout", "no token within 0.3 s", &[Sends(SSE), Trickles(": ping\n\n")]),
     stream(
         "stall",
         "timeout",
-        "nothing more came for 0.3 s (--stall-timeout), after 2 token events",
+        "nothing arrived for 0.3 s (--stall-timeout), after 2 token events",
         &[Sends(SSE), Sends(ROLE), Sends(TOKEN), Sends(TOKEN), Trickles(": ping\n\n")],
     ),
-    stream("endless-stream", "timeout", "not ended within 0.9 s (--timeout)", &[Sends(SSE), Trickles(TOKEN)]),
+    stream("endless-stream", "timeout", "not finished within 0.9 s (--timeout)", &[Sends(SSE), Trickles(TOKEN)]),
     stream("closed-before-answer", "reset", "the server closed the connection instead of answering", &[]),
     stream("reset-before-answer", "reset", "the connection broke", &[Resets]),
     stream(
@@ -206,26 +206,26 @@ const FAULTS: &[Fault] = &[
     stream(
         "html-at-200",
         "malformed",
-        "nothing in the response is a completion's",
+        "the response contains no part of a completion",
         &[Sends("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 19\r\n\r\n<html>Hello!</html>")],
     ),
     stream(
         "json-though-streamed",
         "malformed",
-        "a stream was asked for, and one JSON body came",
+        "a stream was requested, but the response is a single JSON body",
         &[Sends(JSON), Sends("{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}")],
     ),
     whole(
         "stream-though-not",
         "malformed",
-        "the server streams, though no stream was asked for",
+        "the server streamed, although no stream was requested",
         &[Sends(SSE), Sends(TOKEN), Sends(DONE)],
     ),
     whole("not-json", "malformed", "the body is not a completion", &[Sends(JSON), Sends("Hello")]),
     stream(
         "gzip",
         "malformed",
-        "the response is gzip-encoded, though that was not asked for",
+        "the response is gzip-encoded, which was not requested",
         &[Sends(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n\u{1f}",
         )],
@@ -254,13 +254,13 @@ const FAULTS: &[Fault] = &[
     stream(
         "bad-json-among-good",
         "malformed",
-        "an event is not a completion's",
+        "an event is not part of a completion",
         &[Sends(SSE), Sends(TOKEN), Sends("data: {\"choices\": [\n\n"), Sends(TOKEN), Sends(DONE)],
     ),
     stream(
         "foreign-events",
         "malformed",
-        "nothing in the response is a completion's",
+        "the response contains no part of a completion",
         &[Sends(SSE), Sends("data: {\"token\":1}\n\n")],
     ),
     stream(
@@ -439,7 +439,7 @@ const FAULTS: &[Fault] = &[
         stream(
             "events-where-lines-were-due",
             "malformed",
-            "not a completion's",
+            "not part of a completion",
             &[Sends(SSE), Sends(ROLE), Sends(DONE)],
         ),
     ),
@@ -470,7 +470,12 @@ const FAULTS: &[Fault] = &[
     of("responses", stream("response-without-an-end", "truncated", "neither", &[Sends(SSE), Sends(DELTA)])),
     of(
         "messages",
-        stream("chat-where-messages-were-due", "malformed", "nothing in", &[Sends(SSE), Sends(TOKEN), Sends(DONE)]),
+        stream(
+            "chat-where-messages-were-due",
+            "malformed",
+            "no part of a completion",
+            &[Sends(SSE), Sends(TOKEN), Sends(DONE)],
+        ),
     ),
 ];
 

@@ -90,7 +90,10 @@ fn last_run(
             Ok(Some(Baseline { name, report, note: Some(other), design: Design::Apart }))
         }
         None => {
-            warn(format!("{benchmark}: {other}, and none was made on {}: it is compared with nothing", whose.server));
+            warn(format!(
+                "{benchmark}: {other}, and there is no run on {}: there is nothing to compare with",
+                whose.server
+            ));
             Ok(None)
         }
     }
@@ -231,8 +234,8 @@ mod tests {
         assert_eq!((&*found.name, &*found.report.started_at), ("last run on this server", "2"));
         assert_eq!(found.note.as_deref(), Some("the last run measured http://h:2 for the package p"));
         let (found, warned) = place.find(&Compare::LastRun, "http://h:3");
-        let expected = "a/c1: the last run measured http://h:2 for the package p, and none was made on http://h:3: it is \
-                        compared with nothing";
+        let expected = "a/c1: the last run measured http://h:2 for the package p, and there is no run on http://h:3: there \
+                        is nothing to compare with";
         assert_eq!((found, warned), (Ok(None), vec![expected.to_owned()]));
     }
 
@@ -265,7 +268,7 @@ mod tests {
         let of = |revision: &str| place.find(&Compare::Named(format!("commit:{revision}")), HERE).0;
         assert_eq!(of("0123456").unwrap().unwrap().report.started_at, "1");
         for revision in ["012345", "main", "mainline"] {
-            assert!(of(revision).unwrap_err().contains("this is no git repository"), "{revision}");
+            assert!(of(revision).unwrap_err().contains("this is not a git repository"), "{revision}");
         }
     }
 
@@ -315,7 +318,7 @@ mod tests {
             "{both}"
         );
         // Nobody knows it, and git is asked.
-        assert_eq!(error("nowhere"), "commit:nowhere: git knows no such commit here");
+        assert_eq!(error("nowhere"), "commit:nowhere: git does not know this commit");
         assert_eq!(place.find(&Compare::Lenient("commit:nowhere".to_owned()), HERE).0, Ok(None));
         // A hash that only the history knows.
         place.history.append(&run("feedfacefeedface", "5", false)).unwrap();

@@ -41,15 +41,15 @@ fn git(folder: &Path, args: &[&str]) -> Option<String> {
 /// Where git is not there, or knows no such commit; the message says which.
 pub(super) fn resolve(folder: &Path, revision: &str) -> Result<String, String> {
     if git(folder, &["--version"]).is_none() {
-        return Err("git is not there to say which commit that is: name its hash as the history has it".to_owned());
+        return Err("git is not available to look up this commit: give its hash as in the history".to_owned());
     }
     if git(folder, &["rev-parse", "--git-dir"]).is_none() {
-        return Err("this is no git repository: name the commit's hash as the history has it".to_owned());
+        return Err("this is not a git repository: give the commit's hash as in the history".to_owned());
     }
     raw(folder, revision).ok_or_else(|| {
         let shallow = git(folder, &["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
-        let hint = if shallow { "; this clone is shallow: `git fetch --deepen=10` brings more of it" } else { "" };
-        format!("git knows no such commit here{hint}")
+        let hint = if shallow { "; this clone is shallow: `git fetch --deepen=10` fetches more commits" } else { "" };
+        format!("git does not know this commit{hint}")
     })
 }
 
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(resolve(folder, "HEAD^"), Ok(first.clone()));
         assert_eq!(ancestors(folder, &clean.sha), [clean.sha.clone(), first.clone()]);
         assert_eq!(ancestors(folder, "0123"), ["0123"]);
-        assert_eq!(resolve(folder, "HEAD~2"), Err("git knows no such commit here".to_owned()));
+        assert_eq!(resolve(folder, "HEAD~2"), Err("git does not know this commit".to_owned()));
         // A clone of the newest commit alone names the one before, and says what would bring more.
         let shallow = tempfile::tempdir().unwrap();
         let url = format!("file://{}", folder.display());
@@ -155,10 +155,10 @@ mod tests {
         for revision in ["HEAD~1", "HEAD~", "HEAD^"] {
             assert_eq!(resolve(&clone, revision).as_ref(), Ok(&first), "{revision}");
         }
-        let hint = "git knows no such commit here; this clone is shallow: `git fetch --deepen=10` brings more of it";
+        let hint = "git does not know this commit; this clone is shallow: `git fetch --deepen=10` fetches more commits";
         assert_eq!(resolve(&clone, "HEAD~2"), Err(hint.to_owned()));
         let nowhere = resolve(shallow.path(), "HEAD").unwrap_err();
-        assert_eq!(nowhere, "this is no git repository: name the commit's hash as the history has it");
+        assert_eq!(nowhere, "this is not a git repository: give the commit's hash as in the history");
     }
 
     /// A merge's parents both come before theirs.

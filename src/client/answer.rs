@@ -217,7 +217,7 @@ impl Answer {
     /// Takes what an error event, or a line `error: …` of the stream, says.
     pub fn take_error(&mut self, data: &[u8]) -> Event {
         self.error.get_or_insert_with(|| match error_message(data) {
-            message if message.is_empty() => "the server sent an error event that says nothing".to_owned(),
+            message if message.is_empty() => "the server sent an error event without a message".to_owned(),
             message => message,
         });
         Event { error: true, ..Event::default() }

@@ -261,8 +261,8 @@ impl Client {
                     self.stats.resent += 1;
                     continue;
                 }
-                let message = "the server closed an idle connection instead of answering, and 1 % of the requests have been sent \
-                               again for that already";
+                let message = "the server closed an idle connection instead of answering, and 1 % of the requests have already been \
+                               resent for that reason";
                 end = End::Refused(Failure::new(FailureClass::Reset, message));
             }
             self.reader.conclude(end, now_ns(), &mut record, hear);

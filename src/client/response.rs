@@ -157,12 +157,13 @@ impl ResponseReader {
         self.head = Some(head);
         if let (true, Some(encoding)) = (success, encoding) {
             let message = format!(
-                "the response is {encoding}-encoded, though that was not asked for: turn compression off in what stands before the server"
+                "the response is {encoding}-encoded, which was not requested: turn off compression in the server \
+                 or in the proxy in front of it"
             );
             return Err(Failure::new(FailureClass::Malformed, message));
         }
         if events && !self.streaming && success {
-            return Err(Failure::new(FailureClass::Malformed, "the server streams, though no stream was asked for"));
+            return Err(Failure::new(FailureClass::Malformed, "the server streamed, although no stream was requested"));
         }
         Ok(())
     }
@@ -332,13 +333,13 @@ impl ResponseReader {
         let media_type = self.api.dialect().framing().media_type();
         let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(media_type));
         if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other) {
-            return Some(Failure::new(FailureClass::Malformed, "nothing in the response is a completion's"));
+            return Some(Failure::new(FailureClass::Malformed, "the response contains no part of a completion"));
         }
         let counted = answer.usage.and_then(|usage| usage.completion_tokens).unwrap_or_default();
         let has_token = record.token_events > 0 || !answer.text.is_empty() || counted > 0 || !self.api.generates();
         if answer.done || answer.finish_reason.is_some() {
             if self.streaming && self.mode == Mode::Json {
-                let message = "a stream was asked for, and one JSON body came";
+                let message = "a stream was requested, but the response is a single JSON body";
                 return Some(Failure::new(FailureClass::Malformed, message));
             }
             return (!has_token).then(|| Failure::new(FailureClass::Empty, "the response ended without any token"));
@@ -362,9 +363,9 @@ impl ResponseReader {
         match limit {
             Limit::FirstToken if self.head.is_none() => format!("no answer within {seconds} s (--first-token-timeout)"),
             Limit::FirstToken => format!("no token within {seconds} s (--first-token-timeout)"),
-            Limit::Stall => format!("nothing more came for {seconds} s (--stall-timeout), after {events} token events"),
-            Limit::Total if events == 0 => format!("no whole answer within {seconds} s (--timeout)"),
-            Limit::Total => format!("not ended within {seconds} s (--timeout); {events} token events had come"),
+            Limit::Stall => format!("nothing arrived for {seconds} s (--stall-timeout), after {events} token events"),
+            Limit::Total if events == 0 => format!("no complete answer within {seconds} s (--timeout)"),
+            Limit::Total => format!("not finished within {seconds} s (--timeout), after {events} token events"),
         }
     }
 }
@@ -385,7 +386,7 @@ impl State {
             SseItem::Error(said) => self.answer.take_error(said),
             SseItem::Event { name, data } => match api.take_item(&mut self.answer, name, data) {
                 Ok(event) => event,
-                Err(e) => return self.fail(format!("an event is not a completion's: {e}")),
+                Err(e) => return self.fail(format!("an event is not part of a completion: {e}")),
             },
         };
         self.note(event);
@@ -534,10 +535,10 @@ mod tests {
         let a = delta("\"content\":\" a\"");
         assert_eq!(said(Limit::FirstToken, &[], false), "no answer within 1.5 s (--first-token-timeout)");
         assert_eq!(said(Limit::FirstToken, &[], true), "no token within 1.5 s (--first-token-timeout)");
-        let stalled = "nothing more came for 1.5 s (--stall-timeout), after 2 token events";
+        let stalled = "nothing arrived for 1.5 s (--stall-timeout), after 2 token events";
         assert_eq!(said(Limit::Stall, &[&a, &a], true), stalled);
-        assert_eq!(said(Limit::Total, &[], true), "no whole answer within 1.5 s (--timeout)");
-        assert_eq!(said(Limit::Total, &[&a], true), "not ended within 1.5 s (--timeout); 1 token events had come");
+        assert_eq!(said(Limit::Total, &[], true), "no complete answer within 1.5 s (--timeout)");
+        assert_eq!(said(Limit::Total, &[&a], true), "not finished within 1.5 s (--timeout), after 1 token events");
     }
 
     #[test]
@@ -626,11 +627,11 @@ mod tests {
         assert_eq!(outcome(true, of(429, json, "retry-after: 7\r\n"), "no"), retry);
         let redirect = failed("http_307", "redirect to /x, which is not followed");
         assert_eq!(outcome(true, of(307, json, "location: /x\r\n"), "no"), redirect);
-        let one_body = failed("malformed", "a stream was asked for, and one JSON body came");
+        let one_body = failed("malformed", "a stream was requested, but the response is a single JSON body");
         assert_eq!(outcome(true, of(200, json, ""), body), one_body);
-        let streamed = failed("malformed", "the server streams, though no stream was asked for");
+        let streamed = failed("malformed", "the server streamed, although no stream was requested");
         assert_eq!(outcome(false, of(200, "text/event-stream", ""), STOP), streamed);
-        let foreign = failed("malformed", "nothing in the response is a completion's");
+        let foreign = failed("malformed", "the response contains no part of a completion");
         assert_eq!(outcome(false, of(200, json, ""), "{}"), foreign);
         assert_eq!(outcome(true, of(200, "text/html", ""), ""), foreign);
         assert_eq!(outcome(true, of(200, "text/event-stream", ""), "data: {\"x\":1}\n\n"), foreign);
@@ -647,7 +648,7 @@ mod tests {
             outcome(true, of(500, json, "content-encoding: gzip\r\n"), "x")
                 .is_err_and(|(class, _)| class == "http_500")
         );
-        let said = failed("stream_error", "no ignore_eos (the field `ignore_eos` is dropped by --ignore-eos false)");
+        let said = failed("stream_error", "no ignore_eos (use --ignore-eos false to leave out the field `ignore_eos`)");
         assert_eq!(outcome(false, of(200, json, ""), "{\"error\":\"no ignore_eos\"}"), said);
     }
 }

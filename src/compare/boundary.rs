@@ -47,11 +47,11 @@ fn reasons(new: &Report, base: &Report, boundary: &Boundary, other: &Boundary) -
             reasons.push(format!("{what}: {new}, the baseline has {base}"));
         }
     };
-    differs("another load", boundary.searched.to_string(), other.searched.to_string());
-    differs("other objectives", boundary.objectives.join(", "), other.objectives.join(", "));
+    differs("different load", boundary.searched.to_string(), other.searched.to_string());
+    differs("different objectives", boundary.objectives.join(", "), other.objectives.join(", "));
     let goodput = |report: &Report| report.workload.goodput.clone().unwrap_or_else(|| "none".to_owned());
-    differs("other limits of goodput", goodput(new), goodput(base));
-    differs("another pacing", pacing(new).to_string(), pacing(base).to_string());
+    differs("different goodput limits", goodput(new), goodput(base));
+    differs("different pacing", pacing(new).to_string(), pacing(base).to_string());
     // Each load has prompts of its own, and the two winners are hardly the same load.
     let mut as_new = base.clone();
     as_new.load = new.load.clone();
@@ -184,12 +184,12 @@ mod tests {
             (
                 (&|r: &mut Value| r["load"] = open("constant")) as &dyn Fn(&mut Value),
                 Moved::NotComparable,
-                "another pacing: ",
+                "different pacing: ",
             ),
             (
                 &|r| r["workload"]["goodput"] = "ttft < 1 s".into(),
                 Moved::NotComparable,
-                "other limits of goodput: ttft < 1 s",
+                "different goodput limits: ttft < 1 s",
             ),
             (
                 &|r| r["passes"].as_array_mut().unwrap().iter_mut().for_each(|pass| pass["cached_tokens"] = 900.into()),
@@ -214,10 +214,13 @@ mod tests {
         for (edit, expected) in [
             (
                 (|r| r["boundary"]["objectives"] = json!(["rps > 2"])) as fn(&mut Value),
-                "other objectives: rps > 2, the baseline has ttft_p50 < 1 s",
+                "different objectives: rps > 2, the baseline has ttft_p50 < 1 s",
             ),
-            (|r| r["boundary"]["searched"] = "concurrency".into(), "another load: concurrency, the baseline has rate"),
-            (|r| r["server"]["model"] = "n".into(), "another model: n, the baseline has m"),
+            (
+                |r| r["boundary"]["searched"] = "concurrency".into(),
+                "different load: concurrency, the baseline has rate",
+            ),
+            (|r| r["server"]["model"] = "n".into(), "different model: n, the baseline has m"),
         ] {
             assert_eq!(of(edit), (Moved::NotComparable, expected.to_owned()));
         }

@@ -46,7 +46,7 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
     let mut workload = None;
     let mut differs = |what: &str, new: &str, base: &str| {
         if new != base {
-            reasons.push(format!("another {what}: {new}, the baseline has {base}"));
+            reasons.push(format!("different {what}: {new}, the baseline has {base}"));
         }
     };
     differs("api", &name(&new.workload.api), &name(&base.workload.api));
@@ -62,13 +62,13 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
         pairs(&new.passes, &base.passes).filter(|(a, b)| !a.digest.is_empty() && !b.digest.is_empty())
     {
         if new_pass.digest != base_pass.digest && new.workload.digest == base.workload.digest {
-            reasons.push(format!("other prompts in the pass with seed {}", new_pass.seed));
+            reasons.push(format!("different prompts in the pass with seed {}", new_pass.seed));
         }
     }
     let another_question = std::mem::take(&mut reasons);
     let (new_source, base_source) = (token_source(&new.passes), token_source(&base.passes));
     if new_source != base_source {
-        reasons.push(format!("another token source: {new_source}, the baseline has {base_source}"));
+        reasons.push(format!("different token source: {new_source}, the baseline has {base_source}"));
     } else if new_source == MIXED {
         reasons.push("the tokens of both runs were counted partly by the server and partly by the client".to_owned());
     }
@@ -76,7 +76,7 @@ pub fn why_not(new: &Report, base: &Report) -> WhyNot {
         let share = failed_share(&report.passes);
         if share > FAILURE_BUDGET {
             let budget = FAILURE_BUDGET * 100.0;
-            reasons.push(format!("{:.1} % of the requests of {whose} failed; up to {budget} % may", share * 100.0));
+            reasons.push(format!("{:.1} % of the requests of {whose} failed; at most {budget} % may", share * 100.0));
         }
     }
     reasons.extend(
@@ -91,12 +91,12 @@ fn not_alone(whose: &str, report: &Report) -> Option<String> {
     let others: u64 = all().filter_map(|metrics| metrics.tokens_of_others).sum();
     if others > 0 {
         return Some(format!(
-            "somebody else used the server during the passes of {whose}: it generated {others} tokens more than were asked for here"
+            "somebody else used the server during the passes of {whose}: it generated {others} more tokens than were asked for"
         ));
     }
     all()
         .any(|metrics| metrics.restarted)
-        .then(|| format!("the server was started anew in the middle of a pass of {whose}"))
+        .then(|| format!("the server was restarted in the middle of a pass of {whose}"))
 }
 
 /// What of two workloads is another thing: the settings, or where those are alike, the texts themselves.
@@ -131,8 +131,8 @@ fn differs_in_words(new: &WorkloadReport, base: &WorkloadReport) -> Option<Strin
     });
     let differences: Vec<String> = differences.collect();
     Some(match differences.as_slice() {
-        [] => format!("another workload: other texts (digest {}, the baseline has {})", new.digest, base.digest),
-        some => format!("another workload: {}", some.join("; ")),
+        [] => format!("different workload: different texts (digest {}, the baseline has {})", new.digest, base.digest),
+        some => format!("different workload: {}", some.join("; ")),
     })
 }
 
@@ -177,17 +177,17 @@ fn mean_log_probe(report: &Report) -> Option<(f64, f64)> {
 pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     let mut warnings = Vec::new();
     if new.host != base.host {
-        warnings.push(format!("another host: {}, the baseline ran on {}", new.host, base.host));
+        warnings.push(format!("different host: {}, the baseline ran on {}", new.host, base.host));
     }
     if design == Design::Interleaved {
         // That they are two servers is what was asked.
     } else if new.server.embedded != base.server.embedded {
         let which = |embedded| if embedded { "the embedded engine" } else { "a live server" };
         let (new, base) = (which(new.server.embedded), which(base.server.embedded));
-        warnings.push(format!("another server: {new}, the baseline measured {base}"));
+        warnings.push(format!("different server: {new}, the baseline measured {base}"));
     } else if new.server.identity() != base.server.identity() {
         let (new, base) = (new.server.identity(), base.server.identity());
-        warnings.push(format!("another server: {new}, the baseline measured {base}"));
+        warnings.push(format!("different server: {new}, the baseline measured {base}"));
     }
     if let Some((new, base)) = new.server.gpus.zip(base.server.gpus).filter(|(new, base)| new != base) {
         warnings.push(format!("the server has {new} GPUs, the baseline's had {base}"));
@@ -223,7 +223,7 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
         if base > 0.0 && (new / base - 1.0).abs() > LENGTH_TOLERANCE {
             let change = (new / base - 1.0) * 100.0;
             warnings.push(format!(
-                "answers differ in length by {change:+.1} % at the {which}: throughputs in tokens differ for that"
+                "answers differ in length by {change:+.1} % at the {which}, and so does token throughput"
             ));
             break;
         }
@@ -257,7 +257,10 @@ pub fn cache_reason(new: &Report, base: &Report) -> Option<String> {
     let whose = [("these prompts", new), ("the baseline's prompts", base)];
     let cached = whose.into_iter().find(|(_, report)| report.cache.as_ref().is_some_and(Cache::may_have_served))?;
     let before = cached.1.cache.as_ref().and_then(|cache| cache.sent_before.as_deref()).unwrap_or_default();
-    Some(format!("the server caches prompts, does not say how many, and {} went to it before ({before})", cached.0))
+    Some(format!(
+        "the server caches prompts without saying how many, and {} were sent to it before ({before})",
+        cached.0
+    ))
 }
 
 /// The passes of both runs that had the same seed, and so the same prompts.
@@ -302,16 +305,16 @@ mod tests {
             (|_| (), &[], &[]),
             (
                 |r| r["workload"]["api"] = "completions".into(),
-                &["another api: completions, the baseline has chat"],
+                &["different api: completions, the baseline has chat"],
                 &[],
             ),
-            (|r| r["workload"]["stream"] = false.into(), &["another stream mode: false, the baseline has true"], &[]),
+            (|r| r["workload"]["stream"] = false.into(), &["different stream mode: false, the baseline has true"], &[]),
             (
                 |r| {
                     r["workload"]["api"] = "completions".into();
                     r["workload"]["digest"] = "sha256:e".into();
                 },
-                &["another api: completions, the baseline has chat"],
+                &["different api: completions, the baseline has chat"],
                 &[],
             ),
             (
@@ -319,7 +322,7 @@ mod tests {
                     r["workload"]["stream"] = false.into();
                     r["workload"]["digest"] = "sha256:e".into();
                 },
-                &["another stream mode: false, the baseline has true"],
+                &["different stream mode: false, the baseline has true"],
                 &[],
             ),
             (
@@ -327,16 +330,16 @@ mod tests {
                     r["workload"]["digest"] = "sha256:e".into();
                     set(r, "digest", json!("sha256:f"));
                 },
-                &["another workload: other texts (digest sha256:e, the baseline has sha256:d)"],
+                &["different workload: different texts (digest sha256:e, the baseline has sha256:d)"],
                 &[],
             ),
-            (|r| r["server"]["model"] = "n".into(), &["another model: n, the baseline has m"], &[]),
+            (|r| r["server"]["model"] = "n".into(), &["different model: n, the baseline has m"], &[]),
             (
                 |r| r["load"]["concurrency"] = 2.into(),
-                &["another load: closed loop with 2 clients, the baseline has closed loop with 1 clients"],
+                &["different load: closed loop with 2 clients, the baseline has closed loop with 1 clients"],
                 &[],
             ),
-            (|r| r["passes"][1]["digest"] = "sha256:x".into(), &["other prompts in the pass with seed 1"], &[]),
+            (|r| r["passes"][1]["digest"] = "sha256:x".into(), &["different prompts in the pass with seed 1"], &[]),
             (|r| r["passes"][1]["digest"] = "".into(), &[], &[]),
             (
                 |r| {
@@ -349,14 +352,14 @@ mod tests {
             (
                 |r| set(r, "token_source", json!("client")),
                 &[],
-                &["another token source: client, the baseline has usage"],
+                &["different token source: client, the baseline has usage"],
             ),
             (
                 |r| r["passes"][2]["token_source"] = "client".into(),
                 &[],
-                &["another token source: mixed, the baseline has usage"],
+                &["different token source: mixed, the baseline has usage"],
             ),
-            (|r| set(r, "token_source", json!(null)), &[], &["another token source: none, the baseline has usage"]),
+            (|r| set(r, "token_source", json!(null)), &[], &["different token source: none, the baseline has usage"]),
             // 1 % may fail, on average over the passes.
             (
                 |r| {
@@ -372,7 +375,7 @@ mod tests {
                     set(r, "completed", json!(98));
                 },
                 &[],
-                &["2.0 % of the requests of this run failed; up to 1 % may"],
+                &["2.0 % of the requests of this run failed; at most 1 % may"],
             ),
         ];
         for (edit, another_question, no_answer) in table {
@@ -386,7 +389,7 @@ mod tests {
         assert_eq!(why_not(&mixed, &mixed).no_answer, [both]);
         let failing = report(|r| set(r, "failed", json!(3)));
         let why = why_not(&same, &failing).no_answer;
-        assert_eq!(why, ["2.9 % of the requests of the baseline failed; up to 1 % may"]);
+        assert_eq!(why, ["2.9 % of the requests of the baseline failed; at most 1 % may"]);
     }
 
     #[test]
@@ -396,25 +399,25 @@ mod tests {
             (|_| (), &[]),
             (
                 |r| r["host"]["cores"] = 3.into(),
-                &["another host: linux with 3 cores of x, the baseline ran on linux with 2 cores of x"],
+                &["different host: linux with 3 cores of x, the baseline ran on linux with 2 cores of x"],
             ),
             (
                 |r| r["server"]["embedded"] = true.into(),
-                &["another server: the embedded engine, the baseline measured a live server"],
+                &["different server: the embedded engine, the baseline measured a live server"],
             ),
             (
                 |r| r["server"]["url"] = "http://h:2".into(),
-                &["another server: http://h:2, the baseline measured http://h:1"],
+                &["different server: http://h:2, the baseline measured http://h:1"],
             ),
             (|r| r["server"]["version"] = "2".into(), &["the server's version is 2, the baseline's server had 1"]),
             (|r| r["server"]["x"] = 3.into(), &["the server's x is 3, the baseline's server had nothing"]),
             (
                 |r| scale(r, &["output_length", "mean"], [1.03; 3]),
-                &["answers differ in length by +3.0 % at the mean: throughputs in tokens differ for that"],
+                &["answers differ in length by +3.0 % at the mean, and so does token throughput"],
             ),
             (
                 |r| scale(r, &["output_length", "p90"], [0.97; 3]),
-                &["answers differ in length by -3.0 % at the 90th percentile: throughputs in tokens differ for that"],
+                &["answers differ in length by -3.0 % at the 90th percentile, and so does token throughput"],
             ),
             (|r| scale(r, &["output_length", "mean"], [1.02, 1.02, 1.01]), &[]),
             // What one pass has more the other has less.
@@ -432,7 +435,7 @@ mod tests {
             scale(r, &["output_length", "p90"], [0.0; 3]);
         });
         assert_eq!(warnings(&same, &nothing, Design::Apart), [""; 0]);
-        let live = "another server: a live server, the baseline measured the embedded engine";
+        let live = "different server: a live server, the baseline measured the embedded engine";
         assert_eq!(warnings(&same, &report(|r| r["server"]["embedded"] = true.into()), Design::Apart), [live]);
         // Of embedded engines the port is another each time.
         let embedded = |url: &str| {
@@ -482,9 +485,10 @@ mod tests {
             assert_eq!(cache_reason(&plain, &new).is_some(), held, "{sent_before:?} {caches:?}");
         }
         let new = known(Some("x"), Some(true), None);
-        let said = "the server caches prompts, does not say how many, and these prompts went to it before (x)";
+        let said = "the server caches prompts without saying how many, and these prompts were sent to it before (x)";
         assert_eq!(cache_reason(&new, &plain).as_deref(), Some(said));
-        let said = "the server caches prompts, does not say how many, and the baseline's prompts went to it before (x)";
+        let said =
+            "the server caches prompts without saying how many, and the baseline's prompts were sent to it before (x)";
         assert_eq!(cache_reason(&plain, &new).as_deref(), Some(said));
         // Where both say what came from there, that is what counts.
         let reporting = known(Some("x"), Some(true), Some(500));

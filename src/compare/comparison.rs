@@ -55,12 +55,12 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     let pairs: Vec<Pair> = pairs(&new.passes, &base.passes).collect();
     let fewer = new.passes.len().max(base.passes.len()) - pairs.len();
     if fewer > 0 && !pairs.is_empty() && why_not.is_empty() {
-        warnings.push(format!("{fewer} passes have no partner of the same seed, and count for nothing"));
+        warnings.push(format!("{fewer} passes have no counterpart with the same seed and are ignored"));
     }
     let floors = calibration.and_then(|calibration| match no_floors_for(calibration, new) {
         None => Some(&calibration.noise_floors),
         Some(why) => {
-            warnings.push(format!("the noise floor that --calibrate found does not hold here: {why}"));
+            warnings.push(format!("the noise floor that --calibrate found does not apply here: {why}"));
             None
         }
     });
@@ -68,16 +68,16 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     if let Some(difference) = of_client {
         let percent = difference * 100.0;
         warnings.push(format!(
-            "the client's share of the time differs by {percent:.1} % between the two, and no change of a rate within that is called one: \
-             give the client cores of its own"
+            "the client's share of the time differs by {percent:.1} % between the two, so no smaller change of a rate counts as one: \
+             give the client its own cores"
         ));
     }
     let of_host = host_difference(new, base, baseline.design).filter(|share| share.abs() > terms.noise_threshold);
     if let Some(difference) = of_host {
         let (percent, how) = (difference.abs() * 100.0, if difference > 0.0 { "slower" } else { "faster" });
         warnings.push(format!(
-            "the machine was {percent:.1} % {how} than for the baseline, by a fixed piece of work before each pass: nothing is said of a \
-             change within that"
+            "the machine was {percent:.1} % {how} than for the baseline, by a fixed piece of work before each pass: smaller changes \
+             get no verdict"
         ));
     }
     let units = units(&pairs);
@@ -86,7 +86,7 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     if limits_differ {
         let limits = |report: &Report| report.workload.goodput.clone().unwrap_or_else(|| "none".to_owned());
         warnings.push(format!(
-            "the limits of goodput differ ({}, and {} for the baseline): it is not compared",
+            "the goodput limits differ ({}, but {} for the baseline): goodput is not compared",
             limits(new),
             limits(base)
         ));
@@ -104,9 +104,11 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     let gated = || terms.gate.iter().filter(|metric| !metrics.contains_key(metric));
     // What was nothing can't have become less, nor is there a share of it.
     let was_nothing = |metric: &&Metric| metric.quantity().can_be_zero && was_zero(**metric, base);
-    warnings.extend(gated().filter(was_nothing).map(|metric| {
-        format!("{metric} was 0 in the baseline: there is no share of that by which it could have changed")
-    }));
+    warnings.extend(
+        gated()
+            .filter(was_nothing)
+            .map(|metric| format!("{metric} was 0 in the baseline: a relative change can't be computed")),
+    );
     let of_others = |metric: &&Metric| limits_differ && metric.quantity().is_of_goodput();
     let gate = gated().filter(|metric| !was_nothing(metric) && !of_others(metric)).map(Metric::to_string);
     let unmeasured = if another_question { Vec::new() } else { gate.collect() };
@@ -389,7 +391,7 @@ mod tests {
         assert!(!floor(0.15, |_| ()).provisional);
         let elsewhere = floor(0.15, |r| r["host"]["cores"] = 9.into());
         assert!(elsewhere.provisional);
-        let why = "the noise floor that --calibrate found does not hold here: it was found on another host, linux with 2 cores of x";
+        let why = "the noise floor that --calibrate found does not apply here: it was found on another host, linux with 2 cores of x";
         assert!(elsewhere.warnings.contains(&why.to_owned()), "{:?}", elsewhere.warnings);
     }
 
@@ -415,7 +417,7 @@ mod tests {
     fn passes_without_a_partner() {
         let fewer = compared(|r| r["passes"][2]["seed"] = 7.into());
         assert_eq!(fewer.pairs, 2);
-        assert_eq!(fewer.warnings[1], "1 passes have no partner of the same seed, and count for nothing");
+        assert_eq!(fewer.warnings[1], "1 passes have no counterpart with the same seed and are ignored");
         let one = compared(|r| {
             r["passes"].as_array_mut().unwrap().truncate(1);
             scale(r, &[OUTPUT], [0.5; 3]);

@@ -86,14 +86,14 @@ fn series(groups: &[Group], point: impl Fn(&&Report) -> Option<TrendPoint>, min_
 fn elsewhere(a: &Report, b: &Report) -> Vec<String> {
     let mut by = Vec::new();
     if a.host != b.host {
-        by.push(format!("another host: {}", a.host));
+        by.push(format!("different host: {}", a.host));
     }
     if a.server.identity() != b.server.identity() {
-        by.push(format!("another server: {}", a.server.identity()));
+        by.push(format!("different server: {}", a.server.identity()));
     }
     // Of one that does not say it nobody knows.
     if let Some((gpus, _)) = a.server.gpus.zip(b.server.gpus).filter(|(a, b)| a != b) {
-        by.push(format!("a server with another number of GPUs: {gpus}"));
+        by.push(format!("a server with a different number of GPUs: {gpus}"));
     }
     if a.server.facts != b.server.facts {
         let facts = a.server.facts.iter().filter(|(key, value)| b.server.facts.get(*key) != Some(value));
@@ -141,18 +141,18 @@ mod tests {
             (
                 &|r| r["host"]["cores"] = 4.into(),
                 &[(12, vec![]), (12, vec![])],
-                "another host: linux with 2 cores of x",
+                "different host: linux with 2 cores of x",
             ),
             (
                 &|r| r["server"]["url"] = "http://h:2".into(),
                 &[(12, vec![]), (12, vec![])],
-                "another server: http://h:1",
+                "different server: http://h:1",
             ),
             (&|r| r["server"]["version"] = "2".into(), &[(12, vec![]), (12, vec![])], "the server's version \"1\""),
             (
                 &|r| r["workload"]["digest"] = "sha256:e".into(),
                 &[(12, vec![]), (12, vec![])],
-                "another workload: other texts (digest sha256:d, the baseline has sha256:e)",
+                "different workload: different texts (digest sha256:d, the baseline has sha256:e)",
             ),
             // Too many failed, or there is no number.
             (&|r| set(r, "failed", 10.into()), &[(12, vec![])], ""),

@@ -63,23 +63,31 @@ impl Foreign {
             (
                 "--warm-up-time",
                 self.warm_up_time.is_some(),
-                "criterion's; here --warmup N sends N requests before the first pass",
+                "criterion's flag; use --warmup N to send N requests before the first pass",
             ),
             (
                 "--measurement-time",
                 self.measurement_time.is_some(),
-                "criterion's; here --num-prompts N makes passes longer",
+                "criterion's flag; use --num-prompts N to make passes longer",
             ),
-            ("--profile-time", self.profile_time.is_some(), "criterion's; there is nothing to profile in this process"),
+            (
+                "--profile-time",
+                self.profile_time.is_some(),
+                "criterion's flag; there is nothing to profile in this process",
+            ),
             (
                 "--plotting-backend",
                 self.plotting_backend.is_some(),
-                "criterion's; pages have their own plots, and --noplot leaves them out",
+                "criterion's flag; pages have their own plots, and --noplot turns them off",
             ),
-            ("--quick", self.quick, "criterion's; here --sample-size 1 makes one pass, and --test a tiny one"),
-            ("--shuffle", self.shuffle, "libtest's; benchmarks run in the order of the plan"),
-            ("--shuffle-seed", self.shuffle_seed.is_some(), "libtest's; benchmarks run in the order of the plan"),
-            ("--logfile", self.logfile.is_some(), "libtest's; here --csv, --history and --save-requests name files"),
+            ("--quick", self.quick, "criterion's flag; use --sample-size 1 for one pass, or --test for a tiny one"),
+            ("--shuffle", self.shuffle, "libtest's flag; benchmarks run in the order of the plan"),
+            ("--shuffle-seed", self.shuffle_seed.is_some(), "libtest's flag; benchmarks run in the order of the plan"),
+            (
+                "--logfile",
+                self.logfile.is_some(),
+                "libtest's flag; use --csv, --history or --save-requests to write files",
+            ),
         ];
         table.into_iter().find(|(_, given, _)| *given).map(|(flag, _, why)| (flag, why))
     }
@@ -148,28 +156,28 @@ pub struct Arguments {
     /// Compare with the baseline of this name, which must exist; commit:REV is the newest run of that commit, or of its nearest ancestor, in the history
     #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, conflicts_with_all = ["save_baseline", "baseline_lenient"])]
     pub baseline: Option<String>,
-    /// As --baseline, where there is such a baseline; else no comparison is made
+    /// Like --baseline, but make no comparison if there is no such baseline
     #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, conflicts_with = "save_baseline")]
     pub baseline_lenient: Option<String>,
     /// Measure nothing: take the results of the baseline of this name, and compare them with --baseline
     #[arg(long, value_name = "NAME", help_heading = "Comparison", value_parser = known_name, requires = "baseline")]
     pub load_baseline: Option<String>,
-    /// Keep no results of this run, not even in the history; it is compared as any other
+    /// Do not keep the results of this run, not even in the history; it is still compared like any other
     #[arg(long, help_heading = "Comparison", conflicts_with = "save_baseline")]
     pub discard_baseline: bool,
-    /// Run every pass twice to find how far identical runs fall apart here; later verdicts claim no less than that
+    /// Run every pass twice to find how much identical runs differ here; later verdicts never claim a smaller change
     #[arg(long, help_heading = "Comparison", conflicts_with_all = ["save_baseline", "baseline", "baseline_lenient", "load_baseline", "discard_baseline"])]
     pub calibrate: bool,
-    /// List the history of a metric, the first gated one if none is named, a line a commit; measure nothing
+    /// List the history of a metric (the first gated one if none is named), one line per commit; measure nothing
     #[arg(long, value_name = "METRIC", help_heading = "Comparison", num_args = 0..=1, require_equals = true)]
     pub show_history: Option<Option<Metric>>,
-    /// Write the history for Apache Otava, a CSV a benchmark and an otava.yaml in this folder; measure nothing
+    /// Write the history for Apache Otava to this folder, one CSV per benchmark and an otava.yaml; measure nothing
     #[arg(long, value_name = "DIR", help_heading = "Comparison", conflicts_with_all = ["show_history", "report_only", "test"])]
     pub history_csv: Option<PathBuf>,
     /// Write no pages with plots
     #[arg(long)]
     pub noplot: bool,
-    /// Draw the pages of the last run of each benchmark once more, from its files; measure nothing
+    /// Redraw the pages of the last run of each benchmark from its files; measure nothing
     #[arg(long, conflicts_with_all = ["show_history", "noplot", "calibrate", "load_baseline", "discard_baseline", "test"])]
     pub report_only: bool,
     /// When to use colours
@@ -276,7 +284,8 @@ impl Arguments {
         match self.format {
             ListFormat::Pretty | ListFormat::Terse => Ok(()),
             ListFormat::Json | ListFormat::Junit => {
-                let why = "libtest's json and junit are not there: --output-format json gives a report a line";
+                let why =
+                    "libtest's json and junit are not supported: use --output-format json for one report per line";
                 Err(ConfigError::value("--format", why))
             }
         }
@@ -305,29 +314,29 @@ impl Arguments {
 
 /// What others call a flag, and what it is here.
 const KNOWN_ELSEWHERE: &[(&[&str], &str)] = &[
-    (&["passes", "samples", "runs", "repeat", "iterations"], "--sample-size N makes N passes"),
+    (&["passes", "samples", "runs", "repeat", "iterations"], "use --sample-size N to make N passes"),
     (
         &["max-seconds", "time", "benchmark-duration", "max-duration"],
-        "--duration TIME, such as 60s, is how long a pass goes on",
+        "use --duration TIME, such as 60s, to say how long a pass lasts",
     ),
-    (&["requests", "num-requests", "n", "max-requests"], "--num-prompts N sends N prompts a pass"),
-    (&["clients", "max-concurrency", "parallel", "users", "streams"], "--concurrency N sends from N clients"),
-    (&["rate", "qps", "rps"], "--request-rate RATE sends RATE requests a second"),
-    (&["url", "base-url", "host", "port", "target"], "--server URL names the server"),
-    (&["backend", "endpoint", "endpoint-type", "protocol"], "--api NAME says how the server is spoken to"),
+    (&["requests", "num-requests", "n", "max-requests"], "use --num-prompts N to send N prompts per pass"),
+    (&["clients", "max-concurrency", "parallel", "users", "streams"], "use --concurrency N to send from N clients"),
+    (&["rate", "qps", "rps"], "use --request-rate RATE to send RATE requests per second"),
+    (&["url", "base-url", "host", "port", "target"], "use --server URL"),
+    (&["backend", "endpoint", "endpoint-type", "protocol"], "use --api NAME to choose the API"),
+    (&["api-key", "key", "token"], "use --api-key-env NAME or --api-key-file PATH, which keep it out of process lists"),
+    (&["dataset-path", "dataset-name", "input-file", "data"], "use --dataset PATH for the prompts"),
+    (&["streaming"], "use --stream true"),
+    (&["output", "output-dir", "artifact-dir", "result-dir"], "use --out DIR for the folder of all files"),
     (
-        &["api-key", "key", "token"],
-        "--api-key-env NAME or --api-key-file PATH, so that it stands in no list of processes",
+        &["max-output-tokens", "output-len", "output-tokens-mean"],
+        "use --max-tokens N to ask for N tokens with every prompt",
     ),
-    (&["dataset-path", "dataset-name", "input-file", "data"], "--dataset PATH names the prompts"),
-    (&["streaming"], "--stream true streams"),
-    (&["output", "output-dir", "artifact-dir", "result-dir"], "--out DIR is the folder for all files"),
-    (&["max-output-tokens", "output-len", "output-tokens-mean"], "--max-tokens N asks for N tokens with every prompt"),
     (
         &["slo", "sla", "objectives", "threshold", "thresholds"],
-        "--objective 'ttft_p99 < 300 ms' is what a server is to hold, and --goodput 'ttft < 300 ms' what a request is",
+        "use --objective 'ttft_p99 < 300 ms' for limits on the server, and --goodput 'ttft < 300 ms' for limits on a request",
     ),
-    (&["threads", "workers"], "--client-threads N is the number of the clients' threads"),
+    (&["threads", "workers"], "use --client-threads N to set the number of threads"),
 ];
 
 /// What clap says, in the words of people: of numbers, and of flags that others have.
@@ -357,7 +366,7 @@ fn in_words(error: clap::Error, command: &mut clap::Command) -> clap::Error {
             };
             let found = KNOWN_ELSEWHERE.iter().find(|(names, _)| names.contains(&flag.as_str()));
             found.map_or(error, |(_, ours)| {
-                command.error(ErrorKind::UnknownArgument, format!("there is no --{flag} here: {ours}"))
+                command.error(ErrorKind::UnknownArgument, format!("there is no --{flag}: {ours}"))
             })
         }
         _ => error,
@@ -439,11 +448,11 @@ mod tests {
             assert!(Arguments::try_parse_without_environment(accepted).unwrap().check().is_ok(), "{accepted:?}");
         }
         for (refused, expected) in [
-            (&["--warm-up-time", "3"][..], "--warm-up-time: criterion's; here --warmup N"),
+            (&["--warm-up-time", "3"][..], "--warm-up-time: criterion's flag; use --warmup N"),
             (&["--quick"], "--quick: criterion's"),
             (&["--shuffle"], "--shuffle: libtest's"),
             (&["--logfile", "x"], "--logfile: libtest's"),
-            (&["--format", "json"], "--format: libtest's json and junit are not there"),
+            (&["--format", "json"], "--format: libtest's json and junit are not supported"),
         ] {
             let message = Arguments::try_parse_without_environment(refused).unwrap().check().unwrap_err().to_string();
             assert!(message.starts_with(expected), "{refused:?}: {message}");

@@ -104,7 +104,8 @@ impl ConfigFile {
                     return Err(unknown("key", key, &mut SETTINGS.iter().map(|setting| setting.name)));
                 };
                 if setting.of_run {
-                    let why = format!("`{key}` concerns all workloads: move it from [workload.{name}] to the top");
+                    let why =
+                        format!("`{key}` applies to all workloads: move it from [workload.{name}] to the top level");
                     return Err(ConfigError::File { path: path.to_owned(), why });
                 }
             }
@@ -253,7 +254,7 @@ mod tests {
             ("seed = 1\nconcurency = 3", "t line 2: unknown key `concurency`; did you mean `concurrency`?"),
             ("[workload.x]\nnum_prompt = 3", "t line 2: unknown key `num_prompt`; did you mean `num_prompts`?"),
             ("[worklod.x]\nseed = 3", "t line 1: unknown key `worklod`; did you mean `workload`?"),
-            ("[workload.x]\nserver = \"h\"", "`server` concerns all workloads"),
+            ("[workload.x]\nserver = \"h\"", "`server` applies to all workloads"),
             ("[workload.\"a/b\"]\n", "a name is made of"),
             ("seed = \"x\"", "line 1: invalid type"),
             ("seed = ", "line 1: "),

@@ -65,12 +65,12 @@ pub(super) fn load_points(values: &Values, live: bool, has_times: bool) -> Resul
     if sends_recorded && !has_times {
         return Err(ConfigError::value(
             "--load",
-            "recorded times are those of a trace: name one, --dataset trace:FILE",
+            "recorded times come from a trace: give one with --dataset trace:FILE",
         ));
     }
     for flag in [values.time_scale.map(|_| "--time-scale"), values.spread.then_some("--spread")].into_iter().flatten() {
         if !sends_recorded {
-            let why = "it is about recorded times, which --dataset trace:FILE has where no other load is named";
+            let why = "it only applies to recorded times: use --dataset trace:FILE and no other load";
             return Err(ConfigError::value(flag, why));
         }
     }
@@ -89,7 +89,7 @@ fn can_be_sent(point: &LoadPoint, values: &Values) -> Result<(), String> {
             Err(format!("with {point} the last prompt would be sent after more than 30 days"))
         }
         Some(_) if shape.is_recorded() => {
-            Err("recorded times say themselves how long they take: name a part of them with --trace-window".to_owned())
+            Err("recorded times already set the length of a pass: select part of them with --trace-window".to_owned())
         }
         Some(Some(_)) if shape.request_rate().is_some_and(|rate| rate.0.is_infinite()) => {
             Err("all requests at once take no time: leave out --duration, or give a rate".to_owned())
@@ -108,7 +108,7 @@ const MOST_REQUESTS: usize = 100_000_000;
 pub(super) fn duration(values: &Values) -> Result<Option<Duration>, ConfigError> {
     let Some(duration) = values.duration else { return Ok(None) };
     if values.cache_bust {
-        let why = "prompts repeat, and the words of --cache-bust are drawn once for each: leave one of the two out";
+        let why = "prompts repeat, and --cache-bust draws its text once per prompt: leave out one of the two";
         return Err(ConfigError::value("--duration", why));
     }
     seconds("--duration", duration.as_secs_f64()).map(Some)
@@ -137,7 +137,7 @@ pub(super) fn pacing(values: &Values) -> Result<Pacing, ConfigError> {
 
 /// The sweeps that were asked for.
 pub(super) fn sweeps(values: &Values) -> Result<Vec<Sweep>, ConfigError> {
-    let of_both = "it names loads and a sweep, which has loads of its own: name the one or the other";
+    let of_both = "it has both loads and a sweep, which chooses its own loads: use one or the other";
     if is_of_both(values.concurrency.as_deref()) {
         return Err(ConfigError::value("--concurrency", of_both));
     }
@@ -172,12 +172,13 @@ fn is_of_both<T>(loads: Option<&[Loads<T>]>) -> bool {
 pub(super) fn find_max(values: &Values, objectives: &[Objective]) -> Result<Option<FindMax>, ConfigError> {
     let Some(searched) = values.find_max else {
         return match values.precision {
-            Some(_) => Err(ConfigError::value("--precision", "it is that of --find-max: say what is searched for")),
+            Some(_) => Err(ConfigError::value("--precision", "it only applies to --find-max: say what to search for")),
             None => Ok(None),
         };
     };
     if objectives.is_empty() {
-        let why = "it is of the most load that holds the objectives: say which, as in --objective 'ttft_p95 < 300 ms'";
+        let why =
+            "it finds the highest load that meets the objectives: give some, as in --objective 'ttft_p95 < 300 ms'";
         return Err(ConfigError::value("--find-max", why));
     }
     let precision = values.precision.unwrap_or(PRECISION);

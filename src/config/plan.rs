@@ -227,7 +227,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         if let Some(find) = find_max(&values, &workload.objectives)?.filter(|_| !tiny) {
             let names_recorded = values.load.iter().flatten().any(|load| load.starts_with("recorded"));
             if values.time_scale.is_some() || values.spread || names_recorded {
-                let why = "it sends at loads of its own: leave out --time-scale, --spread and --load recorded";
+                let why = "it chooses its own loads: leave out --time-scale, --spread and --load recorded";
                 return Err(ConfigError::value("--find-max", why));
             }
             if top.against.is_some() {
@@ -246,7 +246,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         }
         for sweep in sweeps(&values)? {
             if sweep.range.ends.is_none() && arguments.load_baseline.is_some() {
-                let why = "its loads are found by measuring: say from where to where, as in sweep:1..64";
+                let why = "this sweep finds its loads by measuring: give it a range, as in sweep:1..64";
                 return Err(ConfigError::value("--load-baseline", why));
             }
             benchmarks.push(Benchmark {
@@ -290,7 +290,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     let first = server(&top, &named, tiny, arguments.list)?;
     let second = match top.against.as_ref().filter(|_| !tiny) {
         Some(_) if arguments.baseline.is_some() || arguments.load_baseline.is_some() || arguments.calibrate => {
-            let why = "what it is compared with is measured in the same run: leave out --baseline, --load-baseline and --calibrate";
+            let why = "it compares with a server measured in the same run: leave out --baseline, --load-baseline and --calibrate";
             return Err(ConfigError::value("--against", why));
         }
         Some(text) => Some(against(text, &first, &top, &named, arguments.list)?),
@@ -301,13 +301,13 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         && top.turns == Turns::Exclusive
     {
         let runs = if starts(&first) { second.identity() } else { first.identity() };
-        let why = format!("exclusive turns are of servers that the run starts by a command, and `{runs}` is none");
+        let why = format!("exclusive turns need servers that the run starts with a `command`, and `{runs}` is not one");
         return Err(ConfigError::value("--turns", why));
     }
     let instances = match top.instances.filter(|_| !tiny) {
         Some(0) => return Err(ConfigError::value("--instances", "0 processes would measure nothing: use 1 or more")),
         Some(_) if ![Some(&first), second.as_ref()].into_iter().flatten().any(starts) => {
-            let why = "passes are spread over processes of servers that the run starts by a command, and there is none";
+            let why = "passes can only be spread over processes of a server that the run starts with a `command`";
             return Err(ConfigError::value("--instances", why));
         }
         instances => instances,
@@ -366,7 +366,10 @@ fn workload(
         n => Ok(n),
     };
     if values.trace_window.is_some() && !named.as_ref().is_some_and(Dataset::has_times) {
-        return Err(ConfigError::value("--trace-window", "it is a part of a trace: name one, --dataset trace:FILE"));
+        return Err(ConfigError::value(
+            "--trace-window",
+            "it selects part of a trace: give one with --dataset trace:FILE",
+        ));
     }
     let name = match (name.is_empty(), &named) {
         (false, _) => name,
@@ -379,14 +382,14 @@ fn workload(
             let prompts = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
             // All that is missing at once.
             let tokenizer =
-                "; and --tokenizer its tokenizer.json, tokenizer.model or folder, by which they are counted";
+                "; and give --tokenizer its tokenizer.json, tokenizer.model or folder, to count their tokens";
             let why = format!("{prompts}{}", if values.tokenizer.is_none() { tokenizer } else { "" });
             return Err(ConfigError::value("--dataset", why));
         }
         _ => fixtures::dataset(),
     };
     if live && !tiny && values.tokenizer.is_none() {
-        let why = "a live server's prompts are counted by its own tokenizer: name its tokenizer.json, tokenizer.model or folder";
+        let why = "a live server's prompts are counted with its own tokenizer: give its tokenizer.json, tokenizer.model or folder";
         return Err(ConfigError::value("--tokenizer", why));
     }
     let field = &values.max_tokens_field;
@@ -422,7 +425,7 @@ fn workload(
         seconds("--warmup", time.as_secs_f64())?;
     }
     if values.seed.checked_add(sample_size.max(MOST_PASSES) as u64).is_none() {
-        let why = format!("{} leaves no room for the seeds of further passes", values.seed);
+        let why = format!("{} is too large: later passes add to it", values.seed);
         return Err(ConfigError::value("--seed", why));
     }
     Ok(WorkloadPlan {
@@ -592,7 +595,7 @@ mod tests {
         let table: &[(Vec<&str>, &str, &str)] = &[
             (vec!["--concurrency", "0"], "", "--concurrency: 0 clients"),
             (vec!["--server", "h:1"], "", "--dataset: a live server needs prompts"),
-            (vec!["--server", "h:1"], "", "; and --tokenizer its tokenizer.json"),
+            (vec!["--server", "h:1"], "", "; and give --tokenizer its tokenizer.json"),
             (vec!["--concurrency", "4,4"], "", "sharegpt/c4 is given twice"),
             (vec!["--num-prompts", "0"], "", "--num-prompts: 0 would measure nothing"),
             (vec!["--top-p", "2"], "", "--top-p: 2 is not between 0 and 1"),
@@ -606,7 +609,7 @@ mod tests {
             ),
             (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e-300"], "", "from 0.001 to 1000000"),
             (vec!["--request-rate", "9", "--arrival", "gamma", "--burstiness", "1e7"], "", "from 0.001 to 1000000"),
-            (vec!["--fail-on", "never,regression"], "", "--fail-on: `never` leaves no room for anything else"),
+            (vec!["--fail-on", "never,regression"], "", "--fail-on: `never` can't be combined with anything else"),
             (vec!["--save-baseline", "calibration.json"], "", "that name is taken by the harness"),
             (vec!["--baseline", "Report"], "", "that name is taken by the harness"),
             (vec![], "[workload.index]", "`workload.index`: that name is taken by the harness"),
@@ -614,21 +617,21 @@ mod tests {
             (vec!["--server", "h:1", "--tokenizer", "t"], "", "--dataset: a live server needs prompts"),
             (vec!["--server", "h:1", "--dataset", "d"], "", "--tokenizer: a live server's prompts"),
             (vec!["--server", "ftp://h", "--dataset", "d", "--tokenizer", "t"], "", "`ftp://h` is not a server URL"),
-            (live(&["--header", "no colon"]), "", "--header: a header is written as"),
+            (live(&["--header", "no colon"]), "", "--header: write a header as"),
             (live(&["--api-key-env", "NO_SUCH_VARIABLE_HERE"]), "", "the variable NO_SUCH_VARIABLE_HERE is not set"),
             (vec!["--time-budget", "5m"], "", "--time-budget: it is how long --resolve may take"),
             (vec!["--resolve", "3%", "--time-budget", "5"], "", "time unit needed"),
             (vec!["--resolve", "0"], "", "--resolve: no number of passes shows that nothing has changed"),
-            (vec!["--resolve", "100%"], "", "`100%` is no share: write 3% or 0.03"),
-            (vec!["--resolve", "3x"], "", "`3x` is no share"),
-            (vec![], "resolve = true", "neither a share such as 0.03 nor a text such as"),
+            (vec!["--resolve", "100%"], "", "`100%` is not a share: write 3% or 0.03"),
+            (vec!["--resolve", "3x"], "", "`3x` is not a share"),
+            (vec![], "resolve = true", "neither a share such as 0.03 nor a string such as"),
             (vec![], "resolve = 0.03\ntime_budget = \"soon\"", "`soon`: "),
             (
                 live(&["--instances", "2"]),
                 "",
-                "--instances: passes are spread over processes of servers that the run starts",
+                "--instances: passes can only be spread over processes of a server that the run starts",
             ),
-            (vec!["--instances", "2"], "", "--instances: passes are spread"),
+            (vec!["--instances", "2"], "", "--instances: passes can only be spread"),
             (live(&["--gpus", "0"]), "", "--gpus: leave it out for a server without GPUs"),
             (live(&["--instances", "0"]), "", "--instances: 0 processes would measure nothing"),
             (vec!["--concurency", "3"], "", "--concurrency"),
@@ -636,26 +639,26 @@ mod tests {
             (vec!["--extra-body", "[1]"], "", "not a JSON object"),
             (vec!["--engine", "instance_num=0"], "", "0 is not in 1.."),
             (vec!["--objective", "ttft_p99 < 300"], "", "--objective: `ttft_p99 < 300`: `300` has no unit"),
-            (live(&["--objective", "ttft_p99 < 300 ms"]), "", "ttft_p99 is measured with --stream true alone"),
-            (live(&["--objective", "mlperf-llama2-70b-server"]), "", "ttft_p99 is measured with --stream true alone"),
+            (live(&["--objective", "ttft_p99 < 300 ms"]), "", "ttft_p99 is only measured with --stream true"),
+            (live(&["--objective", "mlperf-llama2-70b-server"]), "", "ttft_p99 is only measured with --stream true"),
             (vec!["--objective", "rps > 2,rps > 2"], "", "--objective: rps > 2 is given twice"),
-            (vec!["--objective", "good_share > 99 %"], "", "good_share is measured where --goodput says which"),
-            (vec![], "objective = \"fast\"", "line 1: objective: `fast` is no objective: write one as in"),
+            (vec!["--objective", "good_share > 99 %"], "", "good_share is only measured if --goodput says which"),
+            (vec![], "objective = \"fast\"", "line 1: objective: `fast` is not an objective: write one like"),
             (vec!["--goodput", "ttft < 1"], "", "`ttft < 1`: `1` has no unit: write it as in 300 ms or 2 s"),
-            (
-                live(&["--goodput", "e2e < 1 s, tpot < 9 ms"]),
-                "",
-                "--goodput: tpot is measured with --stream true alone",
-            ),
+            (live(&["--goodput", "e2e < 1 s, tpot < 9 ms"]), "", "--goodput: tpot is only measured with --stream true"),
             (vec!["--find-max", "load"], "", "`load` is neither rate nor concurrency"),
-            (vec!["--find-max", "rate"], "", "--find-max: it is of the most load that holds the objectives: say which"),
-            (vec!["--precision", "2%"], "", "--precision: it is that of --find-max"),
+            (
+                vec!["--find-max", "rate"],
+                "",
+                "--find-max: it finds the highest load that meets the objectives: give some",
+            ),
+            (vec!["--precision", "2%"], "", "--precision: it only applies to --find-max"),
             (
                 vec!["--find-max", "rate", "--precision", "0", "--objective", "rps > 1"],
                 "",
                 "--precision: 0 is finer than any search gets",
             ),
-            (vec!["--gate", "good_share"], "", "--gate: good_share is measured where --goodput says which"),
+            (vec!["--gate", "good_share"], "", "--gate: good_share is only measured if --goodput says which"),
             (vec![], "confidence_level = 2", "line 1: confidence_level: 2 is not between 0 and 1"),
         ];
         for (flags, file, expected) in table {

@@ -33,7 +33,7 @@ pub(super) fn metrics_page(top: &Values) -> Result<MetricsPage, ConfigError> {
         None => MetricsPage::Own,
         Some("off") => MetricsPage::Off,
         Some(url) if top.against.is_some() => {
-            let why = format!("`{url}` is the page of one server, and --against measures two, each with its own");
+            let why = format!("`{url}` belongs to one server, but --against measures two, each with its own page");
             return Err(ConfigError::value("--metrics", why));
         }
         Some(url) if is_http(url) => MetricsPage::Url(url.to_owned()),
@@ -50,7 +50,7 @@ pub(super) fn gpu_metrics(top: &Values) -> Result<Option<String>, ConfigError> {
     match &top.gpu_metrics {
         Some(url) if !is_http(url) => Err(ConfigError::value(
             "--gpu-metrics",
-            format!("`{url}` is no http URL, such as http://127.0.0.1:9400/metrics"),
+            format!("`{url}` is not an http URL such as http://127.0.0.1:9400/metrics"),
         )),
         url => Ok(url.clone()),
     }
@@ -60,7 +60,7 @@ pub(super) fn gpu_metrics(top: &Values) -> Result<Option<String>, ConfigError> {
 pub(super) fn scrapes(top: &Values) -> Result<Vec<Scrape>, ConfigError> {
     let wanted = top.scrape.as_deref().unwrap_or_default();
     if !wanted.is_empty() && top.metrics.as_deref() == Some("off") && top.gpu_metrics.is_none() {
-        return Err(ConfigError::value("--scrape", "it names metrics of pages, and --metrics off reads none"));
+        return Err(ConfigError::value("--scrape", "it reads metrics pages, and --metrics off turns them off"));
     }
     let parse = |text: &String| text.parse().map_err(|why: String| ConfigError::value("--scrape", why));
     let scrapes = wanted.iter().map(parse).collect::<Result<Vec<Scrape>, ConfigError>>()?;
@@ -159,8 +159,9 @@ pub(super) fn against(
         || text.starts_with("unix:")
         || text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if text == first.identity() {
-        let why =
-            format!("`{text}` is what is measured: to set it beside itself, give it a second table of another name");
+        let why = format!(
+            "`{text}` is the server being measured: to compare it with itself, add a second table with another name"
+        );
         return Err(ConfigError::value(flag, why));
     }
     if is_url || named.servers.iter().any(|(name, _)| *name == text) {
@@ -174,15 +175,15 @@ pub(super) fn against(
         }
         ServerSpec::Started { launch, .. } => {
             let why = format!(
-                "`{text}` is no server of the file; to build it as a git revision, give server.{} a `build`",
+                "`{text}` is not a server in the file; to build it as a git revision, add a `build` to server.{}",
                 launch.name
             );
             Err(ConfigError::value(flag, why))
         }
         _ => {
             let why = format!(
-                "`{text}` is neither a URL nor a [server.NAME] of the file, and a git revision needs a measured server with `build` and \
-                 `command`"
+                "`{text}` is neither a URL nor a [server.NAME] in the file, and for a git revision the measured server needs a `build` and \
+                 a `command`"
             );
             Err(ConfigError::value(flag, why))
         }
@@ -210,7 +211,7 @@ fn live_server(flag: &str, text: &str, top: &Values, named: &Named, list: bool) 
         ConfigError::value(flag, format!("`{}` is not a server URL: {why}", without_credentials(text)))
     })?;
     if let Some(path) = api_path(url.prefix.trim_end_matches('/')) {
-        let why = format!("leave `{path}` out of the URL: the path of an API is added to it, and --api says which");
+        let why = format!("leave `{path}` out of the URL: tachometer adds the path of the API that --api selects");
         return Err(ConfigError::value(flag, why));
     }
     Ok(ServerSpec::Live { url, way })
@@ -223,18 +224,17 @@ fn way(top: &Values, folder: &Path, list: bool) -> Result<Way, ConfigError> {
         headers.set_key(&key).map_err(|why| ConfigError::value(flag, why))?;
     }
     for line in top.header.iter().flatten() {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| ConfigError::value("--header", "a header is written as `name: value`"))?;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| ConfigError::value("--header", "write a header as `name: value`"))?;
         if OWN_HEADERS.contains(&name.trim().to_ascii_lowercase().as_str()) {
-            let why = format!("`{}` follows from what is sent, and can't be another one", name.trim());
+            let why = format!("`{}` is set by tachometer and can't be changed", name.trim());
             return Err(ConfigError::value("--header", why));
         }
         headers.push(name.trim(), value).map_err(|why| ConfigError::value("--header", why))?;
     }
     let trust = match (&top.ca_file, top.insecure) {
         (Some(_), true) => {
-            return Err(ConfigError::value("--insecure", "with it no certificate is checked: leave out --ca-file"));
+            return Err(ConfigError::value("--insecure", "it turns off certificate checks: leave out --ca-file"));
         }
         (Some(path), false) => Trust::CaFile(path.clone()),
         (None, true) => Trust::Anyone,

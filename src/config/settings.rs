@@ -172,12 +172,12 @@ rows!(settings);
 
 fn api_help() -> String {
     let names: Vec<String> = Api::all().map(|api| format!("{api} ({})", api.help())).collect();
-    format!("API that the server is spoken to by: {}", names.join(", "))
+    format!("API to use: {}", names.join(", "))
 }
 
 fn load_help() -> String {
     let spellings = LoadPoint::spellings();
-    format!("Load points by their names, which benchmarks end with: {spellings}; a list makes one benchmark each")
+    format!("Load points by name, as at the end of benchmark names: {spellings}; a list makes one benchmark for each")
 }
 
 fn gate_help() -> String {
@@ -229,14 +229,14 @@ fn from_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>(
 
 /// `3%`, or 0.03.
 fn share(text: &str) -> Result<f64, String> {
-    let error = || format!("`{text}` is no share: write 3% or 0.03");
+    let error = || format!("`{text}` is not a share: write 3% or 0.03");
     let (number, of) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent.trim(), 100.0));
     let number: f64 = number.parse().map_err(|_| error())?;
     Some(number / of).filter(|share| (0.0..1.0).contains(share)).ok_or_else(error)
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "neither a share such as 0.03 nor a text such as \"3%\"")]
+#[serde(untagged, expecting = "neither a share such as 0.03 nor a string such as \"3%\"")]
 enum ShareOrText {
     Share(f64),
     Text(String),
@@ -256,7 +256,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "neither a number nor a text")]
+#[serde(untagged, expecting = "neither a number nor a string")]
 enum NumberOrText {
     Number(f64),
     Text(String),
@@ -273,7 +273,7 @@ fn number_or_text<'de, T: std::str::FromStr<Err = String>, D: Deserializer<'de>>
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "neither a table nor a text that holds a JSON object")]
+#[serde(untagged, expecting = "neither a table nor a string with a JSON object")]
 enum ObjectOrText {
     Object(JsonObject),
     Text(String),

@@ -67,7 +67,7 @@ impl SweepRange {
     pub(super) fn check(self) -> Result<Self, String> {
         match (self.ends, self.points) {
             (Some((low, high)), _) if !(low > 0.0 && low < high && high.is_finite()) => {
-                Err(format!("`{self}`: the first load is to be above 0, and the last one above the first"))
+                Err(format!("`{self}`: the first load must be above 0, and the last one above the first"))
             }
             (_, Some(points)) if !(2..=MOST_POINTS).contains(&points) => {
                 Err(format!("`{self}`: a sweep has 2 to {MOST_POINTS} loads"))
@@ -98,7 +98,8 @@ impl FromStr for SweepRange {
 
 impl SweepRange {
     fn read(text: &str) -> Result<Self, String> {
-        let error = || format!("`{text}` is no sweep: write sweep:8 for eight loads, sweep:1..256, or sweep:1..256:12");
+        let error =
+            || format!("`{text}` is not a sweep: write sweep:8 for eight loads, sweep:1..256, or sweep:1..256:12");
         let number = |text: &str| text.trim().parse::<f64>().map_err(|_| error());
         let count = |text: &str| text.trim().parse::<usize>().map_err(|_| error());
         let range = text.strip_prefix(PREFIX).ok_or_else(error)?;
@@ -169,11 +170,11 @@ mod tests {
             assert_eq!(text.parse::<SweepRange>().map(|range| range.to_string()), Ok(text.to_owned()));
         }
         for (text, expected) in [
-            ("sweep:", "`sweep:` is no sweep: write sweep:8"),
-            ("sweep:x..9", "`sweep:x..9` is no sweep"),
-            ("sweep:1..9:x", "`sweep:1..9:x` is no sweep"),
-            ("sweep:9..1", "`sweep:9..1`: the first load is to be above 0, and the last one above the first"),
-            ("sweep:0..9", "`sweep:0..9`: the first load is to be above 0"),
+            ("sweep:", "`sweep:` is not a sweep: write sweep:8"),
+            ("sweep:x..9", "`sweep:x..9` is not a sweep"),
+            ("sweep:1..9:x", "`sweep:1..9:x` is not a sweep"),
+            ("sweep:9..1", "`sweep:9..1`: the first load must be above 0, and the last one above the first"),
+            ("sweep:0..9", "`sweep:0..9`: the first load must be above 0"),
             ("sweep:1..inf", "`sweep:1..inf`: the first load"),
             ("sweep:1", "`sweep:1`: a sweep has 2 to 100 loads"),
             ("sweep:1..2:101", "`sweep:1..2:101`: a sweep has 2 to 100 loads"),

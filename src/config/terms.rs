@@ -42,7 +42,7 @@ pub(super) fn terms(values: &Values) -> Result<Terms, ConfigError> {
         return Err(ConfigError::value("--gate", why));
     }
     if let Some(latency) = values.goodput.as_ref().and_then(Goodput::of_streams).filter(|_| !streams) {
-        let why = format!("{latency} is measured with --stream true alone");
+        let why = format!("{latency} is only measured with --stream true");
         return Err(ConfigError::value("--goodput", why));
     }
     Ok(Terms {
@@ -59,10 +59,10 @@ fn unmeasurable(metric: Metric, values: &Values) -> Option<String> {
     let of_tokens = ["ttft", "ttfo", "tpot", "itl"].contains(&quantity.name);
     match () {
         () if of_tokens && !(values.stream && values.api.generates()) => {
-            Some(format!("{metric} is measured with --stream true alone"))
+            Some(format!("{metric} is only measured with --stream true"))
         }
         () if quantity.is_of_goodput() && values.goodput.is_none() => {
-            Some(format!("{metric} is measured where --goodput says which requests are good"))
+            Some(format!("{metric} is only measured if --goodput says which requests are good"))
         }
         () => None,
     }
@@ -92,7 +92,7 @@ pub(super) fn objectives(values: &Values) -> Result<Vec<Objective>, ConfigError>
 pub(super) fn fail_on(top: &Values) -> Result<Vec<FailOn>, ConfigError> {
     let mut all = top.fail_on.clone().unwrap_or_default();
     if all.contains(&FailOn::Never) && all.iter().any(|what| *what != FailOn::Never) {
-        return Err(ConfigError::value("--fail-on", "`never` leaves no room for anything else"));
+        return Err(ConfigError::value("--fail-on", "`never` can't be combined with anything else"));
     }
     all.retain(|what| *what != FailOn::Never);
     Ok(all)

@@ -90,7 +90,7 @@ impl FromStr for Distribution {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let ways = "a number, uniform(LEAST,MOST), normal(MEAN,DEVIATION), lognormal(MEDIAN,SIGMA) or exponential(MEAN), the last three with \
-                    a third or second number that nothing exceeds";
+                    an optional upper limit as their last number";
         let wrong = || format!("`{text}` is not {ways}");
         let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
         let Some((name, arguments)) = text.split_once('(') else {

@@ -76,7 +76,7 @@ pub enum DatasetError {
     },
     /// A trace, or the part of it that is to be sent, holds no request.
     #[error(
-        "the trace {path} holds no request with two lengths above 0 there: it has {lines}; --trace-window says which part is sent"
+        "the trace {path} has no request to send with both lengths above 0: it has {lines} in all; check --trace-window"
     )]
     EmptyTrace {
         /// The file.
@@ -96,7 +96,7 @@ pub enum DatasetError {
         why: String,
     },
     /// Conversations go on after a turn whose answer was not recorded.
-    #[error("the conversations of {path} hold no answers: --history-from server puts the server's own in their place")]
+    #[error("the conversations in {path} have no answers: use --history-from server to send the server's own instead")]
     NoAnswers {
         /// The file.
         path: String,

@@ -39,7 +39,7 @@ const MOST_GROUPS: usize = 1_000_000;
 const TRIES: usize = 64;
 
 const FORM: &str =
-    "prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS, with :grouped or :weights=W,W,… after it where wanted";
+    "prefix:GROUPS:SYSTEM_TOKENS:QUESTION_TOKENS:OUTPUT_TOKENS, optionally followed by :grouped or :weights=W,W,…";
 
 pub(super) fn parse(text: &str) -> Option<Result<Arc<dyn Described>, String>> {
     let shape = text.strip_prefix("prefix:")?;
@@ -57,7 +57,8 @@ impl FromStr for Prefix {
             return Err("it has too few numbers".to_owned());
         };
         let groups = groups.parse().ok().filter(|groups| (1..=MOST_GROUPS).contains(groups));
-        let groups = groups.ok_or_else(|| format!("`{}` is no number of groups from 1 to {MOST_GROUPS}", parts[0]))?;
+        let groups =
+            groups.ok_or_else(|| format!("`{}` is not a number of groups from 1 to {MOST_GROUPS}", parts[0]))?;
         let mut prefix = Self {
             groups,
             system_tokens: system.parse()?,
@@ -80,10 +81,10 @@ impl FromStr for Prefix {
 fn weights_of(text: &str, groups: usize) -> Result<Vec<f64>, String> {
     let weight = |text: &str| text.parse::<f64>().ok().filter(|weight| weight.is_finite() && *weight > 0.0);
     let weights: Option<Vec<f64>> = text.split(',').map(weight).collect();
-    let weights = weights.ok_or_else(|| format!("`{text}` are no numbers above 0"))?;
+    let weights = weights.ok_or_else(|| format!("`{text}` is not a list of numbers above 0"))?;
     match weights.len() == groups {
         true => Ok(weights),
-        false => Err(format!("{groups} groups have as many weights, and there are {}", weights.len())),
+        false => Err(format!("{groups} groups need as many weights, but there are {}", weights.len())),
     }
 }
 
@@ -141,7 +142,7 @@ impl Groups {
                     return Ok((vec![Message { role: "system".to_owned(), content }].into(), tokens));
                 }
             }
-            let why = format!("{} groups of so few do not differ", self.shape.groups);
+            let why = format!("that is too short for {} different groups", self.shape.groups);
             Err(DatasetError::Synthetic { tokens: tokens as usize, why })
         };
         (0..self.shape.groups).map(&mut system).collect()
@@ -238,11 +239,11 @@ mod tests {
         assert_eq!(name("prefix:4:uniform(5,9):7:5:grouped"), "prefix-4-uniform-5-9-7-5");
         for (text, why) in [
             ("prefix:4:20:7", "it has too few numbers"),
-            ("prefix:0:20:7:5", "`0` is no number of groups from 1 to 1000000"),
+            ("prefix:0:20:7:5", "`0` is not a number of groups from 1 to 1000000"),
             ("prefix:4:20:x:5", "`x` is not a number, uniform(LEAST,MOST)"),
             ("prefix:4:20:7:5:mixed", "`mixed` is neither `grouped` nor `weights=…`"),
-            ("prefix:4:20:7:5:weights=1,2", "4 groups have as many weights, and there are 2"),
-            ("prefix:2:20:7:5:weights=1,-2", "`1,-2` are no numbers above 0"),
+            ("prefix:4:20:7:5:weights=1,2", "4 groups need as many weights, but there are 2"),
+            ("prefix:2:20:7:5:weights=1,-2", "`1,-2` is not a list of numbers above 0"),
         ] {
             let error = text.parse::<Dataset>().unwrap_err();
             assert!(error.starts_with(&format!("`{text}` is not {FORM}: {why}")), "{error}");
@@ -252,6 +253,6 @@ mod tests {
         let list = WordList::new(&tokenizer).unwrap();
         let groups = Groups { shape: "1000:1:7:5".parse().unwrap(), tokenizer, list };
         let error = groups.draw(0, 5).unwrap_err().to_string();
-        assert!(error.contains("1000 groups of so few do not differ"), "{error}");
+        assert!(error.contains("that is too short for 1000 different groups"), "{error}");
     }
 }

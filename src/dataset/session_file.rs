@@ -121,7 +121,7 @@ impl SessionFile {
                     let value: Value =
                         serde_json::from_slice(&line).map_err(|e| wrong(format!("it is not JSON: {e}")))?;
                     if value["filetype"] == "generate_conversations" {
-                        return Err(self.error("it asks vLLM to make conversations up, and holds none"));
+                        return Err(self.error("it tells vLLM how to generate conversations, and has none of its own"));
                     }
                     let element = element(&value);
                     if !element.is_shaped {
@@ -190,7 +190,7 @@ impl SessionFile {
             found.into_iter().filter_map(|(place, said)| long_enough(said).then_some(place)).collect();
         if places.is_empty() {
             let why = format!(
-                "of its {conversations} conversations none has {min_turns} turns of a user, each with an answer: --min-turns asks for fewer"
+                "none of its {conversations} conversations has {min_turns} user turns with an answer each: lower --min-turns"
             );
             return Err(self.error(why));
         }

@@ -277,7 +277,7 @@ mod tests {
         for (file, expected) in [
             (
                 r#"{"filetype": "generate_conversations", "num_conversations": 4}"#,
-                "it asks vLLM to make conversations up",
+                "it tells vLLM how to generate conversations",
             ),
             ("3", "it is neither an array nor has an object a line"),
             ("", "it is empty"),

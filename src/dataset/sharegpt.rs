@@ -50,8 +50,8 @@ impl Source for Sampler {
     fn remark(&self) -> Option<String> {
         let of_system = Some(self.of_system()).filter(|n| *n > 0)?;
         Some(format!(
-            "{of_system} of these prompts are the system's turn of a conversation, sent as the Python tools send them; --system-turns drop \
-             or send takes the person's"
+            "{of_system} of these prompts are the system turn of a conversation, sent as the prompt, as the Python tools do; \
+             --system-turns drop or send uses the user's turn instead"
         ))
     }
 

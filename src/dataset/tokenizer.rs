@@ -126,8 +126,8 @@ impl Tokenizer {
 
     #[cfg(not(feature = "sentencepiece"))]
     fn from_sentencepiece(_: &[u8], _: bool) -> Result<Self, String> {
-        Err("SentencePiece's tokenizer.model is read with the feature `sentencepiece`, which this build lacks: write \
-             features = [\"sentencepiece\"] in Cargo.toml, or give --features sentencepiece to cargo install"
+        Err("SentencePiece's tokenizer.model needs the feature `sentencepiece`, which this build does not have: add \
+             features = [\"sentencepiece\"] in Cargo.toml, or pass --features sentencepiece to cargo install"
             .to_owned())
     }
 

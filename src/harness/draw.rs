@@ -65,7 +65,7 @@ pub fn draw(
     }
     if reports.is_empty() {
         let root = baselines.store.root().display();
-        return Err(RunError::Setup(format!("{root} has no run of what was selected: measure one first")));
+        return Err(RunError::Setup(format!("{root} has no run of the selected benchmarks: measure them first")));
     }
     let mut sinks = Sinks::of_pages(&baselines.outputs(output));
     let mut problems = draw_runs(plan, &runs, &mut sinks);

@@ -71,7 +71,7 @@ pub enum RunError {
     },
     /// More requests failed than may.
     #[error(
-        "pass {pass} was given up: {failed} of the {sent} requests sent failed, and of {prompts} up to {budget} may \
+        "pass {pass} was aborted: {failed} of the {sent} requests sent failed, but at most {budget} of {prompts} may \
          (--max-failures): {failures}"
     )]
     TooManyFailures {

@@ -67,7 +67,7 @@ impl Work<'_> {
         }
         boundary_report(benchmark, find, &search, tried).ok_or_else(|| {
             let (what, least) = (find.searched, bounds.least);
-            RunError::Search(format!("no {what} from {least} on could be measured"))
+            RunError::Search(format!("no {what} of {least} or more could be measured"))
         })
     }
 
@@ -76,7 +76,7 @@ impl Work<'_> {
         let precision = find.precision;
         let helped = benchmark.workload.objectives.iter().find(|objective| objective.subject.is_throughput());
         if let Some(objective) = helped {
-            let why = format!("{objective}: more load helps it; a search needs limits that more load breaks");
+            let why = format!("{objective}: more load helps to meet it; a search needs limits that more load breaks");
             return Err(RunError::Search(why));
         }
         if find.searched == Searched::Concurrency {
@@ -108,11 +108,13 @@ impl Work<'_> {
             }
         };
         if rate <= 0.0 {
-            return Err(RunError::Search("the server answers nothing: there is no rate to begin with".to_owned()));
+            return Err(RunError::Search(
+                "the server completes no requests: there is no rate to start from".to_owned(),
+            ));
         }
         let clients = load_words(clients as f64, Searched::Concurrency);
         let rate_in_words = load_words(rate, Searched::Rate);
-        self.output.status(&format!("Searching {}: {clients} at once get {rate_in_words}", benchmark.name));
+        self.output.status(&format!("Searching {}: {clients} at once reach {rate_in_words}", benchmark.name));
         Ok(rate)
     }
 
@@ -259,7 +261,7 @@ fn looked(
 }
 
 const PILES_UP: &str = "requests pile up";
-const NOT_STEADY: &str = "a pass has no steady state, for which a longer one may do: more --num-prompts, or --duration";
+const NOT_STEADY: &str = "a pass has no steady state, but a longer one may: raise --num-prompts or --duration";
 
 /// Whether all objectives hold, and the load is one that the server keeps up with; and what decides that it is not so.
 fn state(
@@ -392,7 +394,7 @@ mod tests {
             looked(&small, &find(Searched::Rate), &passes(None)),
             state(&small, &find(Searched::Rate), &passes(None), 0.95),
         ] {
-            assert!(why.unwrap_err().to_string().starts_with("ttft_p99 < 300 ms: p99 needs 459 requests a pass"));
+            assert!(why.unwrap_err().to_string().starts_with("ttft_p99 < 300 ms: p99 needs 459 requests per pass"));
         }
     }
 }

@@ -120,7 +120,7 @@ impl Goal<'_> {
         if fit < LEAST {
             let (round, time) = (words(round), words(self.time));
             let told = format!(
-                "Benchmarking {}: a pass takes {round}, and {time} tell nothing: --time-budget gives more",
+                "Benchmarking {}: a pass takes {round}, so {time} is too short to tell anything: raise --time-budget",
                 self.name
             );
             return self.output.status(&told);
@@ -136,8 +136,8 @@ impl Goal<'_> {
         }
         let (time, all) = (words(self.time), all.join(" and "));
         self.output.status(&format!(
-            "Benchmarking {}: some {fit} passes fit into {time}; with the noise of the last run they tell {all} from no change, where {} \
-             is asked for",
+            "Benchmarking {}: about {fit} passes fit into {time}; with the noise of the last run they can detect changes of {all}; \
+             --resolve asks for {}",
             self.name,
             share(resolve.change)
         ));
@@ -179,8 +179,8 @@ impl Goal<'_> {
             true => String::new(),
             false if is_enough && is_settled => "; that is enough".to_owned(),
             false if is_enough => "; the baseline has no more passes to compare with".to_owned(),
-            false if !fits => format!("; the time is spent ({})", words(self.time)),
-            false => format!("; no benchmark makes more than {MOST_PASSES}"),
+            false if !fits => format!("; the time budget is used up ({})", words(self.time)),
+            false => format!("; a benchmark makes at most {MOST_PASSES} passes"),
         };
         self.output.status(&format!(
             "Benchmarking {}: after {done} {passes} in {}, {told}{end}",
@@ -198,13 +198,13 @@ impl Goal<'_> {
         let tell = |standing: &Standing| {
             let change = match standing.ends {
                 Some(ends) => change_of(standing.change, Some(ends)),
-                None if standing.change.is_nan() => return format!("{}: too few to tell", standing.metric),
+                None if standing.change.is_nan() => return format!("{}: too few passes to tell", standing.metric),
                 None => change_of(standing.change, None),
             };
             let state = match (standing.verdict, standing.passes_needed) {
                 (Verdict::Inconclusive, Some(n)) if n > new.len() => {
                     let more = n - new.len();
-                    format!("open, some {more} more passes ({}) would settle it", words(round * more as u32))
+                    format!("open, about {more} more passes ({}) would settle it", words(round * more as u32))
                 }
                 (Verdict::Inconclusive, _) => "open".to_owned(),
                 (verdict, _) => verdict.to_string(),
@@ -219,7 +219,7 @@ impl Goal<'_> {
         let reaches = precision(new, self.terms);
         let tell = |(metric, reach): &(_, Option<f64>)| match reach {
             Some(reach) => format!("{metric} is known to ±{}", share(*reach)),
-            None => format!("{metric}: too few to tell"),
+            None => format!("{metric}: too few passes to tell"),
         };
         let all: Vec<String> = reaches.iter().map(tell).collect();
         (reaches.iter().all(|(_, reach)| reach.is_some_and(|reach| reach <= resolve.change)), all.join("; "))

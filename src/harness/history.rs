@@ -28,7 +28,7 @@ pub fn show_history(
     let runs: Vec<Report> = runs.into_iter().filter(|run| selects(&run.id)).collect();
     if runs.is_empty() {
         let path = baselines.history.path().display();
-        output.status(&format!("The history {path} has no run of what was selected: measure one first"));
+        output.status(&format!("The history {path} has no run of the selected benchmarks: measure them first"));
     }
     if plan.output_format.name() == "json" {
         return print_reports(&mut stdout().lock(), &runs).map_err(RunError::Output);

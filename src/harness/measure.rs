@@ -247,11 +247,11 @@ impl Work<'_> {
     pub fn calibrate(&self, benchmark: &Benchmark) -> Result<(), RunError> {
         let passes = benchmark.workload.sample_size;
         if passes < 2 {
-            let why = "one pass has no spread to find: --calibrate needs --sample-size 2 or more".to_owned();
+            let why = "one pass shows no spread: --calibrate needs --sample-size 2 or more".to_owned();
             return Err(RunError::Calibration(why));
         }
         if benchmark.find_max.is_some() || benchmark.sweep.is_some() {
-            let why = "a search or a sweep has no passes of one load to calibrate with: name loads, as in --concurrency 1,8,64";
+            let why = "a search or a sweep has no fixed load to calibrate: give some, as in --concurrency 1,8,64";
             return Err(RunError::Calibration(why.to_owned()));
         }
         let _lock = self.lock()?;
@@ -282,7 +282,7 @@ impl Work<'_> {
         let second = run(Half::Second, passes, &|_, _| None)?;
         if let Some(why) = cache_reason(&second, &first) {
             return Err(RunError::Calibration(format!(
-                "{why} (the first half), which makes no calibration: add --cache-bust or --fresh-prompts"
+                "{why} (the first half), so this is no valid calibration: add --cache-bust or --fresh-prompts"
             )));
         }
         let calibration = compare::calibrate(&first, second, self.session.plan.confidence_level);
@@ -300,7 +300,7 @@ impl Work<'_> {
     /// Shows and keeps what there is of a run that ended early, apart from whole runs.
     pub(super) fn keep_partial(&self, report: &Report) {
         match self.baselines.keep_partial(report) {
-            Ok(Some(path)) => self.output.status(&format!("What there is of {}: {}", report.id, path.display())),
+            Ok(Some(path)) => self.output.status(&format!("Partial results of {}: {}", report.id, path.display())),
             Ok(None) => {}
             Err(e) => _ = writeln!(stderr(), "error: {}: {}", report.id, visible(&e.to_string())),
         }

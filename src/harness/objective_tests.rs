@@ -74,11 +74,11 @@ pub(super) fn main(planner: Planner) -> ExitCode {
         }
     };
     if plan.benchmarks.iter().all(|benchmark| benchmark.workload.objectives.is_empty()) && !tests.list {
-        let how = "tachometer.toml names them, as in objective = [\"ttft_p99 < 300 ms\"]";
-        _ = writeln!(stderr(), "There is no objective to test: {how}");
+        let how = "add some to tachometer.toml, as in objective = [\"ttft_p99 < 300 ms\"]";
+        _ = writeln!(stderr(), "There are no objectives to test: {how}");
     }
     let no_server = (!plan.has_server)
-        .then_some("no server is configured: TACHOMETER_SERVER or tachometer.toml names one, or `embedded`");
+        .then_some("no server is configured: set one, or `embedded`, in TACHOMETER_SERVER or tachometer.toml");
     let shared = Arc::new(Measurements { planner, quiet: tests.quiet, known: Mutex::default() });
     let mut trials = Vec::new();
     // A search is no test: it ends at a load that holds, wherever that is. And a sweep goes beyond what holds.

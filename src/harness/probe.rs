@@ -35,7 +35,7 @@ pub fn probe(
     if let Some(known) = session.probed.get() {
         return Ok(*known);
     }
-    output.status("Finding out whether the server caches prompts: sending a long one twice, five times over");
+    output.status("Checking whether the server caches prompts: sending five long prompts twice each");
     let unknown = Probed { caches: None, factor: None, reports: false };
     let tokenizer = session.tokenizer(spec.tokenizer.as_ref())?;
     let Ok(words) = WordList::new(&tokenizer) else { return Ok(unknown) };

@@ -236,7 +236,7 @@ fn work<'a>(arguments: &Arguments, plan: &'a Plan, selected: &[&Benchmark], outp
         && matches!(way.trust, Trust::Anyone)
         && url.tls
     {
-        _ = writeln!(stderr(), "warning: --insecure: anybody may pose as {url} and read the key and the prompts");
+        _ = writeln!(stderr(), "warning: --insecure: anyone can impersonate {url} and read the key and the prompts");
     }
     let baselines = Baselines::new(arguments, plan, store(plan));
     let mut session = Session::new(plan, store(plan), stop);
@@ -272,10 +272,10 @@ fn stop_on_signals() -> Stop {
                 std::process::exit(i32::from(EXIT_INTERRUPTED));
             }
             ours.stop(StopReason::Interrupted);
-            _ = writeln!(stderr(), "Stopping, and keeping what is complete; once more leaves at once");
+            _ = writeln!(stderr(), "Stopping, and keeping what is complete; interrupt again to exit at once");
         };
         if let Err(e) = ctrlc::set_handler(handler) {
-            _ = writeln!(stderr(), "warning: Ctrl-C will lose what is under way: {e}");
+            _ = writeln!(stderr(), "warning: Ctrl-C will lose what is in progress: {e}");
         }
         stop
     };

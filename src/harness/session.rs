@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
         let Plan { metrics, gpu_metrics, scrape, .. } = self.plan;
         let wants = gpu_metrics.is_some() || !scrape.is_empty();
         if server.embedded && wants && !self.has_told_of_metrics.replace(true) {
-            warn("--scrape and --gpu-metrics mean nothing here: the embedded engine has no page".to_owned());
+            warn("--scrape and --gpu-metrics have no effect: no metrics are read from the embedded engine".to_owned());
         }
         let url = match metrics {
             _ if server.embedded || self.has_no_metrics.get() => return None,
@@ -175,12 +175,10 @@ impl<'a> Session<'a> {
         }
         let (server_page, gpu_page) = found.as_ref().map_or((false, false), Scraper::has_pages);
         if let (false, Some(url)) = (server_page, url) {
-            warn(format!("there is no page of a server's metrics at {url} that can be read: nothing of it is used"));
+            warn(format!("no server metrics could be read at {url}: they are not used"));
         }
         if let (false, Some(url)) = (gpu_page, gpu_metrics) {
-            warn(format!(
-                "there is no page of NVIDIA's DCGM exporter at {url} that can be read: nothing of it is used"
-            ));
+            warn(format!("no metrics of NVIDIA's DCGM exporter could be read at {url}: they are not used"));
         }
         for missing in found.as_ref().map_or_else(|| scrape.clone(), Scraper::missing) {
             warn(format!("--scrape: no page has a metric {} so far", missing.name));

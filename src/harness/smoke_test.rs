@@ -32,7 +32,7 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
         return Err(all_failed(0, &pass));
     }
     if spec.sampling.ignore_eos && pass.output_tokens != pass.requested_tokens {
-        let message = format!("{} output tokens came of {} asked for", pass.output_tokens, pass.requested_tokens);
+        let message = format!("got {} of the {} output tokens asked for", pass.output_tokens, pass.requested_tokens);
         return Err(RunError::Test(message));
     }
     _ = writeln!(stdout(), "Success");

@@ -46,7 +46,7 @@ impl Work<'_> {
                     if i > 0 =>
                 {
                     self.budget.release(loads.len() - i - 1);
-                    warn(format!("{name} ends before {}: {error}", words(*load)));
+                    warn(format!("{name} stops before {}: {error}", words(*load)));
                     return Ok(all_kept);
                 }
                 Err(error) => return Err(error),
@@ -60,7 +60,7 @@ impl Work<'_> {
                 let (left, at) = (loads.len() - i - 1, words(*load));
                 self.budget.release(left);
                 self.output.status(&format!(
-                    "Sweeping {name}: at {at} latency grows without throughput; {left} more are left out"
+                    "Sweeping {name}: at {at} latency grows but throughput does not; skipping the remaining {left}"
                 ));
                 break;
             }
@@ -89,7 +89,7 @@ impl Work<'_> {
                 };
                 if benchmark.workload.duration.is_none() && loads.iter().any(|load| *load > most) {
                     warn(format!(
-                        "{} ends at {most} clients, the {} of a pass: more --num-prompts, or --duration, go further",
+                        "{} stops at {most} clients, as many as a pass has {}: to go further, raise --num-prompts or use --duration",
                         benchmark.name,
                         if most < benchmark.workload.num_prompts as f64 { "conversations" } else { "prompts" }
                     ));
@@ -97,7 +97,7 @@ impl Work<'_> {
                 }
                 match loads.is_empty() {
                     true => {
-                        Err(RunError::Search(format!("it begins with more clients than the {most} prompts of a pass")))
+                        Err(RunError::Search(format!("it starts with more clients than a pass has prompts ({most})")))
                     }
                     false => Ok(loads),
                 }

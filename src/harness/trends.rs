@@ -118,7 +118,9 @@ pub fn write_history_csv(
     }
     if names.is_empty() {
         let path = baselines.history.path().display();
-        return Err(RunError::Setup(format!("the history {path} has no run of what was selected: measure one first")));
+        return Err(RunError::Setup(format!(
+            "the history {path} has no run of the selected benchmarks: measure them first"
+        )));
     }
     let yaml = format!("tests:\n{}", tests.concat());
     write_whole(&folder.join("otava.yaml"), yaml.as_bytes())?;

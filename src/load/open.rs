@@ -49,7 +49,7 @@ pub struct Open {
 
 pub(super) const KIND: Kind = Kind {
     name: "open",
-    spelling: "rRATE for an open loop of RATE requests a second",
+    spelling: "rRATE for an open loop of RATE requests per second",
     parse: |text, pacing| {
         let request_rate = text.strip_prefix('r')?.parse();
         Some(request_rate.map(|request_rate| -> Arc<dyn Shape> {

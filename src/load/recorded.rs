@@ -28,7 +28,7 @@ pub(super) struct Recorded {
 
 pub(super) const KIND: Kind = Kind {
     name: "recorded",
-    spelling: "recorded, or recorded-tFACTOR with another --time-scale, for the times of a trace",
+    spelling: "recorded, or recorded-tFACTOR for a different --time-scale, for the times of a trace",
     parse: |text, pacing| {
         let scale = text.strip_prefix("recorded")?;
         if scale.is_empty() {
@@ -152,20 +152,20 @@ impl Shape for Recorded {
         let (requests, last_ns) = (recorded_ns.len(), recorded_ns.last().copied().unwrap_or_default());
         let grid = match (Grid::of(&recorded_ns), self.spread) {
             _ if requests > 1 && last_ns == 0 => {
-                Some(format!("all {requests} requests were recorded at one moment, and are sent at once"))
+                Some(format!("all {requests} requests have the same recorded time, so they are sent at once"))
             }
             (Some(Grid { tick_ns, moments }), false) => Some(format!(
-                "the {requests} requests were recorded at {moments} moments, at least {} s apart, and are sent in bursts; \
-                 --spread spreads them",
+                "the {requests} requests have only {moments} different recorded times, at least {} s apart, so they are sent in bursts; \
+                 --spread spreads them out",
                 tick_ns as f64 * 1e-9,
             )),
-            (None, true) => Some("--spread spreads nothing: the recorded times lie on no coarse grid".to_owned()),
+            (None, true) => Some("--spread has no effect: the recorded times do not lie on a coarse grid".to_owned()),
             _ => None,
         };
         let last_s = recorded_ns.last().map_or(0.0, |ns| *ns as f64 * 1e-9) * self.time_scale;
         let long = (last_s > LONG_S).then(|| {
             let hours = last_s / 3600.0;
-            format!("the last prompt is sent after {hours:.1} hours; --time-scale, --trace-window and --num-prompts make that less")
+            format!("the last prompt is sent after {hours:.1} hours; use --time-scale, --trace-window or --num-prompts to shorten that")
         });
         let remarks: Vec<String> = grid.into_iter().chain(long).collect();
         (!remarks.is_empty()).then(|| remarks.join("; "))
@@ -256,16 +256,16 @@ mod tests {
         let remark = |shape: Recorded, recorded: &[u64]| shape.remark(&at(recorded)).unwrap_or_default();
         assert_eq!(
             remark(shape(1.0, false), &[0, 3000, 3000, 9000]),
-            "the 4 requests were recorded at 3 moments, at least 3 s apart, and are sent in bursts; --spread spreads them"
+            "the 4 requests have only 3 different recorded times, at least 3 s apart, so they are sent in bursts; --spread spreads them out"
         );
         // As in Mooncake's own trace, whose clock is a millisecond off now and then.
         let jittered = remark(shape(1.0, false), &[0, 0, 3000, 3000, 5999, 5999, 6000, 9000]);
-        assert!(jittered.contains("at 4 moments, at least 2.999 s apart"), "{jittered}");
+        assert!(jittered.contains("only 4 different recorded times, at least 2.999 s apart"), "{jittered}");
         let at_once = remark(shape(1.0, true), &[0, 0, 0]);
-        assert_eq!(at_once, "all 3 requests were recorded at one moment, and are sent at once");
+        assert_eq!(at_once, "all 3 requests have the same recorded time, so they are sent at once");
         assert_eq!(shape(1e30, false).arrivals_ns(&[0, u64::MAX], 0)[1], 1_000_000_000_000_000_000);
         assert_eq!(remark(shape(1.0, true), &[0, 3000, 3000, 9000]), "");
-        assert!(remark(shape(1.0, true), &[0, 3001, 9003]).starts_with("--spread spreads nothing"));
+        assert!(remark(shape(1.0, true), &[0, 3001, 9003]).starts_with("--spread has no effect"));
         // Each at a moment of its own is no burst.
         assert_eq!(remark(shape(1.0, false), &[0, 3000, 9000]), "");
         assert!(remark(shape(2.0, false), &[0, 3_600_000]).starts_with("the last prompt is sent after 2.0 hours"));

@@ -38,7 +38,9 @@ impl Subject {
         match name {
             "rps" => Ok(Self::Rps),
             "failed" => Ok(Self::Failed),
-            name => name.parse().map(Self::Metric).map_err(|why: String| format!("{why}; and rps and failed")),
+            name => {
+                name.parse().map(Self::Metric).map_err(|why: String| format!("{why}; there are also rps and failed"))
+            }
         }
     }
 
@@ -120,7 +122,7 @@ impl Objective {
             }
             let names: Vec<&str> = MLPERF.iter().map(|preset| preset.name).collect();
             return Err(format!(
-                "`{text}` is no objective: write one as in ttft_p99 < 300 ms, or one of {}",
+                "`{text}` is not an objective: write one like ttft_p99 < 300 ms, or one of {}",
                 names.join(", ")
             ));
         };
@@ -138,7 +140,7 @@ impl Objective {
             return Err(format!("`{text}`: {which} {subject} is better, so write {subject} {wanted} {limit}"));
         }
         if subject.unit() == "1" && limit.value() >= 1.0 {
-            return Err(format!("`{text}`: of a share, the limit is less than 100 %"));
+            return Err(format!("`{text}`: the limit of a share must be less than 100 %"));
         }
         Ok(vec![Self { subject, limit }])
     }
@@ -187,13 +189,16 @@ mod tests {
     #[test]
     fn what_is_no_objective_says_why() {
         for (text, expected) in [
-            ("fast", "`fast` is no objective: write one as in ttft_p99 < 300 ms, or one of mlperf-llama2-70b-server,"),
+            (
+                "fast",
+                "`fast` is not an objective: write one like ttft_p99 < 300 ms, or one of mlperf-llama2-70b-server,",
+            ),
             ("ttft < 300 ms", "no metric has that name"),
-            ("ttft < 300 ms", "; and rps and failed"),
+            ("ttft < 300 ms", "; there are also rps and failed"),
             ("ttft_p99 < 300", "`ttft_p99 < 300`: `300` has no unit: write it as in 300 ms or 2 s"),
             ("ttft_p99 > 300 ms", "less ttft_p99 is better, so write ttft_p99 < 300 ms"),
             ("rps < 20", "more rps is better, so write rps > 20"),
-            ("failed < 100 %", "of a share, the limit is less than 100 %"),
+            ("failed < 100 %", "the limit of a share must be less than 100 %"),
             ("failed < 0.01", "`0.01` has no unit: write it as in 1 %"),
         ] {
             let why = Objective::parse(text).unwrap_err();

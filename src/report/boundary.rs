@@ -47,21 +47,21 @@ pub(super) fn boundary_lines(boundary: &Boundary, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     match (boundary.highest_met, boundary.lowest_missed) {
         (Some(low), Some(high)) => {
-            lines.push(format!("holds {}, and not {}", words(low), load_number(high, boundary.searched)));
+            lines.push(format!("holds at {}, but not at {}", words(low), load_number(high, boundary.searched)));
             if high / low > (1.0 + boundary.precision) * (1.0 + 1e-9)
                 && (boundary.searched == Searched::Rate || high - low > 1.0)
             {
                 lines.push(match boundary.undecided.as_slice() {
-                    [] => "  the search ended before it was as precise as was asked for".to_owned(),
+                    [] => "  the search ended before it reached the requested precision".to_owned(),
                     some => {
                         let some: Vec<String> = some.iter().map(|load| load_number(*load, boundary.searched)).collect();
-                        format!("  between them nothing can be said: {}", some.join(", "))
+                        format!("  undecided in between: {}", some.join(", "))
                     }
                 });
             }
         }
-        (Some(low), None) => lines.push(format!("holds {}, the most that was tried", words(low))),
-        (None, Some(high)) => lines.push(format!("does not hold {}, nor was less found that does", words(high))),
+        (Some(low), None) => lines.push(format!("holds at {}, the highest load tried", words(low))),
+        (None, Some(high)) => lines.push(format!("does not hold at {}, nor at any lower load tried", words(high))),
         (None, None) => lines.push("nothing could be decided".to_owned()),
     }
     if !boundary.broken.is_empty() {
@@ -75,10 +75,10 @@ pub(super) fn boundary_lines(boundary: &Boundary, style: Style) -> Vec<String> {
     if !boundary.not_monotonic.is_empty() {
         let some: Vec<String> =
             boundary.not_monotonic.iter().map(|load| load_number(*load, boundary.searched)).collect();
-        lines.push(format!("  NOT MONOTONIC: {} did not hold, though more did", some.join(", ")));
+        lines.push(format!("  NOT MONOTONIC: {} did not hold, although a higher load did", some.join(", ")));
     }
     if !boundary.verified && boundary.highest_met.is_some() {
-        lines.push("  an end did not come out the same when it was measured once more".to_owned());
+        lines.push("  one end gave a different result when measured again".to_owned());
     }
     let mut loads: Vec<f64> = boundary.points.iter().map(|point| point.load).collect();
     loads.sort_by(f64::total_cmp);
@@ -162,30 +162,30 @@ mod tests {
 
     #[test]
     fn a_boundary_is_a_bracket() {
-        let expected = "holds 12.5 requests/s, and not 13\n  beyond, ttft_p50 < 1 s is missed\n  3 loads tried, 14 passes, to a precision of 5 %\n  \
-                        to gate regressions near it: --request-rate 11.2";
+        let expected = "holds at 12.5 requests/s, but not at 13\n  beyond, ttft_p50 < 1 s is missed\n  3 loads tried, 14 passes, \
+                        to a precision of 5 %\n  to gate regressions near it: --request-rate 11.2";
         assert_eq!(lines(|_| ()), expected);
         for (edit, part) in [
             (
                 (|b| b["lowest_missed"] = Value::Null) as fn(&mut Value),
-                "holds 12.5 requests/s, the most that was tried",
+                "holds at 12.5 requests/s, the highest load tried",
             ),
-            (|b| b["highest_met"] = Value::Null, "does not hold 13 requests/s, nor was less found that does"),
-            (|b| b["broken"] = json!(["requests pile up"]), "and not 13\n  beyond, requests pile up\n"),
-            (|b| b["undecided"] = json!([13.5, 14.0]), "and not 13\n"),
+            (|b| b["highest_met"] = Value::Null, "does not hold at 13 requests/s, nor at any lower load tried"),
+            (|b| b["broken"] = json!(["requests pile up"]), "but not at 13\n  beyond, requests pile up\n"),
+            (|b| b["undecided"] = json!([13.5, 14.0]), "but not at 13\n"),
             (
                 |b| (b["undecided"], b["lowest_missed"]) = (json!([13.5, 14.0]), 15.0.into()),
-                "  between them nothing can be said: 13.5, 14\n",
+                "  undecided in between: 13.5, 14\n",
             ),
-            (|b| b["lowest_missed"] = 15.0.into(), "before it was as precise as was asked for"),
-            (|b| b["not_monotonic"] = json!([4.0]), "NOT MONOTONIC: 4 did not hold, though more did"),
-            (|b| b["verified"] = false.into(), "did not come out the same when it was measured once more"),
+            (|b| b["lowest_missed"] = 15.0.into(), "before it reached the requested precision"),
+            (|b| b["not_monotonic"] = json!([4.0]), "NOT MONOTONIC: 4 did not hold, although a higher load did"),
+            (|b| b["verified"] = false.into(), "gave a different result when measured again"),
             (
                 |b| {
                     (b["searched"], b["highest_met"], b["lowest_missed"]) =
                         ("concurrency".into(), 16.0.into(), 17.0.into())
                 },
-                "holds 16 clients, and not 17\n",
+                "holds at 16 clients, but not at 17\n",
             ),
             (
                 |b| {

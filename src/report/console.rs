@@ -131,10 +131,10 @@ pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
     }
     if report.estimates.iter().any(|(metric, estimate)| metric.point().is_none() && is_meaningless(estimate)) {
         let number = count(passes.len(), "pass", "passes");
-        remarks.push(format!("{number} say too little for some intervals: more --sample-size gives them"));
+        remarks.push(format!("{number}: too few for some intervals; raise --sample-size"));
     }
     if report.server.embedded {
-        let what = "the embedded engine, a simulation and no real server";
+        let what = "the embedded engine, a simulation, not a real server";
         remarks.push(what.to_owned());
     }
     let (output, asked) = (sum(|p| p.output_tokens), sum(|p| p.requested_tokens));
@@ -172,12 +172,13 @@ pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
     remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
     let retried = sum(|p| p.retried as u64);
     if retried > 0 {
-        remarks.push(format!("{retried} requests were sent again (--retries); their times count from the first send"));
+        remarks
+            .push(format!("{retried} requests were retried (--retries); their latencies count from the first attempt"));
     }
     let contradicted = sum(|p| p.contradicted as u64);
     if contradicted > 0 {
         remarks.push(format!(
-            "the server's count of output tokens is not to be trusted: in {contradicted} answers it is below the events that brought some"
+            "the server's count of output tokens can't be trusted: in {contradicted} answers it is lower than the number of token events"
         ));
     }
     let filtered = sum(|p| p.content_filtered as u64);
@@ -196,7 +197,7 @@ pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
     }
     let fewest = passes.iter().filter_map(|p| p.e2e_s).map(|l| l.count).min().unwrap_or(0);
     if (1..100).contains(&fewest) {
-        remarks.push(format!("p99 rests on {fewest} requests a pass, so near the maximum"));
+        remarks.push(format!("p99 rests on {fewest} requests per pass, so it is near the maximum"));
     }
     remarks.extend(open_loop(report));
     remarks.extend(from_the_send(passes));
@@ -222,8 +223,8 @@ pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
     if left_open > 0 {
         let waited_s: f64 = passes.iter().map(|p| p.connections.end_wait_s).sum();
         remarks.push(format!(
-            "after {left_open} answers the server left the body open: the client waited {} in all, in no latency, and went on on \
-             other connections",
+            "after {left_open} answers the server left the body open: the client waited {} in total, not counted in any latency, and \
+             continued on other connections",
             Time(waited_s)
         ));
     }
@@ -236,11 +237,11 @@ fn cache_remarks(cache: &Cache, sent: u64) -> Vec<String> {
     if let (Some(before), Some(true)) = (&cache.sent_before, cache.caches) {
         let factor = cache.probe_factor.map_or_else(String::new, |factor| format!(" ({factor:.1} times faster)"));
         remarks.push(format!(
-            "CACHED: the server answers prompts that it knows faster{factor}, and these went to it before: {before}; \
-             --cache-bust or --fresh-prompts keep them out of its cache"
+            "CACHED: the server answers prompts it has seen faster{factor}, and these were sent to it before: {before}; \
+             use --cache-bust or --fresh-prompts to keep them out of its cache"
         ));
     } else if let (Some(before), None) = (&cache.sent_before, cache.caches) {
-        remarks.push(format!("these prompts went to the server before ({before}), which may have cached them"));
+        remarks.push(format!("these prompts were sent to the server before ({before}), and it may have cached them"));
     }
     if cache.repeated > 0 && cache.caches != Some(false) {
         let repeated = grouped(cache.repeated as u64);
@@ -254,7 +255,7 @@ fn open_loop(report: &Report) -> Option<String> {
     let load = report.load.shape();
     let asked = match load.request_rate() {
         Some(rate) => format!("{rate} requests/s"),
-        None if load.is_recorded() => "the recorded".to_owned(),
+        None if load.is_recorded() => "at the recorded times".to_owned(),
         None => return None,
     };
     let passes = &report.passes;
@@ -263,7 +264,7 @@ fn open_loop(report: &Report) -> Option<String> {
     let mean = rates.iter().sum::<f64>() / rates.len() as f64;
     let sent = match rates.is_empty() {
         true => String::new(),
-        false if load.is_recorded() => format!("{} requests/s of ", significant(mean)),
+        false if load.is_recorded() => format!("{} requests/s ", significant(mean)),
         false => format!("{} of ", significant(mean)),
     };
     let limit = load.max_in_flight().map_or_else(String::new, |most| format!(", held back above {most} in flight"));
@@ -316,7 +317,8 @@ fn client(passes: &[PassMetrics], verbose: bool) -> Vec<String> {
     let busiest = busy.into_iter().fold(None, most).filter(|share| *share > BUSY);
     if let Some(busiest) = busiest {
         remarks.push(format!(
-            "the client's threads were busy {:.0} % of the time, and may be the limit: give it more --client-threads, or a machine of its own",
+            "the client's threads were busy {:.0} % of the time and may be the bottleneck: \
+             raise --client-threads, or run the client on a machine of its own",
             busiest * 100.0
         ));
     }
@@ -362,12 +364,12 @@ fn server_metrics(passes: &[PassMetrics]) -> Vec<String> {
     let others = sum(|metrics| metrics.tokens_of_others);
     if others > 0 {
         remarks.push(format!(
-            "SOMEBODY ELSE used the server: it generated {} tokens more than were asked for here; nothing is compared",
+            "SOMEBODY ELSE used the server: it generated {} more tokens than this run asked for; nothing is compared",
             grouped(others)
         ));
     }
     if all.iter().any(|metrics| metrics.restarted) {
-        remarks.push("the server was STARTED ANEW in the middle of a pass: its counters fell".to_owned());
+        remarks.push("the server was RESTARTED in the middle of a pass: its counters dropped".to_owned());
     }
     let ours: u64 = passes.iter().filter(|pass| pass.server_metrics.is_some()).map(|pass| pass.output_tokens).sum();
     let theirs = sum(|metrics| metrics.generated_tokens);
@@ -423,7 +425,7 @@ fn host(passes: &[PassMetrics]) -> Option<String> {
         told.push(format!("its clock ran at {least:.0} to {most:.0} MHz"));
     }
     if hosts.iter().any(|host| host.throttled.is_some_and(|times| times > 0)) {
-        told.push("cores were slowed down because of heat".to_owned());
+        told.push("cores were throttled because of heat".to_owned());
     }
     if let Some(stolen) = mean(|host| host.stolen_share).filter(|share| *share > STOLEN) {
         told.push(format!("{:.0} % of its time was stolen", stolen * 100.0));
@@ -431,12 +433,8 @@ fn host(passes: &[PassMetrics]) -> Option<String> {
     if let Some(cores) = mean(|host| host.others_cores).filter(|cores| *cores > OTHERS) {
         told.push(format!("other processes used {cores:.1} cores"));
     }
-    (!told.is_empty()).then(|| {
-        format!(
-            "the machine was not the server's and the client's alone, or not the same all the time: {}",
-            told.join("; ")
-        )
-    })
+    (!told.is_empty())
+        .then(|| format!("the machine was shared with other work, or its speed varied: {}", told.join("; ")))
 }
 
 /// What of the machine is worth a word: probes, and clocks, that differ by these factors, a share of its time, cores.
@@ -460,8 +458,8 @@ fn steady(report: &Report) -> Option<String> {
     let windows: Vec<&Steady> = report.passes.iter().filter_map(|p| p.steady.as_ref()).collect();
     let mean = |of: fn(&Steady) -> f64| windows.iter().map(|window| of(window)).sum::<f64>() / windows.len() as f64;
     if windows.is_empty() {
-        let more = longer(report).map_or_else(String::new, |longer| format!("; with {longer} there would be one"));
-        return Some(format!("no steady state: ramp and drain fill the pass{more}"));
+        let more = longer(report).map_or_else(String::new, |longer| format!("; {longer} would give one"));
+        return Some(format!("no steady state: ramp-up and drain fill the pass{more}"));
     }
     let tokens_per_s = mean(|w| w.output_tokens_per_s);
     let rates = |tokens_per_s: f64, rpm: f64| match tokens_per_s > 0.0 {
@@ -479,8 +477,8 @@ fn steady(report: &Report) -> Option<String> {
     let whole = rates(all(|pass| pass.output_tokens_per_s), all(|pass| pass.rpm));
     let more = longer(report).map_or_else(|| "a longer pass".to_owned(), |longer| format!("{longer} or more"));
     Some(format!(
-        "the steady part is too short for its longest answers: {:.0} % of the pass made {steady}, the whole {whole}; {more} \
-         brings the two together (Little's law {law:.2})",
+        "the steady part is too short for its longest answers: {:.0} % of the pass ran at {steady}, the whole at {whole}; {more} \
+         would bring the two together (Little's law {law:.2})",
         share * 100.0
     ))
 }

@@ -35,7 +35,10 @@ pub(super) fn conversation_lines(report: &Report) -> Vec<String> {
     }
     let not_sent = sum(|pass| pass.turns_not_sent);
     if not_sent > 0 {
-        told += &format!("; {} not sent, after one that failed or at the end", count(not_sent, "turn", "turns"));
+        told += &format!(
+            "; {} not sent, because an earlier one failed or the pass ended",
+            count(not_sent, "turn", "turns")
+        );
     }
     let mut lines = wrapped(&told, WIDTH - INDENT);
     lines.push(row(["turn", "sent", "ttft p50", "prompt", "cached", "ideal"]));
@@ -76,5 +79,5 @@ pub(super) fn cached_words(passes: &[PassMetrics]) -> Option<String> {
     let ideal = mean(passes.iter().filter_map(|pass| pass.ideal_cached_share));
     ideal
         .filter(|ideal| *ideal > 0.0)
-        .map(|ideal| format!(", of {:.0} % that a cache without limits would hold", 100.0 * ideal))
+        .map(|ideal| format!(", of {:.0} % that an unlimited cache would hold", 100.0 * ideal))
 }

@@ -109,7 +109,7 @@ fn print_markdown(out: &mut impl Write, reports: &[Report], beside: &[Report], p
     }
     let searched = || reports.iter().filter_map(|report| Some((report, report.boundary.as_ref()?)));
     if searched().next().is_some() {
-        writeln!(out, "| benchmark | the most that holds | beside the baseline |\n|---|---|---|")?;
+        writeln!(out, "| benchmark | highest load that holds | compared with the baseline |\n|---|---|---|")?;
         for (report, boundary) in searched() {
             let lines = boundary_lines(boundary, Style::default());
             let holds = lines.first().map_or("", String::as_str);

@@ -57,7 +57,7 @@ pub fn print_verdicts(out: &mut impl Write, reports: &[Report], style: Style) ->
         }
         if !comparison.unmeasured.is_empty() {
             let what = comparison.unmeasured.join(", ");
-            lines.extend(wrapped(&format!("gated, and could not be compared: {what}"), WIDTH - INDENT));
+            lines.extend(wrapped(&format!("gated, but could not be compared: {what}"), WIDTH - INDENT));
         }
         for (metric, change) in compared(comparison).filter(|(_, change)| change.gated) {
             lines.push(verdict_line(metric, change, comparison, style));
@@ -101,7 +101,7 @@ pub fn print_calibration(
     gate: &[Metric],
     style: Style,
 ) -> io::Result<()> {
-    let mut lines = vec!["identical runs may lie this far apart here:".to_owned()];
+    let mut lines = vec!["identical runs may differ by this much here:".to_owned()];
     for metric in Metric::all().filter(|metric| style.verbose || gate.contains(metric)) {
         if let Some(floor) = calibration.noise_floors.get(&metric) {
             lines.push(format!("{metric:<20} {}", share(*floor)));
@@ -197,8 +197,8 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
     }
     let Some(detectable) = change.detectable_change else {
         return vec![match comparison.pairs {
-            0 | 1 => "one pass cannot tell: --sample-size 5 can".to_owned(),
-            n => format!("{n} passes cannot tell: --time-budget gives more"),
+            0 | 1 => "one pass cannot tell: use --sample-size 5".to_owned(),
+            n => format!("{n} passes cannot tell: raise --time-budget"),
         }];
     };
     let alone = change.p_value.is_some_and(|p| p < comparison.significance_level);
@@ -211,7 +211,7 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
         Some(n) if n <= comparison.pairs => "one more pass may settle it".to_owned(),
         Some(n) => format!("{n} would settle it"),
         None if change.change.abs() > comparison.noise_threshold && change.change.abs() < change.threshold => {
-            "it lies within what identical runs differ by, and no number settles it".to_owned()
+            "it is within what identical runs differ by, and no number of passes would settle it".to_owned()
         }
         None => "1,000 would not settle it".to_owned(),
     };
@@ -233,7 +233,7 @@ pub(super) fn basis(comparison: &Comparison) -> String {
         text += &format!(" on {n} pairs of processes");
     }
     if comparison.sequential {
-        text += ", as many as it took, which the intervals allow for";
+        text += ", as many as needed, which the intervals account for";
     }
     text += &format!("; changes up to {} are noise", share(comparison.noise_threshold));
     let floors = compared(comparison).filter(|(_, change)| change.gated).filter_map(|(metric, change)| {
@@ -251,15 +251,15 @@ pub(super) fn basis(comparison: &Comparison) -> String {
         (Design::Apart, _) => "",
         (Design::Interleaved, Some((a, b))) if a > 1 && b > 1 => "; measured in turn",
         (Design::Interleaved, Some(_)) => {
-            "; measured in turn, of one process each, so that it is about these processes, which differ even where their build does \
-             not: --instances 5 spreads the passes over several"
+            "; measured in turn, with one process each, so this is about these processes, which differ even if their build does not: \
+             use --instances 5 to spread the passes over several"
         }
         (Design::Interleaved, None) => {
-            "; measured in turn, as these servers were running: about their processes, not their builds"
+            "; measured in turn, on servers that were already running: this is about their processes, not their builds"
         }
     };
     if comparison.provisional {
-        text += "; provisional: two runs made apart differ by more than their passes show, and --calibrate finds by how much \
+        text += "; provisional: two separate runs differ by more than their passes show; --calibrate finds out by how much \
                  here";
     }
     text

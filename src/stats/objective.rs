@@ -152,7 +152,7 @@ pub fn too_small(subject: Subject, passes: &[PassMetrics]) -> Option<String> {
         // As many as give so many, where some answers have no such time.
         let wanted = (least * sent).div_ceil(requests.max(1));
         format!(
-            "{point} needs {least} requests a pass, and one had {requests}: --num-prompts {wanted}, or a longer --duration, gives them"
+            "{point} needs {least} requests per pass, but one had only {requests}: use --num-prompts {wanted}, or a longer --duration"
         )
     })
 }
@@ -332,7 +332,7 @@ mod tests {
         let of = |text: &str, requests: u64| judged(text, passes(requests, STEADY));
         let small = of("ttft_p99 < 300 ms", 458);
         let why =
-            "p99 needs 459 requests a pass, and one had 458: --num-prompts 459, or a longer --duration, gives them";
+            "p99 needs 459 requests per pass, but one had only 458: use --num-prompts 459, or a longer --duration";
         assert_eq!((small.state, small.why_not.as_deref()), (State::Undecided, Some(why)));
         assert_eq!(of("ttft_p99 < 300 ms", 459).state, State::Met);
         assert_eq!(of("ttft_p50 < 300 ms", 6).state, State::Undecided);

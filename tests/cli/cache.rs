@@ -67,7 +67,7 @@ fn again() -> Result<(), Failed> {
     let flags = ["--concurrency", "2", "--fail-on", "regression"];
     let first = server.run(&flags);
     first.expect(0)?;
-    assert!(!first.stdout.contains("CACHED") && !first.stderr.contains("Finding out"), "{}", first.stderr);
+    assert!(!first.stdout.contains("CACHED") && !first.stderr.contains("Checking whether"), "{}", first.stderr);
     assert!(server.cached().iter().all(|cached| *cached == 0));
     let second = server.run(&flags);
     second.expect(0)?;
@@ -75,10 +75,10 @@ fn again() -> Result<(), Failed> {
     assert!(server.cached().iter().all(|cached| *cached == 288));
     let printed = unwrapped(&second);
     for expected in [
-        "CACHED: the server answers prompts that it knows faster (",
-        "these went to it before: random-300-4/c2 of 20",
+        "CACHED: the server answers prompts it has seen faster (",
+        "these were sent to it before: random-300-4/c2 of 20",
         "ttft_p50 inconclusive -",
-        "no verdict, because of the cache: the server caches prompts, does not say how many, and these prompts went to it \
+        "no verdict, because of the cache: the server caches prompts without saying how many, and these prompts were sent to it \
          before (random-300-4/c2 of 20",
         "--cache-bust keeps prompts out of the cache",
     ] {
@@ -98,7 +98,7 @@ fn without() -> Result<(), Failed> {
     server.run(&["--concurrency", "2"]).expect(0)?;
     let second = server.run(&["--concurrency", "2"]);
     second.expect(0)?;
-    assert!(second.stderr.contains("Finding out whether the server caches prompts"), "{}", second.stderr);
+    assert!(second.stderr.contains("Checking whether the server caches prompts"), "{}", second.stderr);
     let report = server.report("c2");
     assert_eq!((&report["cache"]["caches"], &report["comparison"]["held_back"]), (&false.into(), &Value::Null));
     assert!(!second.stdout.contains("CACHED") && !second.stdout.contains("because of the cache"), "{}", second.stdout);
@@ -110,7 +110,7 @@ fn load_points() -> Result<(), Failed> {
     let outcome = server.run(&["--concurrency", "1,4"]);
     outcome.expect(0)?;
     let printed = unwrapped(&outcome);
-    assert!(printed.contains("these went to it before: random-300-4/c1 of this run"), "{printed}");
+    assert!(printed.contains("these were sent to it before: random-300-4/c1 of this run"), "{printed}");
     assert_eq!(server.report("c1")["cache"]["sent_before"], Value::Null);
     assert!(server.cached().contains(&288));
 
@@ -138,7 +138,11 @@ fn cache_bust() -> Result<(), Failed> {
         let outcome = server.run(&["--concurrency", "1,4", "--cache-bust"]);
         outcome.expect(0)?;
         assert!(server.cached().iter().all(|cached| *cached == 0));
-        assert!(!outcome.stderr.contains("Finding out") && !outcome.stdout.contains("CACHED"), "{}", outcome.stderr);
+        assert!(
+            !outcome.stderr.contains("Checking whether") && !outcome.stdout.contains("CACHED"),
+            "{}",
+            outcome.stderr
+        );
         let report = server.report("c4");
         assert_eq!(report["passes"][0]["prompt_tokens"], 8 * 308);
         nonces.insert(report["workload"]["nonce_seed"].as_u64().unwrap());
@@ -149,7 +153,7 @@ fn cache_bust() -> Result<(), Failed> {
     assert_eq!((&comparison["comparable"], &comparison["held_back"]), (&true.into(), &Value::Null));
     // With and without are two workloads.
     let outcome = server.run(&["--concurrency", "1"]);
-    assert!(unwrapped(&outcome).contains("not comparable another workload"), "{}", outcome.stdout);
+    assert!(unwrapped(&outcome).contains("not comparable different workload"), "{}", outcome.stdout);
     Ok(())
 }
 
@@ -192,7 +196,7 @@ fn calibration() -> Result<(), Failed> {
     let reporting = Cached::new(&format!("{CACHING},report_cached=true"));
     let refused = reporting.run(&["--concurrency", "2", "--calibrate"]);
     refused.expect(101)?;
-    assert!(refused.stderr.contains("which makes no calibration: add --cache-bust"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("so this is no valid calibration: add --cache-bust"), "{}", refused.stderr);
     Ok(())
 }
 

@@ -173,42 +173,42 @@ const NOT_COMPARABLE: &[Edited] = &[
     Edited {
         name: "workload",
         edit: |report| report["workload"]["digest"] = "sha256:0".into(),
-        expected: "another workload: other texts (digest sha256:0,",
+        expected: "different workload: different texts (digest sha256:0,",
     },
     Edited {
         name: "api",
         edit: |report| report["workload"]["api"] = "completions".into(),
-        expected: "another api: completions, the baseline has chat",
+        expected: "different api: completions, the baseline has chat",
     },
     Edited {
         name: "stream",
         edit: |report| report["workload"]["stream"] = false.into(),
-        expected: "another stream mode: false, the baseline has true",
+        expected: "different stream mode: false, the baseline has true",
     },
     Edited {
         name: "model",
         edit: |report| report["server"]["model"] = "other".into(),
-        expected: "another model: other, the baseline has tachometer-engine",
+        expected: "different model: other, the baseline has tachometer-engine",
     },
     Edited {
         name: "load",
         edit: |report| report["load"]["concurrency"] = 3.into(),
-        expected: "another load: closed loop with 3 clients, the baseline has closed loop with 2 clients",
+        expected: "different load: closed loop with 3 clients, the baseline has closed loop with 2 clients",
     },
     Edited {
         name: "token_source",
         edit: |report| report["passes"][1]["token_source"] = "client".into(),
-        expected: "another token source: mixed, the baseline has usage",
+        expected: "different token source: mixed, the baseline has usage",
     },
     Edited {
         name: "prompts_of_a_later_pass",
         edit: |report| report["passes"][1]["digest"] = "sha256:1".into(),
-        expected: "other prompts in the pass with seed 1",
+        expected: "different prompts in the pass with seed 1",
     },
     Edited {
         name: "failures",
         edit: |report| report["passes"][0]["failed"] = 1.into(),
-        expected: "2.6 % of the requests of this run failed; up to 1 % may",
+        expected: "2.6 % of the requests of this run failed; at most 1 % may",
     },
 ];
 
@@ -242,7 +242,7 @@ const WARNINGS: &[Edited] = &[
     Edited {
         name: "host",
         edit: |report| report["host"]["cores"] = 96.into(),
-        expected: "warning: another host: linux with 96 cores of",
+        expected: "warning: different host: linux with 96 cores of",
     },
     Edited {
         name: "server_version",
@@ -260,7 +260,7 @@ const WARNINGS: &[Edited] = &[
             report["server"]["url"] = "http://10.1.2.3:8000".into();
             report["server"]["version"] = "0.1.0".into();
         },
-        expected: "warning: another server: http://10.1.2.3:8000, the baseline measured http://127.0.0.1:",
+        expected: "warning: different server: http://10.1.2.3:8000, the baseline measured http://127.0.0.1:",
     },
     Edited {
         name: "old_baseline",
@@ -270,7 +270,7 @@ const WARNINGS: &[Edited] = &[
     Edited {
         name: "missing_partner",
         edit: |report| report["passes"][2]["seed"] = 77.into(),
-        expected: "warning: 1 passes have no partner of the same seed",
+        expected: "warning: 1 passes have no counterpart with the same seed",
     },
 ];
 
@@ -391,7 +391,7 @@ fn one_pass() -> Result<(), Failed> {
     package.run(&flags, &[]).expect(0)?;
     let outcome = package.run(&[&flags[..], &["--fail-on", "regression"]].concat(), &[]);
     outcome.expect(0)?;
-    assert!(outcome.stdout.contains("one pass cannot tell: --sample-size 5 can"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("one pass cannot tell: use --sample-size 5"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("one pass: intervals by batch means, within this run"), "{}", outcome.stdout);
     let report = package.report("sharegpt/c4");
     let estimate = &report["estimates"]["output_tokens_per_s"];
@@ -412,7 +412,7 @@ fn calibration() -> Result<(), Failed> {
     let flags = [live(&url, &dataset, &tokenizer), vec!["--concurrency", "2", "--stream", "true"]].concat();
     let outcome = package.run(&[&flags[..], &["--calibrate"]].concat(), &[]);
     outcome.expect(0)?;
-    assert!(outcome.stdout.contains("identical runs may lie this far apart here:"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("identical runs may differ by this much here:"), "{}", outcome.stdout);
     let path = package.path("target/tachometer/sharegpt/c2/calibration.json");
     let mut found: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
     assert_eq!((&found["pairs"], &found["noise_floors"]["rpm"].is_number()), (&2.into(), &true));
@@ -435,7 +435,10 @@ fn calibration() -> Result<(), Failed> {
     outcome.expect(0)?;
     let printed = unwrapped(&outcome.stdout);
     assert!(printed.contains("output_tokens_per_s inconclusive -10.0%"), "{printed}");
-    assert!(printed.contains("it lies within what identical runs differ by, and no number settles it"), "{printed}");
+    assert!(
+        printed.contains("it is within what identical runs differ by, and no number of passes would settle it"),
+        "{printed}"
+    );
     assert!(printed.contains("by calibration 15.0% for output_tokens_per_s"), "{printed}");
     // With a calibration the verdicts are firm, and p-values worth showing.
     assert!(!printed.contains("provisional") && printed.contains("(p = "), "{printed}");
@@ -452,7 +455,7 @@ fn calibration() -> Result<(), Failed> {
     outcome.expect(3)?;
     assert!(unwrapped(&outcome.stdout).contains("regressed, provisional -10.0%"), "{}", outcome.stdout);
     assert!(
-        unwrapped(&outcome.stdout).contains("does not hold here: it was found on another host"),
+        unwrapped(&outcome.stdout).contains("does not apply here: it was found on another host"),
         "{}",
         outcome.stdout
     );

@@ -196,12 +196,12 @@ fn wrong() -> Result<(), Failed> {
         (
             "sessions:aiperf.jsonl",
             "recorded",
-            "hold no answers: --history-from server puts the server's own in their place",
+            "have no answers: use --history-from server to send the server's own instead",
         ),
         (
             "sessions:short.json",
             "recorded",
-            "of its 1 conversations none has 2 turns of a user, each with an answer: --min-turns asks for fewer",
+            "none of its 1 conversations has 2 user turns with an answer each: lower --min-turns",
         ),
         ("sessions:other.json", "recorded", "none of its 1 elements has a list `conversations` or `messages`"),
         ("sessions:line.jsonl", "recorded", "line 2: it is not JSON"),

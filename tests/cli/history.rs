@@ -116,7 +116,7 @@ fn commits() -> Result<(), Failed> {
     // No such commit, and no run that could serve.
     let outcome = run(&package, &["--baseline", "commit:nowhere"]);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("commit:nowhere: git knows no such commit here"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("commit:nowhere: git does not know this commit"), "{}", outcome.stderr);
     let outcome = run(&package, &["--baseline", "commit:HEAD~1", "--history", "other.jsonl"]);
     outcome.expect(101)?;
     assert!(outcome.stderr.contains("other.jsonl has no run of sharegpt/c2"), "{}", outcome.stderr);
@@ -158,7 +158,7 @@ fn shallow() -> Result<(), Failed> {
     against(&run(&format!("commit:{}", &shas[0][..10])), &format!("({})", &shas[0][..8]))?;
     let outcome = run("commit:HEAD~2");
     outcome.expect(101)?;
-    let hint = "this clone is shallow: `git fetch --deepen=10` brings more of it";
+    let hint = "this clone is shallow: `git fetch --deepen=10` fetches more commits";
     assert!(outcome.stderr.contains(hint), "{}", outcome.stderr);
     Ok(())
 }
@@ -168,7 +168,7 @@ fn without_git() -> Result<(), Failed> {
     let run = |flags: &[&str]| package.run(&[&TINY[..], flags].concat(), &[("PATH", "")]);
     let outcome = run(&["--baseline", "commit:HEAD~1"]);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("git is not there to say which commit that is"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("git is not available to look up this commit"), "{}", outcome.stderr);
     against(&run(&["--baseline", &format!("commit:{}", &shas[1][..7])]), &format!("({})", &shas[1][..8]))?;
     assert_eq!(package.report("sharegpt/c2")["commit"], Value::Null);
 
@@ -177,7 +177,7 @@ fn without_git() -> Result<(), Failed> {
     let history = package.path("bench/history.jsonl").display().to_string();
     let outcome = outside.run(&[&TINY[..], &["--history", &history, "--baseline", "commit:HEAD~1"]].concat(), &[]);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("this is no git repository"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("this is not a git repository"), "{}", outcome.stderr);
     Ok(())
 }
 

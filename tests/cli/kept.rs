@@ -112,8 +112,8 @@ fn two_servers() -> Result<(), Failed> {
     let outcome = run(&other.url());
     outcome.expect(0)?;
     let expected = format!(
-        "warning: random-8-8/c2: the last run measured {} for the package tachometer, and none was made on {}: it is \
-         compared with nothing",
+        "warning: random-8-8/c2: the last run measured {} for the package tachometer, and there is no run on {}: there \
+         is nothing to compare with",
         one.url(),
         other.url()
     );
@@ -133,7 +133,7 @@ fn two_servers() -> Result<(), Failed> {
     let outcome = package.run(&quick(&one.url(), &tokenizer), &[("CARGO_PKG_NAME", "gateway")]);
     outcome.expect(0)?;
     assert_eq!(compared(), Value::Null);
-    assert!(outcome.stderr.contains("it is compared with nothing"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("there is nothing to compare with"), "{}", outcome.stderr);
     Ok(())
 }
 

@@ -51,7 +51,7 @@ fn too_many_failures() -> Result<(), Failed> {
     let package = Package::new("");
     let outcome = package.run(&[quick(&url, &tokenizer), vec!["--warmup", "0"]].concat(), &[]);
     outcome.expect(101)?;
-    for expected in ["pass 0 was given up: ", " of its 60 up to 10 % may (--max-failures): "] {
+    for expected in ["pass 0 was aborted: ", " at most 10 % of its 60 may (--max-failures): "] {
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
     assert!(outcome.stdout.contains("PARTIAL, of 1 pass: too many requests failed"), "{}", outcome.stdout);
@@ -110,7 +110,7 @@ fn retries() -> Result<(), Failed> {
     let more = vec!["--warmup", "0", "--retries", "3", "--max-failures", "100%", "--save-requests", "requests.jsonl"];
     let outcome = package.run(&[quick(&url, &tokenizer), more].concat(), &[]);
     outcome.expect(0)?;
-    assert!(outcome.stdout.contains("were sent again (--retries)"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("were retried (--retries)"), "{}", outcome.stdout);
     let mut seen = std::collections::BTreeMap::<String, u64>::new();
     engine.take_truths().into_iter().for_each(|truth| *seen.entry(truth.request_id).or_default() += 1);
     let saved = std::fs::read_to_string(package.path("requests.jsonl"))?;
@@ -223,7 +223,7 @@ fn interrupted_twice() -> Result<(), Failed> {
     let mut run = package.spawn(&flags.collect::<Vec<_>>());
     run.read_until("drawing 60 prompts")?;
     run.signal(Signal::SIGINT);
-    run.read_until("Stopping, and keeping what is complete; once more leaves at once")?;
+    run.read_until("Stopping, and keeping what is complete; interrupt again to exit at once")?;
     run.signal(Signal::SIGINT);
     run.wait().expect(130)?;
     assert_eq!(engine.take_truths().len(), 0);

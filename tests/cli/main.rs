@@ -228,7 +228,7 @@ fn measures_embedded() -> Result<(), Failed> {
     let flags = ["--bench", "--num-prompts", "4", "--sample-size", "1", "--engine", "decode_step_ms=0.1", "c8"];
     let outcome = package.run(&flags, &[]);
     outcome.expect(0)?;
-    assert!(outcome.stdout.contains("the embedded engine, a simulation and no real server"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("the embedded engine, a simulation, not a real server"), "{}", outcome.stdout);
     assert!(!package.path("target/tachometer/sharegpt/c64").exists(), "the filter chose c8");
     let report = package.report("sharegpt/c8");
     assert_eq!((&report["server"]["embedded"], &report["workload"]["num_prompts"]), (&true.into(), &4.into()));
@@ -402,15 +402,15 @@ fn refused_field() -> Result<(), Failed> {
     for (message, expected) in [
         (
             r#"{"detail":"Unexpected fields in the request: {'ignore_eos'}"}"#,
-            "(the field `ignore_eos` is dropped by --ignore-eos false)",
+            "(use --ignore-eos false to leave out the field `ignore_eos`)",
         ),
         (
             r#"{"error":{"message":"Unknown parameter: 'stream_options'"}}"#,
-            "(the field `stream_options` is dropped by --include-usage false)",
+            "(use --include-usage false to leave out the field `stream_options`)",
         ),
         (
             r#"{"error":{"message":"Use 'max_completion_tokens' instead."}}"#,
-            "(the field's name is set by --max-tokens-field max_completion_tokens)",
+            "(use --max-tokens-field max_completion_tokens)",
         ),
     ] {
         let url = refusing("422 No", message)?;

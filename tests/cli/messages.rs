@@ -24,7 +24,7 @@ fn missing() -> Result<(), Failed> {
     // What stands in no file is asked for at once, too.
     let outcome = package.run(&["--bench"], &[]);
     outcome.expect(2)?;
-    for expected in ["--dataset: a live server needs prompts", "and --tokenizer its tokenizer.json"] {
+    for expected in ["--dataset: a live server needs prompts", "and give --tokenizer its tokenizer.json"] {
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
     let outcome = package.run(&["--bench", "--dataset", "d.json", "--tokenizer", "t.json"], &[]);
@@ -49,7 +49,7 @@ fn first_live_run() -> Result<(), Failed> {
     let (url, dataset, tokenizer) = (engine.url(), fixture("sharegpt.json"), fixture("tokenizer.json"));
     let outcome = package.run(&[live(&url, &dataset, &tokenizer), vec!["--concurrency", "2"]].concat(), &[]);
     outcome.expect(0)?;
-    for word in ["another server", "not comparable", "against"] {
+    for word in ["different server", "not comparable", "against"] {
         assert!(!outcome.stdout.contains(word), "{}", outcome.stdout);
     }
     Ok(())
@@ -83,7 +83,7 @@ fn another_workload() -> Result<(), Failed> {
     outcome.expect(0)?;
     let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
     let printed = words.join(" ");
-    assert!(printed.contains("another workload: num_prompts 5, was 6"), "{}", outcome.stdout);
+    assert!(printed.contains("different workload: num_prompts 5, was 6"), "{}", outcome.stdout);
     assert!(!printed.contains("sha256"), "{}", outcome.stdout);
     // What has no field of its own is told by its name, too.
     run(&["--num-prompts", "5", "--extra-body", "{\"min_p\": 0.1}"]).expect(0)?;
@@ -92,7 +92,7 @@ fn another_workload() -> Result<(), Failed> {
     let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
     let printed = words.join(" ");
     assert!(
-        printed.contains("another workload: extra_body {\"min_p\":0.2}, was {\"min_p\":0.1}"),
+        printed.contains("different workload: extra_body {\"min_p\":0.2}, was {\"min_p\":0.1}"),
         "{}",
         outcome.stdout
     );

@@ -71,8 +71,8 @@ fn judged() -> Result<(), Failed> {
     assert_eq!(states, expected);
     for expected in [
         "rps > 1000000: missed",
-        "p99 needs 459 requests a pass, and one had 12:",
-        "--num-prompts 459, or a longer --duration, gives them",
+        "p99 needs 459 requests per pass, but one had only 12:",
+        "use --num-prompts 459, or a longer --duration",
         "more passes would decide it",
     ] {
         assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
@@ -158,7 +158,7 @@ fn are_tests() -> Result<(), Failed> {
     assert!(wrong.stderr.contains("`300` has no unit"), "{}", wrong.stderr);
     let none = objectives(&Package::new(""), &[], &[]);
     none.expect(0)?;
-    assert!(none.stderr.contains("There is no objective to test: "), "{}", none.stderr);
+    assert!(none.stderr.contains("There are no objectives to test: "), "{}", none.stderr);
     Ok(())
 }
 
@@ -173,7 +173,7 @@ fn ignored() -> Result<(), Failed> {
     ));
     let outcome = objectives(&package, &[], &[]);
     outcome.expect(0)?;
-    let reason = "ignored (no server is configured: TACHOMETER_SERVER or tachometer.toml names one";
+    let reason = "ignored (no server is configured: set one, or `embedded`, in TACHOMETER_SERVER or tachometer.toml";
     assert!(outcome.stdout.contains(reason), "{}", outcome.stdout);
     // nextest lists what is ignored, and runs it only when asked to.
     let list = |flags: &[&str]| {
@@ -227,7 +227,7 @@ fn most() -> Result<(), Failed> {
     assert!(steps[0] == "look" && steps.ends_with(&["verify"]), "{steps:?}");
     for expected in [
         "holds ",
-        " clients, and not ",
+        " clients, but not at ",
         "beyond, ttft_p50 < 60 ms is missed",
         "to gate regressions near it: --concurrency",
     ] {
@@ -240,7 +240,7 @@ fn most() -> Result<(), Failed> {
     let outcome = measure(&package, &url, &nowhere);
     outcome.expect(4)?;
     assert!(outcome.stdout.contains("not comparable, from ["), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("does not hold 1 client, nor was less found that does"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("does not hold at 1 client, nor at any lower load tried"), "{}", outcome.stdout);
     let history = package.run(&["--bench", "--show-history"], &[]);
     history.expect(0)?;
     assert!(history.stdout.contains("sharegpt/max-concurrency: clients, the highest that held"), "{}", history.stdout);
@@ -253,7 +253,7 @@ fn most() -> Result<(), Failed> {
     let small = ["--find-max", "concurrency", "--objective", "ttft_p99 < 1000 min", "--concurrency", "1"];
     let outcome = measure(&package, &url, &small);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("ttft_p99 < 1000 min: p99 needs 459 requests a pass"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("ttft_p99 < 1000 min: p99 needs 459 requests per pass"), "{}", outcome.stderr);
     Ok(())
 }
 
@@ -264,7 +264,7 @@ fn rate() -> Result<(), Failed> {
     let search = ["--find-max", "rate", "--objective", "ttft_p50 < 40 ms", "--num-prompts", "40", "--precision", "50%"];
     let outcome = measure(&package, &engine.url(), &[&search[..], &["--arrival", "constant"]].concat());
     outcome.expect(0)?;
-    assert!(outcome.stderr.contains("Searching sharegpt/max-rate: 40 clients at once get "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Searching sharegpt/max-rate: 40 clients at once reach "), "{}", outcome.stderr);
     let report = package.report("sharegpt/max-rate");
     let boundary = &report["boundary"];
     let points = boundary["points"].as_array().unwrap();
@@ -281,7 +281,11 @@ fn rate() -> Result<(), Failed> {
     let helped = ["--find-max", "rate", "--objective", "ttft_p50 < 40 ms, rps > 5", "--num-prompts", "40"];
     let outcome = measure(&package, &engine.url(), &helped);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("rps > 5: more load helps it; a search needs limits"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("rps > 5: more load helps to meet it; a search needs limits"),
+        "{}",
+        outcome.stderr
+    );
     Ok(())
 }
 
@@ -389,7 +393,7 @@ fn other_limits() -> Result<(), Failed> {
     let outcome =
         measure(&package, &url, &["--goodput", "e2e < 1 ms", "--fail-on", "regression", "--noise-threshold", "0.9"]);
     outcome.expect(0)?;
-    let why = "the limits of goodput differ (e2e < 1 ms, and e2e < 1 min for the baseline)";
+    let why = "the goodput limits differ (e2e < 1 ms, but e2e < 1 min for the baseline)";
     let said = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains(why), "{said}");
     Ok(())

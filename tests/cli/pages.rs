@@ -103,10 +103,10 @@ fn nothing() -> Result<(), Failed> {
     let package = Package::new("");
     let outcome = run(&package, &["--report-only"]);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("has no run of what was selected: measure one first"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("has no run of the selected benchmarks: measure them first"), "{}", outcome.stderr);
     let outcome = run(&package, &["--history-csv", "x"]);
     outcome.expect(101)?;
-    assert!(outcome.stderr.contains("has no run of what was selected: measure one first"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("has no run of the selected benchmarks: measure them first"), "{}", outcome.stderr);
     let outcome = package.run(&[&TINY[..], &["--report-only", "--noplot"]].concat(), &[]);
     outcome.expect(2)
 }

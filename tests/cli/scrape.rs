@@ -162,7 +162,7 @@ fn none() -> Result<(), Failed> {
         for (pass, metrics) in pass_metrics(&package) {
             assert_eq!((name, &pass["completed"], metrics["restarted"].as_bool()), (name, &12.into(), restarted));
         }
-        let is_told = unwrapped(&outcome).contains("the server was STARTED ANEW in the middle of a pass");
+        let is_told = unwrapped(&outcome).contains("the server was RESTARTED in the middle of a pass");
         assert_eq!(is_told, restarted.is_some(), "{name}: {}", outcome.stdout);
     }
     Ok(())
@@ -224,8 +224,8 @@ fn rows() -> Result<(), Failed> {
     assert!(unwrapped(&outcome).contains("scrape:rate:gone"), "{}", outcome.stdout);
     for (flags, expected) in [
         (&["--scrape", "a b"][..], "`a b` names no metric"),
-        (&["--scrape", "a", "--metrics", "off"], "--scrape: it names metrics of pages, and --metrics off reads none"),
-        (&["--gpu-metrics", "here"], "--gpu-metrics: `here` is no http URL, such as http://127.0.0.1:9400/metrics"),
+        (&["--scrape", "a", "--metrics", "off"], "--scrape: it reads metrics pages, and --metrics off turns them off"),
+        (&["--gpu-metrics", "here"], "--gpu-metrics: `here` is not an http URL such as http://127.0.0.1:9400/metrics"),
     ] {
         let outcome = run(&package, &engine.url(), flags);
         assert!(outcome.code == 2 && outcome.stderr.contains(expected), "{}", outcome.stderr);
@@ -242,7 +242,7 @@ fn refused() -> Result<(), Failed> {
             "" => {
                 outcome.expect(0)?;
                 assert!(
-                    outcome.stderr.contains("there is no page of a server's metrics at http://127.0.0.1:1/x"),
+                    outcome.stderr.contains("no server metrics could be read at http://127.0.0.1:1/x"),
                     "{}",
                     outcome.stderr
                 );

@@ -181,11 +181,11 @@ fn insecure() -> Result<(), Failed> {
     for (url, warns) in [("https://127.0.0.1:1", true), ("http://127.0.0.1:1", false)] {
         let outcome = package.run(&quick(url, &tokenizer), &[]);
         outcome.expect(101)?;
-        let warning = "warning: --insecure: anybody may pose as https://127.0.0.1:1";
+        let warning = "warning: --insecure: anyone can impersonate https://127.0.0.1:1";
         assert_eq!(outcome.stderr.contains(warning), warns, "{}", outcome.stderr);
     }
     let outcome = package.run(&[quick("https://127.0.0.1:1", &tokenizer), vec!["--ca-file", "x.pem"]].concat(), &[]);
     outcome.expect(2)?;
-    assert!(outcome.stderr.contains("line 1: insecure: with it no certificate is checked"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("line 1: insecure: it turns off certificate checks"), "{}", outcome.stderr);
     Ok(())
 }

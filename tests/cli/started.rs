@@ -155,7 +155,7 @@ fn started() -> Result<(), Failed> {
         let outcome = package.run(&["--bench"], &[]);
         outcome.expect(0)?;
         assert!(outcome.stdout.contains("against last run"), "{}", outcome.stdout);
-        assert!(!outcome.stdout.contains("another server"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("different server"), "{}", outcome.stdout);
         none_is_left(&package)?;
     }
     Ok(())
@@ -411,7 +411,7 @@ const WRONG: &[Wrong] = &[
         more: "",
         flags: &["--against", "127.0.0.1:1", "--turns", "exclusive"],
         code: 2,
-        message: "--turns: exclusive turns are of servers that the run starts by a command, and `http://127.0.0.1:1` is none",
+        message: "--turns: exclusive turns need servers that the run starts with a `command`, and `http://127.0.0.1:1` is not one",
     },
     Wrong {
         name: "against-itself",
@@ -419,7 +419,7 @@ const WRONG: &[Wrong] = &[
         more: "",
         flags: &["--against", "head"],
         code: 2,
-        message: "--against: `head` is what is measured: to set it beside itself, give it a second table of another name",
+        message: "--against: `head` is the server being measured: to compare it with itself, add a second table with another name",
     },
     Wrong {
         name: "unknown-readiness",
@@ -443,7 +443,7 @@ const WRONG: &[Wrong] = &[
         more: "",
         flags: &["--against", "HEAD~1"],
         code: 2,
-        message: "--against: `HEAD~1` is no server of the file; to build it as a git revision, give server.head a `build`",
+        message: "--against: `HEAD~1` is not a server in the file; to build it as a git revision, add a `build` to server.head",
     },
     Wrong {
         name: "against-and-a-baseline",
@@ -451,7 +451,7 @@ const WRONG: &[Wrong] = &[
         more: "",
         flags: &["--against", "h:1", "--baseline", "main"],
         code: 2,
-        message: "--against: what it is compared with is measured in the same run",
+        message: "--against: it compares with a server measured in the same run",
     },
 ];
 

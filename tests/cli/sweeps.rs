@@ -45,7 +45,7 @@ fn duration() -> Result<(), Failed> {
     // The same prompts, each once, are another question.
     let once = measure(&package, &url, &flags);
     once.expect(0)?;
-    assert!(once.stdout.contains("another workload: duration_s none, was 2.0"), "{}", once.stdout);
+    assert!(once.stdout.contains("different workload: duration_s none, was 2.0"), "{}", once.stdout);
     // Of an open loop the number of requests is known.
     let flags = ["--request-rate", "40", "--num-prompts", "3", "--warmup", "0", "--duration", "500ms"];
     measure(&package, &url, &flags).expect(0)?;
@@ -73,7 +73,10 @@ fn refused() -> Result<(), Failed> {
         (&["--duration", "60"][..], "time unit needed"),
         (&["--duration", "0s"], "--duration: 0 is not a number of seconds above 0"),
         (&["--duration", "31d"], "are more than 30 days"),
-        (&["--duration", "1s", "--cache-bust"], "--duration: prompts repeat, and the words of --cache-bust"),
+        (
+            &["--duration", "1s", "--cache-bust"],
+            "--duration: prompts repeat, and --cache-bust draws its text once per prompt",
+        ),
         (&["--duration", "1s", "--request-rate", "inf"], "--request-rate: all requests at once take no time"),
         (&["--duration", "30d", "--request-rate", "1000"], "a pass would send 2592000000 requests"),
         (&["--warmup", "soon"], "`soon` is neither a number of requests nor a time such as 10s"),
@@ -84,15 +87,18 @@ fn refused() -> Result<(), Failed> {
             "--concurrency: `sweep:0.5..9`: the clients of a sweep are from 1 to 65536",
         ),
         (&["--request-rate", "sweep:8..2"], "the last one above the first"),
-        (&["--concurrency", "2,sweep:1..8"], "--concurrency: it names loads and a sweep"),
-        (&["--request-rate", "inf,sweep:1..8"], "--request-rate: it names loads and a sweep"),
+        (&["--concurrency", "2,sweep:1..8"], "--concurrency: it has both loads and a sweep"),
+        (&["--request-rate", "inf,sweep:1..8"], "--request-rate: it has both loads and a sweep"),
         (&["--request-rate", "sweep:1e-9..8"], "the last prompt would be sent after more than 30 days"),
         (&["--request-rate", "sweep:1..1e9", "--duration", "60s"], "a pass would send 60000000000 requests"),
-        (&["--concurrency", "sweep:70..90", "--num-prompts", "64"], "it begins with more clients than the 64 prompts"),
+        (
+            &["--concurrency", "sweep:70..90", "--num-prompts", "64"],
+            "it starts with more clients than a pass has prompts (64)",
+        ),
         (&["--concurrency", "sweep:1..4,sweep:1..8"], "sharegpt/sweep-concurrency is given twice"),
         (
             &["--request-rate", "sweep:4", "--load-baseline", "new", "--baseline", "base"],
-            "--load-baseline: its loads are found by measuring",
+            "--load-baseline: this sweep finds its loads by measuring",
         ),
         (&["--concurrency", "sweep:1..4", "--dump-workload", "w"], "a sweep sends other prompts at each load"),
     ] {
@@ -127,7 +133,7 @@ fn clients() -> Result<(), Failed> {
     for expected in ["sharegpt/sweep-concurrency\n  load          tokens/s         rpm", "\n  c1  ", "\n  c2  "] {
         assert!(outcome.stdout.contains(expected), "{expected}: {}", outcome.stdout);
     }
-    let said = "sharegpt/sweep-concurrency ends at 4 clients, the prompts of a pass";
+    let said = "sharegpt/sweep-concurrency stops at 4 clients, as many as a pass has prompts";
     assert!(
         outcome.stderr.contains(said) && !package.path("target/tachometer/sharegpt/c8").exists(),
         "{}",

@@ -42,9 +42,9 @@ fn replayed() -> Result<(), Failed> {
         let outcome = run(&package, "mooncake.jsonl", &[&live[..], more].concat());
         outcome.expect(0)?;
         assert!(
-            outcome
-                .stderr
-                .contains("the 30 requests were recorded at 2 moments, at least 1 s apart, and are sent in bursts"),
+            outcome.stderr.contains(
+                "the 30 requests have only 2 different recorded times, at least 1 s apart, so they are sent in bursts"
+            ),
             "{}",
             outcome.stderr
         );
@@ -111,10 +111,10 @@ fn wrong() -> Result<(), Failed> {
     let package = Package::new("");
     let random = ["--dataset", "random:5:5"];
     for (flags, expected) in [
-        (&["--time-scale", "2"][..], "--time-scale: it is about recorded times, which --dataset trace:FILE has"),
-        (&["--spread"], "--spread: it is about recorded times"),
-        (&["--load", "recorded"], "--load: recorded times are those of a trace: name one, --dataset trace:FILE"),
-        (&["--trace-window", "0..5"], "--trace-window: it is a part of a trace: name one, --dataset trace:FILE"),
+        (&["--time-scale", "2"][..], "--time-scale: it only applies to recorded times: use --dataset trace:FILE"),
+        (&["--spread"], "--spread: it only applies to recorded times"),
+        (&["--load", "recorded"], "--load: recorded times come from a trace: give one with --dataset trace:FILE"),
+        (&["--trace-window", "0..5"], "--trace-window: it selects part of a trace: give one with --dataset trace:FILE"),
     ] {
         let outcome = package.run(&[&["--bench"], &random[..], flags].concat(), &[]);
         outcome.expect(2)?;
@@ -123,9 +123,9 @@ fn wrong() -> Result<(), Failed> {
     for (flags, code, expected) in [
         (&["--time-scale", "0"][..], 2, "--time-scale: 0 is no factor above 0"),
         (&["--trace-window", "5..2"], 2, "`5..2` ends before it begins"),
-        (&["--duration", "5s"], 2, "recorded times say themselves how long they take"),
+        (&["--duration", "5s"], 2, "recorded times already set the length of a pass"),
         (&["--trace-window", "0..0.01"], 101, "lower --num-prompts to "),
-        (&["--trace-window", "900.."], 101, "holds no request with two lengths above 0 there: it has 40"),
+        (&["--trace-window", "900.."], 101, "has no request to send with both lengths above 0: it has 40 in all"),
     ] {
         let outcome = run(&package, "azure.csv", flags);
         outcome.expect(code)?;

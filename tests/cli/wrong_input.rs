@@ -137,7 +137,7 @@ pub const WRONG: &[Wrong] = &[
         config: "",
         input: "",
         code: 2,
-        message: "--header: `content-length` follows from what is sent",
+        message: "--header: `content-length` is set by tachometer",
     },
     Wrong {
         name: "gate-without-streaming",
@@ -145,7 +145,7 @@ pub const WRONG: &[Wrong] = &[
         config: "",
         input: "",
         code: 2,
-        message: "--gate: ttft_p50 is measured with --stream true alone",
+        message: "--gate: ttft_p50 is only measured with --stream true",
     },
     Wrong {
         name: "prompt-in-extra-body",
@@ -169,7 +169,7 @@ pub const WRONG: &[Wrong] = &[
         config: "",
         input: "",
         code: 2,
-        message: "there is no --passes here: --sample-size N makes N passes",
+        message: "there is no --passes: use --sample-size N to make N passes",
     },
     Wrong {
         name: "duration",
@@ -177,7 +177,7 @@ pub const WRONG: &[Wrong] = &[
         config: "",
         input: "",
         code: 2,
-        message: "there is no --max-seconds here: --duration TIME, such as 60s, is how long a pass goes on",
+        message: "there is no --max-seconds: use --duration TIME, such as 60s, to say how long a pass lasts",
     },
     Wrong {
         name: "number-in-quotes",

@@ -140,7 +140,7 @@ impl Source for Requests {
                 prompts.last().and_then(|last| last.arrival).unwrap_or_default().as_secs_f64().round(),
             );
             format!(
-                "of {there} requests the first {num_prompts} are sent, those of {}",
+                "only the first {num_prompts} of {there} requests are sent, covering {}",
                 humantime::format_duration(part)
             )
         });
@@ -189,7 +189,7 @@ impl Requests {
             .fold((0, 0), |(number, most), difference| (number + 1, most.max(difference)));
         prompts.iter_mut().zip(counts).for_each(|(prompt, count)| prompt.prompt_tokens = count);
         Ok((different > 0).then(|| {
-            format!("{different} prompts have other lengths than in the trace, by {most} tokens at most, as words merge in this tokenizer")
+            format!("{different} prompts differ in length from the trace, by up to {most} tokens, because words merge in this tokenizer")
         }))
     }
 }
@@ -262,7 +262,7 @@ mod tests {
             assert!(remarked.ends_with(remark) && remarked.is_empty() == remark.is_empty(), "{remarked}");
         }
         let (prompts, remark) = drawn(&fixture("mooncake.jsonl"), None, 30).unwrap();
-        assert!(remark.ends_with(": of 40 requests the first 30 are sent, those of 1s"), "{remark}");
+        assert!(remark.ends_with(": only the first 30 of 40 requests are sent, covering 1s"), "{remark}");
         assert!(prompts.iter().any(|prompt| prompt.shared_tokens > 512));
     }
 
@@ -277,7 +277,10 @@ mod tests {
         assert_eq!(said(&drawn_of("a.csv", late_first, Some("0..2"), 2).unwrap().0), [(0, 1, 1), (1000, 2, 1)]);
         let error = |window: &str, n| drawn_of("a.csv", lines, Some(window), n).unwrap_err().to_string();
         assert!(error("1..3", 3).ends_with("holds 2: lower --num-prompts to 2 or less"));
-        assert!(error("9..", 1).contains("no request with two lengths above 0 there: it has 4; --trace-window"));
+        assert!(
+            error("9..", 1)
+                .contains("no request to send with both lengths above 0: it has 4 in all; check --trace-window")
+        );
     }
 
     #[test]

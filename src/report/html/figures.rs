@@ -127,14 +127,14 @@ fn per_user(workload: &str, loads: &[(f64, &Shown)]) -> Figure {
     };
     let mut series = both(run, baseline, true);
     series.push(frontier);
-    let of_all = if is_per_gpu { "of a GPU" } else { "of all" };
+    let of_all = if is_per_gpu { "per GPU" } else { "in total" };
     Figure {
         name: format!("{workload}: tokens per second {of_all} against each user"),
         title: format!(
-            "output tokens per second: {of_all}, against each user's (1 / median TPOT); up and right is better, and no load beats one on the \
-             frontier in both"
+            "output tokens per second {of_all}, against those of each user (1 / median TPOT); up and to the right is better, and no load \
+             beats one on the frontier in both"
         ),
-        x: Axis::new("tokens per second of a user", Scale::Linear, Unit::Number),
+        x: Axis::new("tokens per second per user", Scale::Linear, Unit::Number),
         y: Axis::new(format!("tokens per second {of_all}"), Scale::Linear, Unit::Number),
         series,
         ..Figure::default()

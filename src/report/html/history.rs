@@ -191,7 +191,7 @@ fn of_benchmark<'a>(id: &str, trends: &[&'a Trend]) -> (String, Vec<Figure>) {
 }
 
 fn name(trend: &Trend) -> String {
-    trend.metric.map_or_else(|| "the most load that holds".to_owned(), |metric| metric.to_string())
+    trend.metric.map_or_else(|| "highest load that holds".to_owned(), |metric| metric.to_string())
 }
 
 fn shown(trend: &Trend, value: f64) -> String {

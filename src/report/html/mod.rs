@@ -314,7 +314,7 @@ mod tests {
         ];
         let (_folder, _, figures) = written(&reports, None);
         let of = |name: &str| figures.iter().find(|f| f["name"].as_str().unwrap().contains(name)).unwrap();
-        let frontier = &of("of a GPU against each user")["series"][1];
+        let frontier = &of("per GPU against each user")["series"][1];
         let points: Vec<f64> =
             frontier["points"].as_array().unwrap().iter().map(|p| p["y"].as_f64().unwrap()).collect();
         assert_eq!((frontier["name"].as_str(), points), (Some("frontier"), vec![100.0, 195.0]));
@@ -334,7 +334,7 @@ mod tests {
         });
         let (_folder, page, _) = written(&[report], None);
         for text in
-            ["not comparable: too many failed", "more requests failed", "gated, and could not be compared: scrape:x"]
+            ["not comparable: too many failed", "more requests failed", "gated, but could not be compared: scrape:x"]
         {
             assert!(page.contains(text), "{text}");
         }

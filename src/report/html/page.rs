@@ -158,7 +158,7 @@ pub(super) fn verdict(report: &Report) -> Markup {
             Moved::Same | Moved::Undecided | Moved::NotComparable => "same",
         };
         let why = if moved.why_not.is_empty() { String::new() } else { format!(": {}", moved.why_not.join("; ")) };
-        return html! { "the most that holds: " span class=(class) { (moved.verdict.to_string()) } (visible(&why)) };
+        return html! { "highest load that holds: " span class=(class) { (moved.verdict.to_string()) } (visible(&why)) };
     }
     let Some(comparison) = &report.comparison else { return html! { "nothing to compare with" } };
     html! {
@@ -167,7 +167,7 @@ pub(super) fn verdict(report: &Report) -> Markup {
         }
         @if comparison.failures.as_ref().is_some_and(|failures| failures.regressed) { div.regressed { "more requests failed" } }
         @if !comparison.unmeasured.is_empty() {
-            div.regressed { "gated, and could not be compared: " (visible(&comparison.unmeasured.join(", "))) }
+            div.regressed { "gated, but could not be compared: " (visible(&comparison.unmeasured.join(", "))) }
         }
     }
 }

@@ -51,11 +51,11 @@ pub(super) fn hint(message: &str) -> &'static str {
     // A validation error may repeat the whole request: a field in it with its value is not the culprit.
     let names = |field: &str| message.contains(field) && !message.contains(&format!("\"{field}\":"));
     if names("ignore_eos") {
-        " (the field `ignore_eos` is dropped by --ignore-eos false)"
+        " (use --ignore-eos false to leave out the field `ignore_eos`)"
     } else if names("stream_options") {
-        " (the field `stream_options` is dropped by --include-usage false)"
+        " (use --include-usage false to leave out the field `stream_options`)"
     } else if names("max_completion_tokens") {
-        " (the field's name is set by --max-tokens-field max_completion_tokens)"
+        " (use --max-tokens-field max_completion_tokens)"
     } else {
         ""
     }
@@ -260,7 +260,7 @@ mod tests {
             ("error", "boom", "boom"),
             ("Error", "[DONE]", "[DONE]"),
             ("response.error", r#"{"message":"boom"}"#, "boom"),
-            ("error", "", "the server sent an error event that says nothing"),
+            ("error", "", "the server sent an error event without a message"),
         ] {
             let mut answer = Answer::default();
             let event = take_event(&mut answer, name.as_bytes(), data.as_bytes()).unwrap();
@@ -353,10 +353,10 @@ mod tests {
     #[test]
     fn a_refused_field_names_its_setting() {
         for (message, expected) in [
-            ("unknown field ignore_eos", " (the field `ignore_eos` is dropped by --ignore-eos false)"),
+            ("unknown field ignore_eos", " (use --ignore-eos false to leave out the field `ignore_eos`)"),
             ("bad request {\"ignore_eos\":true}", ""),
-            ("stream_options is not supported", " (the field `stream_options` is dropped by --include-usage false)"),
-            ("use max_completion_tokens", " (the field's name is set by --max-tokens-field max_completion_tokens)"),
+            ("stream_options is not supported", " (use --include-usage false to leave out the field `stream_options`)"),
+            ("use max_completion_tokens", " (use --max-tokens-field max_completion_tokens)"),
             ("too long", ""),
         ] {
             assert_eq!(hint(message), expected, "{message}");
