@@ -84,8 +84,10 @@ for (const page of pages) {
       return hidden && getComputedStyle(of()).display !== "none";
     })()`);
     if (!toggled) problem("a legend does not hide its series");
-    await evaluate(axe);
-    const found = await evaluate(`axe.run().then((all) => all.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map((one) => one.id + ": " + one.nodes[0].html.slice(0, 200)))`);
+    // What it looks at hangs on the colours and on the width, each seen in one of two.
+    const isAsked = (width === 1280) === (scheme === "light");
+    if (isAsked) await evaluate(axe);
+    const found = !isAsked ? [] : await evaluate(`axe.run().then((all) => all.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map((one) => one.id + ": " + one.nodes[0].html.slice(0, 200)))`);
     found.forEach((one) => problem(`axe: ${one}`));
     for (const { method, params } of events) {
       if (method === "Runtime.exceptionThrown") problem(`an error: ${params.exceptionDetails.text}`);
