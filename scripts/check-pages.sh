@@ -46,7 +46,7 @@ python3 "$here/pages/long_history.py" whole/history.jsonl 1 500 > long.jsonl
 cp -r whole hostile
 python3 "$here/pages/hostile.py" hostile/*/*/new/report.json hostile/history.jsonl
 "$program" --report-only --out hostile --quiet
-commit=$(find whole/report/history/commits -name '*.html' | sort | head -1)
+commit=$(find whole/report/history/commits -name '*.html' | sort | sed -n 1p)
 "${PYTHON:-python3}" "$here/check_schema.py" "$here/../docs/report.schema.json" tachometer/*/*/new/report.json
 mapfile -t pages < <(
   printf '%s\n' "$folder"/whole/report/index.html "$folder"/whole/report/history/{index,chat-c1}.html "$folder/$commit" \
