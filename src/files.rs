@@ -47,6 +47,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     })
 }
 
+/// A name as a file or an anchor can have it, whatever it is a name of.
+#[cfg(feature = "harness")]
+pub fn plain_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
+}
+
 /// Makes the folder that a file lies in.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use super::RunError;
 use crate::{
     client::{Headers, Target},
+    files::plain_name,
     load::{Stop, StopReason},
     report::warn,
     server::{Launch, Process, StartError, check_out, free_port, run_to_end, wait_until_ready},
@@ -97,7 +98,7 @@ impl Started {
     fn made_ready(&self, launch: &Launch, tell: &dyn Fn(&str)) -> Result<Launch, RunError> {
         let mut launch = launch.clone();
         if let Some(revision) = &launch.revision {
-            let worktree = self.folder.join("revisions").join(file_name(&launch.name));
+            let worktree = self.folder.join("revisions").join(plain_name(&launch.name));
             tell(&format!("Checking out {revision} into {}", worktree.display()));
             let (folder, commit) = check_out(&launch.name, revision, &launch.folder, &worktree)?;
             launch.folder = folder;
@@ -132,7 +133,7 @@ impl Started {
     }
 
     fn log(&self, name: &str, what: &str) -> PathBuf {
-        self.folder.join("servers").join(format!("{}{what}.log", file_name(name)))
+        self.folder.join("servers").join(format!("{}{what}.log", plain_name(name)))
     }
 
     /// Ends the process that runs; the next one is started when it is needed.
@@ -185,9 +186,4 @@ impl Drop for Started {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// A name for files: of a revision, too.
-fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
 }

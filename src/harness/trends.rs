@@ -7,7 +7,7 @@ use crate::{
     baseline::BaselineError,
     compare::{Terms, boundary_trend, trends as of_metrics},
     config::Plan,
-    files::write_whole,
+    files::{plain_name, write_whole},
     metrics::Metric,
     report::{Output, warn},
     run::{Report, Trend, TrendPoint},
@@ -86,8 +86,7 @@ pub fn write_history_csv(
             let mut points: Vec<TrendPoint> = trends.iter().flat_map(|trend| of_series(trend)).collect();
             points.sort_by(|a, b| a.started_at.cmp(&b.started_at));
             points.dedup_by(|a, b| a.started_at == b.started_at);
-            let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
-            let name: String = id.chars().map(plain).collect();
+            let name = plain_name(id);
             let mut name = if i == 0 { name } else { format!("{name}.{}", i + 1) };
             while names.contains(&name) {
                 name.push('-');

@@ -1,9 +1,6 @@
 //! The console's block, in criterion's language: a name, then `[lower estimate upper]`, within 80 columns.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write, stdout},
-};
+use std::io::{self, Write, stdout};
 
 use super::{
     block::{INDENT, Style, WIDTH, wrapped, write_block},
@@ -162,14 +159,8 @@ pub(super) fn remarks(report: &Report, verbose: bool) -> Vec<String> {
         remarks.push(format!("{share:.0} % of prompt tokens came from the server's cache{ideal}"));
     }
     remarks.extend(report.cache.iter().flat_map(|cache| cache_remarks(cache, completed + failed)));
-    let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for pass in passes {
-        for (class, n) in &pass.failures {
-            let example = pass.failure_examples.get(class).map_or("", String::as_str);
-            classes.entry(class).or_insert((0, example)).0 += n;
-        }
-    }
-    remarks.extend(classes.into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
+    remarks
+        .extend(report.failures().into_iter().map(|(class, (n, example))| format!("failed: {n} {class}: {example}")));
     let retried = sum(|p| p.retried as u64);
     if retried > 0 {
         remarks

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use super::{
     boundary::bracket,
-    numbers::{amount, change_of_level, estimated, percent},
+    numbers::{amount, change_of_level, estimated, p_value, percent},
     verdicts::verdict_words,
 };
 use crate::{
     metrics::{Better, Metric},
-    run::{BoundaryChange, Comparison, Report, Trend},
+    run::{BoundaryChange, Commit, Comparison, Report, Trend},
     stats::LevelChange,
 };
 
@@ -99,21 +99,15 @@ impl<'a> Changes<'a> {
         let due = self.all.iter().take_while(|(started_at, ..)| *started_at <= run.started_at.as_str()).count();
         for (_, change, whose) in self.all.drain(..due) {
             let [before, after] = [change.before, change.after].map(|level| amount(level, self.unit));
-            let p = if change.p_value < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {:.4}", change.p_value) };
-            let change = change_of_level(&change);
-            writeln!(out, "  -- the level changes: {before} before, {after} after, {change} ({p}){whose}")?;
+            let (p, change) = (p_value(change.p_value), change_of_level(&change));
+            writeln!(out, "  -- the level changes: {before} before, {after} after, {change} (p {p}){whose}")?;
         }
         Ok(())
     }
 }
 
-/// `0123abcd`, with a `+` for uncommitted changes.
 fn commit(run: &Report) -> String {
-    let text = run.commit.as_ref().map_or_else(
-        || "-".to_owned(),
-        |commit| format!("{}{}", commit.sha.get(..8).unwrap_or(&commit.sha), if commit.dirty { "+" } else { "" }),
-    );
-    format!("{text:<9}")
+    format!("{:<9}", run.commit.as_ref().map_or_else(|| "-".to_owned(), Commit::short))
 }
 
 fn date(run: &Report) -> &str {

@@ -51,6 +51,11 @@ pub fn change_of(change: f64, ends: Option<(f64, f64)>) -> String {
     }
 }
 
+/// `< 0.0001`, or `= 0.0005`.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".to_owned() } else { format!("= {p:.4}") }
+}
+
 /// A change of level as a signed percentage.
 pub(super) fn change_of_level(change: &LevelChange) -> String {
     if change.before == 0.0 { "from 0".to_owned() } else { percent(change.change()) }

@@ -16,6 +16,13 @@ pub struct Commit {
     pub branch: Option<String>,
 }
 
+impl Commit {
+    /// `0123abcd`, with a `+` for uncommitted changes.
+    pub fn short(&self) -> String {
+        format!("{}{}", self.sha.get(..8).unwrap_or(&self.sha), if self.dirty { "+" } else { "" })
+    }
+}
+
 /// The machine that the client ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -1,5 +1,7 @@
 //! What a run measured, as plain data: report.json.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -236,6 +238,18 @@ impl ServerReport {
 }
 
 impl Report {
+    /// Failed requests of all passes by their class: how many, and what one of them met.
+    pub fn failures(&self) -> BTreeMap<&str, (usize, &str)> {
+        let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+        for pass in &self.passes {
+            for (class, n) in &pass.failures {
+                let example = pass.failure_examples.get(class).map_or("", String::as_str);
+                classes.entry(class).or_insert((0, example)).0 += n;
+            }
+        }
+        classes
+    }
+
     /// The estimate of a metric by its name, where it has one.
     pub fn estimate(&self, name: &str) -> Option<&Estimate> {
         self.estimates.get(&name.parse().ok()?)

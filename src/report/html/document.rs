@@ -36,8 +36,3 @@ pub fn document(title: &str, header: &Markup, main: &Markup, figures: &[&Figure]
     }
     .into_string()
 }
-
-/// A name that a link and a file can have.
-pub fn anchor(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
-}

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{
-    super::numbers::{amount, change_of_level},
-    document::{anchor, document},
+    super::numbers::{amount, change_of_level, p_value},
+    document::document,
     figure::{Axis, Figure, Point, Role, Scale, Series, Unit},
     page::{estimate, of_run, verdict},
     plot::{drawn, outline, unit_of},
 };
 use crate::{
+    files::plain_name,
     metrics::{Better, Metric},
     run::{Commit, Report, Trend, TrendPoint, TrendSeries},
     stats::LevelChange,
@@ -37,7 +38,7 @@ pub(super) fn pages(runs: &[Report], trends: &[Trend]) -> Vec<File> {
             Some((_, _, trends)) => trends.push(trend),
             None => {
                 // Two names may come to the same file.
-                let mut file = anchor(&trend.benchmark);
+                let mut file = plain_name(&trend.benchmark);
                 while file == "index" || benchmarks.iter().any(|(_, other, _)| *other == file) {
                     file.push('-');
                 }
@@ -167,7 +168,7 @@ fn of_benchmark<'a>(id: &str, trends: &[&'a Trend]) -> (String, Vec<Figure>) {
                                     td.n { (shown(trend, change.before)) }
                                     td.n { (shown(trend, change.after)) }
                                     td.n { span class=(class(trend, change)) { (change_of_level(change)) } }
-                                    td.n { (p_value(change)) }
+                                    td.n { (p_value(change.p_value)) }
                                 }
                             }
                         }
@@ -204,27 +205,18 @@ fn class(trend: &Trend, change: &LevelChange) -> &'static str {
     if (change.change() > 0.0) == is_up_better { "improved" } else { "regressed" }
 }
 
-fn p_value(change: &LevelChange) -> String {
-    if change.p_value < 1e-4 { "< 0.0001".to_owned() } else { format!("{:.4}", change.p_value) }
-}
-
 /// `0123abcd, 2026-11-27`.
 fn of_point(point: &TrendPoint) -> String {
     let date = point.started_at.get(..10).unwrap_or(&point.started_at);
     match &point.commit {
-        Some(commit) => visible(&format!("{}, {date}", short(commit))).into_owned(),
+        Some(commit) => visible(&format!("{}, {date}", commit.short())).into_owned(),
         None => visible(date).into_owned(),
     }
 }
 
-/// `0123abcd`, with a `+` for uncommitted changes.
-fn short(commit: &Commit) -> String {
-    format!("{}{}", commit.sha.get(..8).unwrap_or(&commit.sha), if commit.dirty { "+" } else { "" })
-}
-
 /// The file of a commit's page.
 fn file_of(commit: &Commit) -> String {
-    let sha = anchor(commit.sha.get(..12).unwrap_or(&commit.sha));
+    let sha = plain_name(commit.sha.get(..12).unwrap_or(&commit.sha));
     format!("commits/{sha}{}.html", if commit.dirty { "-dirty" } else { "" })
 }
 
@@ -320,7 +312,7 @@ fn of_commits<'a>(runs: &'a [Report], benchmarks: &[(&str, String, Vec<&Trend>)]
     }
     let file = |id: &str| benchmarks.iter().find(|(other, ..)| *other == id).map(|(_, file, _)| file.as_str());
     let page = |(name, reports): (String, BTreeMap<&str, &Report>)| {
-        let commit = reports.values().find_map(|report| report.commit.as_ref()).map(short).unwrap_or_default();
+        let commit = reports.values().find_map(|report| report.commit.as_ref()).map(Commit::short).unwrap_or_default();
         let title = format!("commit {commit}");
         let header = html! {
             h1 { (visible(&title)) }

@@ -1,7 +1,5 @@
 //! The page: verdicts first, then figures, then what they rest on.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::{
@@ -12,13 +10,14 @@ use super::{
         numbers::{Time, change_of, is_meaningless, share, significant},
         verdicts::{basis, verdict_words},
     },
-    document::{anchor, document},
+    document::document,
     figure::Figure,
     figures::Shown,
     plot::drawn,
     view::Strip,
 };
 use crate::{
+    files::plain_name,
     metrics::{HostUse, Metric, PassMetrics},
     run::{Comparison, Moved, Report},
     stats::Verdict,
@@ -126,7 +125,7 @@ fn summary(workloads: &[Workload]) -> Markup {
                 tbody {
                     @for report in all() {
                         tr {
-                            th scope="row" { a href=(format!("#{}", anchor(&report.id))) { (visible(&report.id)) } }
+                            th scope="row" { a href=(format!("#{}", plain_name(&report.id))) { (visible(&report.id)) } }
                             td { (verdict(report)) }
                             (estimate(report, "rpm"))
                             (estimate(report, "output_tokens_per_s"))
@@ -200,7 +199,7 @@ fn benchmark(shown: &Shown, figures: &[Figure], is_one_run: bool) -> Markup {
     let strips: &[Strip] = shown.view.map_or(&[], |view| &view.strips);
     html! {
         section {
-            h2 id=(anchor(&report.id)) { (visible(&report.id)) }
+            h2 id=(plain_name(&report.id)) { (visible(&report.id)) }
             @if !is_one_run { (of_run(report)) }
             p.of { (visible(&report.load.to_string())) }
             @if let Some(boundary) = &report.boundary {
@@ -230,13 +229,7 @@ fn benchmark(shown: &Shown, figures: &[Figure], is_one_run: bool) -> Markup {
 
 /// Failed requests by their class, each with what one of them met.
 fn failures(report: &Report) -> Markup {
-    let mut classes: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for pass in &report.passes {
-        for (class, n) in &pass.failures {
-            let example = pass.failure_examples.get(class).map_or("", String::as_str);
-            classes.entry(class).or_insert((0, example)).0 += n;
-        }
-    }
+    let classes = report.failures();
     html! {
         @if !classes.is_empty() {
             h3 { "Failed requests" }
@@ -286,7 +279,7 @@ fn passes(report: &Report) -> Markup {
 /// A benchmark whose figures are on a page of its own.
 fn elsewhere(shown: &Shown) -> Markup {
     let id = &shown.report.id;
-    html! { p id=(anchor(id)) { a href=(format!("../{id}/report/index.html")) { (visible(id)) } " has a page of its own" } }
+    html! { p id=(plain_name(id)) { a href=(format!("../{id}/report/index.html")) { (visible(id)) } " has a page of its own" } }
 }
 
 /// The lives of a few requests, on one scale.
