@@ -65,6 +65,8 @@ pub mod run;
 #[cfg(feature = "harness")]
 mod server;
 #[cfg(feature = "harness")]
+mod shard;
+#[cfg(feature = "harness")]
 pub mod stats;
 mod text;
 

@@ -117,7 +117,7 @@ fn embeddings_and_rankings_have_no_tokens() {
         for stream in [true, false] {
             let sampling = Sampling { api, stream, ..Sampling::default() };
             let (result, truths) = run(&engine, sampling, prompts(6, 30, 17), 3);
-            let pass = PassMetrics::of(0, String::new(), &result.records, result.connections, result.client);
+            let pass = PassMetrics::of(0, String::new(), &result.records, result.connections, result.client.used());
             assert_eq!((pass.completed, pass.failed, pass.output_tokens, pass.requested_tokens), (6, 0, 0, 0), "{api}");
             assert_eq!(
                 (pass.ttft_s, pass.tpot_s, pass.itl_s, pass.token_source, pass.output_length),

@@ -305,7 +305,7 @@ fn what_the_client_used_is_told() {
     let mut pass = pass(&url, &["now"; 5], schedule);
     let told = ended.clone();
     pass.observer = Arc::new(At(AtomicUsize::new(0), 5, move || *told.lock().unwrap() = Some(Instant::now())));
-    let client = run_pass(&pass).unwrap().client;
+    let client = run_pass(&pass).unwrap().client.used();
     assert!(ended.lock().unwrap().is_some());
     let cpu_s = client.cpu_s.unwrap();
     assert!((1e-6..0.9).contains(&cpu_s), "{cpu_s}");

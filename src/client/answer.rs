@@ -54,7 +54,7 @@ impl Event {
 }
 
 /// Token counts as the server reports them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     /// `usage.prompt_tokens`.
     pub prompt_tokens: Option<u32>,

@@ -18,7 +18,7 @@ use super::{
 use crate::dataset::Prompt;
 
 /// What the connections of a pass cost; none of it lies inside a latency.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ConnectionStats {
     /// Connections opened.
     pub opened: u32,

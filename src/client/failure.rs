@@ -3,7 +3,7 @@ use std::fmt;
 use crate::text::visible;
 
 /// Why a request does not count as completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum FailureClass {
     /// No connection could be opened.
@@ -54,7 +54,7 @@ impl fmt::Display for FailureClass {
 }
 
 /// A failed request: its class, and one line that says what the server or the system said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
     /// The class under which it is counted.
     pub class: FailureClass,

@@ -1,8 +1,12 @@
 //! How late the client itself runs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 use super::stamp::StampSource;
 
@@ -11,11 +15,66 @@ use super::stamp::StampSource;
 #[derive(Clone)]
 pub struct Lateness(Arc<Mutex<ReadLateness>>);
 
-/// What [`Lateness`] measured.
-#[derive(Clone)]
+/// What [`Lateness`] measured: how late reads that the kernel stamped took their bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadLateness {
-    late_ns: Histogram<u64>,
+    late: Delays,
     unstamped: u64,
+}
+
+/// How late something ran, time after time, in nanoseconds; to two digits.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Counts", into = "Counts")]
+pub struct Delays(Histogram<u64>);
+
+/// A delay in nanoseconds, and how often it was met.
+type Counts = Vec<(u64, u64)>;
+
+impl Default for Delays {
+    fn default() -> Self {
+        // Its bounds are sound, and two digits are allowed.
+        Self(Histogram::new_with_bounds(1, MOST_NS, DIGITS).unwrap_or_else(|e| unreachable!("{e}")))
+    }
+}
+
+impl Delays {
+    /// Takes one.
+    pub fn record(&mut self, ns: u64) {
+        self.0.saturating_record(ns);
+    }
+
+    /// Adds those of others.
+    pub fn add(&mut self, other: &Self) {
+        // All have the same bounds.
+        _ = self.0.add(&other.0);
+    }
+
+    /// The delay in seconds below which that share of them lies; `None` where there are none.
+    pub fn quantile_s(&self, quantile: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 * 1e-9)
+    }
+}
+
+impl From<Counts> for Delays {
+    fn from(counts: Counts) -> Self {
+        let mut delays = Self::default();
+        for (ns, count) in counts {
+            delays.0.saturating_record_n(ns, count);
+        }
+        delays
+    }
+}
+
+impl From<Delays> for Counts {
+    fn from(Delays(histogram): Delays) -> Self {
+        histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+}
+
+impl fmt::Debug for Delays {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_list().entries(Counts::from(self.clone())).finish()
+    }
 }
 
 /// Digits that a histogram keeps.
@@ -29,24 +88,12 @@ impl Default for Lateness {
     }
 }
 
-impl Default for ReadLateness {
-    fn default() -> Self {
-        Self { late_ns: histogram(), unstamped: 0 }
-    }
-}
-
-/// A histogram of nanoseconds.
-pub(crate) fn histogram() -> Histogram<u64> {
-    // Its bounds are sound, and two digits are allowed.
-    Histogram::new_with_bounds(1, MOST_NS, DIGITS).unwrap_or_else(|e| unreachable!("{e}"))
-}
-
 impl Lateness {
     /// Takes one read: how late it was, or `None` where the kernel gave no stamp.
     pub(super) fn record(&self, late_ns: Option<u64>) {
         let mut inner = self.inner();
         match late_ns {
-            Some(late_ns) => inner.late_ns.saturating_record(late_ns),
+            Some(late_ns) => inner.late.record(late_ns),
             None => inner.unstamped += 1,
         }
     }
@@ -65,18 +112,17 @@ impl Lateness {
 impl ReadLateness {
     /// Adds what another thread measured.
     pub fn add(&mut self, other: &Self) {
-        // Both have the same bounds.
-        _ = self.late_ns.add(&other.late_ns);
+        self.late.add(&other.late);
         self.unstamped += other.unstamped;
     }
 
     /// Where the arrival times came from: the kernel only where it stamped every read.
     pub fn source(&self) -> StampSource {
-        if self.unstamped == 0 && !self.late_ns.is_empty() { StampSource::Kernel } else { StampSource::Read }
+        if self.unstamped == 0 && !self.late.0.is_empty() { StampSource::Kernel } else { StampSource::Read }
     }
 
     /// The lateness in seconds below which that share of the reads lies; `None` where none was stamped.
     pub fn quantile_s(&self, quantile: f64) -> Option<f64> {
-        (!self.late_ns.is_empty()).then(|| self.late_ns.value_at_quantile(quantile) as f64 * 1e-9)
+        self.late.quantile_s(quantile)
     }
 }

@@ -41,7 +41,7 @@ pub use answer::{Event, Usage};
 pub use api::Api;
 pub use client::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
-pub(crate) use lateness::{ReadLateness, histogram};
+pub use lateness::{Delays, ReadLateness};
 pub(crate) use per_thread::PerThread;
 pub use record::{Gap, Record, TokenSource};
 pub use request::{Headers, RequestWriter, Sampling};

@@ -3,7 +3,7 @@
 use super::{answer::Usage, failure::Failure};
 
 /// One prompt's request, from send to end. All times are nanoseconds of the monotonic clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Record {
     /// Position of the prompt in the workload, from 0.
     pub index: usize,
@@ -68,7 +68,7 @@ pub enum TokenSource {
 }
 
 /// A gap between token events, in units of 0.1 µs: four bytes that reach to 429 s.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Gap(u32);
 
 impl Gap {
@@ -116,6 +116,21 @@ impl Record {
             shared_tokens: 0,
             requested_tokens,
             output: None,
+        }
+    }
+
+    /// The same by another clock, which shows so many nanoseconds more: no latency changes.
+    pub fn shift(&mut self, by_ns: i64) {
+        let moments = [
+            &mut self.intended_ns,
+            &mut self.sent_ns,
+            &mut self.headers_ns,
+            &mut self.first_token_ns,
+            &mut self.first_answer_ns,
+            &mut self.last_token_ns,
+        ];
+        for moment in moments.into_iter().flatten().chain([&mut self.end_ns]) {
+            *moment = moment.saturating_add_signed(by_ns);
         }
     }
 

@@ -192,6 +192,11 @@ pub fn warnings(new: &Report, base: &Report, design: Design) -> Vec<String> {
     if let Some((new, base)) = new.server.gpus.zip(base.server.gpus).filter(|(new, base)| new != base) {
         warnings.push(format!("the server has {new} GPUs, the baseline's had {base}"));
     }
+    if new.shards != base.shards {
+        let [new, base] = [new.shards, base.shards]
+            .map(|shards| shards.map_or_else(|| "one process".to_owned(), |of| format!("{of} shards")));
+        warnings.push(format!("sent by {new}, the baseline by {base}"));
+    }
     let keys: BTreeSet<&String> = new.server.facts.keys().chain(base.server.facts.keys()).collect();
     for key in keys {
         let fact = |report: &Report| report.server.facts.get(key).map_or_else(|| "nothing".to_owned(), plain);

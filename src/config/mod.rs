@@ -15,6 +15,7 @@ mod seconds;
 mod server;
 mod servers;
 pub(crate) mod settings;
+mod shards;
 mod sweep;
 mod terms;
 mod warmup;

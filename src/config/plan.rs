@@ -10,6 +10,7 @@ use super::{
     server::{MetricsPage, Named, ServerSpec, against, gpu_metrics, is_live, metrics_page, scrapes, server, timeouts},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
+    shards::{Parts, shards},
     sweep::Sweep,
     terms::{Resolve, fail_on, level, objectives, resolve, terms},
 };
@@ -21,6 +22,7 @@ use crate::{
     load::{FailureBudget, LoadPoint, Searched},
     metrics::{Goodput, Objective, Scrape},
     report::{CsvFormat, OutputFormat},
+    shard,
 };
 
 /// Everything that a run does.
@@ -53,6 +55,8 @@ pub struct Plan {
     pub wait_ready: Duration,
     /// Threads that the clients run on.
     pub client_threads: usize,
+    /// Which part of the run this process is, where it is one of several, and how it finds the others.
+    pub shards: Option<shard::Terms>,
     /// Level of the confidence intervals.
     pub confidence_level: f64,
     /// What makes a run that ended well exit with 3 or 4; empty for nothing.
@@ -312,6 +316,15 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         }
         instances => instances,
     };
+    let servers: Vec<&ServerSpec> = [Some(&first), second.as_ref()].into_iter().flatten().collect();
+    let at_once = |benchmark: &Benchmark| {
+        let shape = benchmark.load.shape();
+        let is_fixed = benchmark.find_max.is_none() && benchmark.sweep.is_none();
+        [shape.concurrency(), shape.max_in_flight()].into_iter().flatten().min().filter(|_| is_fixed)
+    };
+    let at_once = benchmarks.iter().filter_map(|b| Some((b.name.as_str(), at_once(b)?))).collect();
+    let parts = Parts { at_once, servers: &servers };
+    let shards = if tiny { None } else { shards(&top, &parts, &|name| std::env::var(name).ok())? };
     Ok(Plan {
         benchmarks,
         server: first,
@@ -332,6 +345,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
             value => seconds("--wait-ready", value)?,
         },
         client_threads: client_threads(&top)?,
+        shards,
         confidence_level: level("--confidence-level", top.confidence_level)?,
         fail_on: fail_on(&top)?,
         history: top.history,

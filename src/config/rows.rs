@@ -154,6 +154,14 @@ macro_rules! rows {
             sample_size: usize = Load "N" value(5);
             /// Threads that the clients run on
             @run client_threads: usize = Load "N" text("the cores, less one");
+            /// Which part of the load this process sends, as RANK/SHARDS such as 0/4, or auto to read it from Slurm, Kubernetes, Open MPI or MPICH; shard 0 has the results
+            @run shard: String = Load "auto|R/N" text("none: all of it");
+            /// Number of shards, for --shard auto on Kubernetes
+            @run shards: usize = Load "N" text("as the launcher says");
+            /// Where shards find one another: a folder that all can write, or HOST:PORT of shard 0, which needs the same TACHOMETER_RENDEZVOUS_TOKEN in the environment of all
+            @run rendezvous: String = Load "DIR|HOST:PORT" text("none; needed with --shard");
+            /// How long a shard that has not come, or has fallen silent, is waited for, in seconds
+            @run shard_timeout: f64 = Load "SECONDS" value(30.0);
 
             /// Service-level objectives, each met, missed or undecided: ttft_p99 < 300 ms, failed < 1 %, rps > 20, or a preset such as mlperf-llama2-70b-server
             #[arg(value_delimiter = ',')]

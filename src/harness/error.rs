@@ -10,6 +10,7 @@ use crate::{
     load::{FailureBudget, StopReason},
     report::SinkError,
     server::StartError,
+    shard::ShardError,
 };
 
 /// What ends a run, or one of its benchmarks.
@@ -103,6 +104,9 @@ pub enum RunError {
     /// Under `--fail-on`: what kept the gate from passing.
     #[error("{0}")]
     Gate(Gate),
+    /// Another shard of the run, or shard 0.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// A search that could not go on.
     #[error("{0}")]
     Search(String),

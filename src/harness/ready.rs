@@ -19,6 +19,7 @@ use super::{
     progress::{Extent, Progress},
     prompt_cache::PromptsOf,
     session::{Server, Session, warmup_sampling},
+    shards::{Part, Together, share_of_all},
     spread::Spread,
 };
 use crate::{
@@ -26,11 +27,12 @@ use crate::{
     client::{Record, RequestWriter},
     config::{self, Benchmark, MOST_PASSES, Warmup},
     dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
-    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
+    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, StopReason, run_pass},
     metrics::{Conversations, PassMetrics, ServerMetrics, Steady, client_share, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks, warn},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     server::{HostWatch, Ours, Scraper, Scraping},
+    shard::Leader,
     stats::{Stopping, estimates, estimates_within},
     text::visible,
 };
@@ -87,6 +89,9 @@ impl<'a> Ready<'a> {
         output: Output,
     ) -> Result<Self, RunError> {
         let Benchmark { name, workload: spec, load, .. } = benchmark;
+        if let Some(shards) = &session.shards {
+            shards.check()?;
+        }
         session.renew_for_benchmark();
         let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
@@ -183,7 +188,7 @@ impl<'a> Ready<'a> {
         warm.workload.max_failures = FailureBudget::Percent(100.0);
         let began = Instant::now();
         let PassRecords { records, stopped, .. } =
-            send(self.session, &warm, &self.server, &workload, progress, &prefix)?;
+            send(self.session, &warm, &self.server, &workload, progress, &prefix, Part::whole(self.session))?;
         if stopped.is_some() {
             return Err(RunError::Interrupted);
         }
@@ -276,9 +281,9 @@ impl<'a> Ready<'a> {
         };
         let digest = digest(&workload, spec).to_string();
         let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
-        if spec.cache_bust {
-            // Others in each pass of each benchmark.
-            let seed = hash_of(&format!("{} {name} {number}", self.session.nonce_seed));
+        // Others in each pass of each benchmark.
+        let nonce_seed = spec.cache_bust.then(|| hash_of(&format!("{} {name} {number}", self.session.nonce_seed)));
+        if let Some(seed) = nonce_seed {
             workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
         }
         if self.spread.get().renews_for(number) && !self.session.started.is_cold() {
@@ -304,21 +309,34 @@ impl<'a> Ready<'a> {
         let prefix = request_id_prefix(&format!("p{number}"));
         let scraping = self.scraper.as_ref().map(Scraper::begin);
         let watch = HostWatch::start(self.session.started.group());
-        let run = send(self.session, self.benchmark, &self.server, &workload, progress, &prefix);
+        let own = |part: Part| send(self.session, self.benchmark, &self.server, &workload, progress, &prefix, part);
+        let together = self.session.shards.as_deref().map(|leader| {
+            let (sent, drawn) = ((&workload, digest.as_str()), (nonce_seed, prefix.as_str()));
+            Together::of(self.session, leader, self.benchmark, &self.server.model, sent, drawn)
+        });
+        let run = match &together {
+            None => own(Part::whole(self.session)).map(|run| (run, Vec::new())),
+            Some(together) => together.run(own),
+        };
         let (mut host, server_use) = watch.stop();
         let scraped = scraping.map(Scraping::over);
-        let mut run = run?;
-        // Those that were sent again within the pass.
-        self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
+        let (mut run, others) = run?;
         if self.session.runs_elsewhere_here() {
             // The server is one of the others.
             host.others_cores = None;
         }
         count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-        let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client);
+        let shards = together.map_or_else(Vec::new, |together| together.merge(&mut run, host, others));
+        // Those that were sent again within the pass.
+        self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
+        let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client.used());
         self.session.eta.ended(name, pass.duration_s);
-        pass.client.share = client_share(&run.records, load.shape().concurrency());
-        (pass.host, pass.server) = (Some(host), server_use);
+        pass.client.share = match load.shape().concurrency() {
+            // Each shard has a queue of its own, which ends when it does.
+            Some(clients) if !shards.is_empty() => share_of_all(&shards, clients),
+            concurrency => client_share(&run.records, concurrency),
+        };
+        (pass.host, pass.server, pass.shards) = (Some(host), server_use, shards);
         let given_up =
             run.records.iter().filter(|record| !record.is_completed()).map(|r| u64::from(r.requested_tokens));
         let given_up_before = self.given_up.replace(given_up.sum());
@@ -363,6 +381,9 @@ impl<'a> Ready<'a> {
     }
 
     fn why_stopped(&self, number: usize, pass: &PassMetrics, why: StopReason) -> RunError {
+        if let Some(Err(lost)) = self.session.shards.as_deref().map(Leader::check) {
+            return lost.into();
+        }
         match why {
             StopReason::Interrupted => RunError::Interrupted,
             _ if pass.completed == 0 => all_failed(number, pass),
@@ -452,6 +473,7 @@ impl<'a> Ready<'a> {
             commit,
             host: this_host(),
             command: self.session.command.clone(),
+            shards: self.session.shards.as_deref().map(Leader::shards),
             started_at: passes.first().map(|pass| pass.started_at.clone()).unwrap_or_default(),
             confidence_level: level,
             estimates,
@@ -522,6 +544,7 @@ pub(super) fn send(
     workload: &Prompts,
     progress: Progress,
     request_id_prefix: &str,
+    part: Part,
 ) -> Result<PassRecords, RunError> {
     let sampling = &benchmark.workload.sampling;
     let progress = Arc::new(progress);
@@ -534,7 +557,15 @@ pub(super) fn send(
         Some(time) => benchmark.load.shape().requests_in(time.as_secs_f64()),
         None => Some(conversations),
     };
-    let requests = if duration.is_none() { Some(prompts) } else { begun.filter(|_| !has_turns) };
+    let Part { share, start, stop } = part;
+    let own_turns = |conversations: usize| -> usize {
+        (0..share.count(conversations)).map(|i| sequence.turns(share.position(i)).len()).sum()
+    };
+    let requests = match duration {
+        None if share.of == 1 => Some(prompts),
+        None => Some(own_turns(conversations)),
+        Some(_) => begun.filter(|_| !has_turns).map(|begun| share.count(begun)),
+    };
     let schedule = benchmark.load.schedule(begun.unwrap_or(conversations), &sequence, workload.seed);
     let pass = Pass {
         schedule,
@@ -547,9 +578,9 @@ pub(super) fn send(
         request_id_prefix: request_id_prefix.into(),
         retries: benchmark.workload.retries,
         failures: FailureLimit::new(benchmark.workload.max_failures, requests),
-        stop: session.stop.clone(),
-        share: Share::default(),
-        start: Arc::new(()),
+        stop,
+        share,
+        start,
         observer: progress.clone(),
     };
     let run = run_pass(&pass);

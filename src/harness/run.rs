@@ -20,9 +20,11 @@ use super::{
     goal::Budget,
     history::show_history,
     measure::{Measured, Work},
+    member::{interrupted_or, take_part},
     mode::Mode,
     ready::{Half, digest, seed_of},
     session::Session,
+    shards::clear,
     smoke_test::smoke_test,
     trends::write_history_csv,
 };
@@ -34,6 +36,7 @@ use crate::{
     load::{Stop, StopReason, raise_open_files_limit},
     report::{Output, Sinks, Style},
     run::Report,
+    shard::Leader,
     text::visible,
 };
 
@@ -119,11 +122,43 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
             let baselines = Baselines::new(arguments, plan, store(plan));
             draw(plan, &baselines, &|name| arguments.selects(name), output(arguments)).map(nothing).into()
         }
-        Mode::Calibrate => {
-            calibrate(&work(arguments, plan, &selected, output(arguments)), &selected).map(nothing).into()
+        Mode::Calibrate | Mode::Measure if plan.shards.as_ref().is_some_and(|terms| terms.share.rank > 0) => {
+            raise_open_files_limit();
+            let part = plan
+                .shards
+                .as_ref()
+                .map(|terms| take_part(plan, terms, &store(plan), &stop_on_signals(), output(arguments)));
+            part.unwrap_or(Ok(())).map(nothing).into()
         }
-        Mode::Measure => measure(&work(arguments, plan, &selected, output(arguments)), &selected),
+        Mode::Calibrate => with_shards(plan, work(arguments, plan, &selected, output(arguments)), |work| {
+            calibrate(work, &selected).map(nothing).into()
+        }),
+        Mode::Measure => {
+            with_shards(plan, work(arguments, plan, &selected, output(arguments)), |work| measure(work, &selected))
+        }
     }
+}
+
+/// Does the work, together with the other shards where there are such.
+fn with_shards(plan: &Plan, mut work: Work, run: impl FnOnce(&Work) -> Conclusion) -> Conclusion {
+    let Some(terms) = &plan.shards else { return run(&work) };
+    let run_id = work.session.run_id();
+    let stop = work.session.stop.clone();
+    let leader = match Leader::gather_shards(terms, &run_id, &stop, |line| work.output.status(line)) {
+        Ok(leader) => Rc::new(leader),
+        Err(error) => return Err(interrupted_or(&stop, error)).into(),
+    };
+    work.session.shards = Some(leader.clone());
+    if let Some(against) = &mut work.against {
+        against.shards = Some(leader.clone());
+    }
+    let conclusion = run(&work);
+    let went_well = matches!(conclusion.error, None | Some(RunError::Gate(_)));
+    leader.end(went_well);
+    if went_well {
+        clear(store(plan).root(), &run_id, 0);
+    }
+    conclusion
 }
 
 fn list(selected: &[&Benchmark], format: ListFormat) -> Result<(), RunError> {

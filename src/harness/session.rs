@@ -33,6 +33,7 @@ use crate::{
     load::{Stop, StopReason},
     report::warn,
     server::{Hooks, InProcess, Place, Restart, Scraper, Sought},
+    shard::Leader,
 };
 
 /// How long a server may take to be gone once its connections have closed.
@@ -74,6 +75,10 @@ pub struct Session<'a> {
     pub command: String,
     /// How long the run will still take.
     pub eta: Rc<Eta>,
+    /// The other shards of the run, where there are such.
+    pub shards: Option<Rc<Leader>>,
+    /// Whether it is the server that is measured in turn with the first.
+    pub is_against: bool,
 }
 
 /// Prompts that went to the server.
@@ -122,6 +127,8 @@ impl<'a> Session<'a> {
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
             command: String::new(),
             eta: Rc::default(),
+            shards: None,
+            is_against: false,
         }
     }
 
@@ -133,8 +140,15 @@ impl<'a> Session<'a> {
             nonce_seed: self.nonce_seed,
             eta: self.eta.clone(),
             command: self.command.clone(),
+            shards: self.shards.clone(),
+            is_against: true,
             ..Self::of(spec, self.plan, self.store.clone(), self.stop.clone())
         }
+    }
+
+    /// Where the files of all runs are.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Tells this run from all others.

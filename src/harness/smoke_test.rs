@@ -10,6 +10,7 @@ use super::{
     progress::{Extent, Progress},
     ready::{all_failed, request_id_prefix, send, timestamp},
     session::Session,
+    shards::Part,
 };
 use crate::{
     config::Benchmark,
@@ -24,10 +25,11 @@ pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunErr
     let workload = session.prompts(spec, spec.seed)?;
     let server = session.server(spec, Duration::ZERO, |_| {})?;
     let progress = Progress::new(name, Extent::Requests(workload.prompts.len()), None, true);
-    let mut run = send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"))?;
+    let mut run =
+        send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"), Part::whole(session))?;
     let tokenizer = session.tokenizer(None)?;
     count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
-    let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client);
+    let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client.used());
     if pass.failed > 0 || pass.completed < workload.prompts.len() {
         return Err(all_failed(0, &pass));
     }

@@ -32,7 +32,7 @@ pub use observer::Observer;
 pub use open::Open;
 #[cfg(feature = "harness")]
 pub(crate) use open_files::raise_open_files_limit;
-pub use pass::{Pass, PassRecords};
+pub use pass::{ClientCost, Pass, PassRecords};
 pub use point::LoadPoint;
 pub use run::run_pass;
 #[cfg(feature = "harness")]

@@ -2,11 +2,13 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{FailureLimit, Lasts, Observer, Schedule, Share, Start, Stop, StopReason};
 use crate::{
-    client::{Client, ConnectionStats, PerThread, Record, RequestWriter, Sampling, Target},
+    client::{Client, ConnectionStats, Delays, PerThread, ReadLateness, Record, RequestWriter, Sampling, Target},
     dataset::{Prompt, Sequence},
-    metrics::ClientUse,
+    metrics::{ClientUse, Late},
 };
 
 /// One pass to run; shared by all of its clients, and cheap to clone.
@@ -53,7 +55,42 @@ pub struct PassRecords {
     /// What all connections together cost.
     pub connections: ConnectionStats,
     /// What the client's threads used between the first send and the last end.
-    pub client: ClientUse,
+    pub client: ClientCost,
+}
+
+/// What the client's threads used in a pass, and how late they ran.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientCost {
+    /// CPU time, in nanoseconds, where the system tells it.
+    pub cpu_ns: Option<u64>,
+    /// The number of threads.
+    pub threads: usize,
+    /// How much later than the kernel their reads took what had come.
+    pub reads: ReadLateness,
+    /// How late their timers ran.
+    pub timers: Delays,
+}
+
+impl ClientCost {
+    /// Adds what the threads of another client used.
+    pub fn add(&mut self, other: &Self) {
+        self.cpu_ns = self.cpu_ns.zip(other.cpu_ns).map(|(a, b)| a + b);
+        self.threads += other.threads;
+        self.reads.add(&other.reads);
+        self.timers.add(&other.timers);
+    }
+
+    /// In the numbers of a report.
+    pub fn used(&self) -> ClientUse {
+        ClientUse {
+            cpu_s: self.cpu_ns.map(|ns| ns as f64 * 1e-9),
+            threads: self.threads,
+            stamps: Some(self.reads.source()),
+            read_late_s: Late::of(|quantile| self.reads.quantile_s(quantile)),
+            timer_late_s: Late::of(|quantile| self.timers.quantile_s(quantile)),
+            share: None,
+        }
+    }
 }
 
 /// Before a request is sent again for the first time; then twice as long each time, up to 64 times.

@@ -5,14 +5,11 @@ use std::{collections::HashSet, thread::ScopedJoinHandle};
 use super::{
     Schedule, StopReason,
     open::{self, Due},
-    pass::{Pass, PassRecords},
+    pass::{ClientCost, Pass, PassRecords},
     shared::{Shared, ThreadResult},
     thread::run_thread,
 };
-use crate::{
-    client::{Failure, FailureClass, Record, clock::now_ns},
-    metrics::{ClientUse, Late},
-};
+use crate::client::{Failure, FailureClass, Record, clock::now_ns};
 
 /// Runs one pass. Connections are opened before the first request is sent.
 ///
@@ -71,16 +68,7 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
         add_cancelled(pass, &total.begun, &mut total.records);
     }
     total.records.sort_unstable_by_key(|record: &Record| record.index);
-    let timers = total.timers.as_ref().filter(|timers| !timers.is_empty());
-    let quantile_s = |quantile| timers.map(|timers| timers.value_at_quantile(quantile) as f64 * 1e-9);
-    let client = ClientUse {
-        cpu_s: total.cpu_ns.map(|ns| ns as f64 * 1e-9),
-        threads,
-        stamps: Some(total.reads.source()),
-        read_late_s: Late::of(|quantile| total.reads.quantile_s(quantile)),
-        timer_late_s: Late::of(quantile_s),
-        share: None,
-    };
+    let client = ClientCost { cpu_ns: total.cpu_ns, threads, reads: total.reads, timers: total.timers };
     Ok(PassRecords { records: total.records, stopped, connections: total.connections, client })
 }
 

@@ -5,11 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use hdrhistogram::Histogram;
 use tokio::{sync::Semaphore, task::JoinError};
 
 use super::{Schedule, pass::Pass};
-use crate::client::{ConnectionStats, ReadLateness, Record};
+use crate::client::{ConnectionStats, Delays, ReadLateness, Record};
 
 /// What all threads of a pass share.
 pub(super) struct Shared<'a> {
@@ -37,8 +36,8 @@ pub(super) struct ThreadResult {
     /// CPU time, where the system tells it.
     pub cpu_ns: Option<u64>,
     pub reads: ReadLateness,
-    /// How late the runtime's timers ran, in nanoseconds.
-    pub timers: Option<Histogram<u64>>,
+    /// How late the runtime's timers ran.
+    pub timers: Delays,
 }
 
 impl<'a> Shared<'a> {
@@ -51,7 +50,9 @@ impl<'a> Shared<'a> {
             queue: Arc::new(AtomicUsize::new(0)),
             ready: Barrier::new(threads + dispatchers),
             in_flight: match pass.schedule {
-                Schedule::Open { max_in_flight, .. } => max_in_flight.map(|most| Arc::new(Semaphore::new(most))),
+                Schedule::Open { max_in_flight, .. } => {
+                    max_in_flight.map(|most| Arc::new(Semaphore::new(pass.share.part(most))))
+                }
                 Schedule::Closed { .. } => None,
             },
             failed: AtomicUsize::new(0),
@@ -74,8 +75,8 @@ impl<'a> Shared<'a> {
     /// clock; `None` where one of them could not connect.
     pub fn started(&self) -> Option<u64> {
         self.ready.wait();
-        let start_ns = *self.start_ns.get_or_init(|| self.pass.start.begin_ns());
-        (self.failed.load(Ordering::SeqCst) == 0).then_some(start_ns)
+        // Other shares begin only where all of this one can.
+        (self.failed.load(Ordering::SeqCst) == 0).then(|| *self.start_ns.get_or_init(|| self.pass.start.begin_ns()))
     }
 }
 
@@ -88,11 +89,7 @@ impl ThreadResult {
         self.connections += other.connections;
         self.cpu_ns = self.cpu_ns.zip(other.cpu_ns).map(|(a, b)| a + b);
         self.reads.add(&other.reads);
-        match (&mut self.timers, other.timers) {
-            // All have the same bounds.
-            (Some(all), Some(one)) => _ = all.add(one),
-            (all, one) => *all = all.take().or(one),
-        }
+        self.timers.add(&other.timers);
     }
 }
 

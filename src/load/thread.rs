@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use hdrhistogram::Histogram;
 use tokio::{runtime::Runtime, task::LocalSet};
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     pass::Pass,
     shared::{Shared, ThreadResult},
 };
-use crate::client::{Client, Failure, FailureClass, PerThread, clock::thread_cpu_ns, histogram};
+use crate::client::{Client, Delays, Failure, FailureClass, PerThread, clock::thread_cpu_ns};
 
 /// Turns of a runtime before it looks at its sockets again. In each, the set of clients runs up to 61 of its tasks, so that
 /// tokio's default of 61 turns would be thousands of them.
@@ -41,7 +40,7 @@ pub(super) fn run_thread(
     let cpu_before_ns = thread_cpu_ns();
     let tasks = LocalSet::new();
     let run = tasks.run_until(async {
-        let timers = Rc::new(RefCell::new(histogram()));
+        let timers = Rc::new(RefCell::new(Delays::default()));
         let watch = tokio::task::spawn_local(watch_timers(timers.clone()));
         let mut result = match &shared.pass.schedule {
             Schedule::Closed { .. } => closed::drain_all(clients, shared).await,
@@ -51,7 +50,7 @@ pub(super) fn run_thread(
             }
         };
         watch.abort();
-        result.timers = Some(timers.replace(histogram()));
+        result.timers = timers.take();
         result
     });
     let mut result = runtime.block_on(run);
@@ -89,11 +88,11 @@ fn connect(
 }
 
 /// Records how late the runtime's timers run, until it is aborted. They tick in milliseconds: up to one is their own.
-async fn watch_timers(late_ns: Rc<RefCell<Histogram<u64>>>) {
+async fn watch_timers(late: Rc<RefCell<Delays>>) {
     let mut due = tokio::time::Instant::now();
     loop {
         due += TICK;
         tokio::time::sleep_until(due).await;
-        late_ns.borrow_mut().saturating_record(due.elapsed().as_nanos() as u64);
+        late.borrow_mut().record(due.elapsed().as_nanos() as u64);
     }
 }

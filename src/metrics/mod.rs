@@ -5,6 +5,7 @@
 
 mod better;
 mod client_share;
+mod client_use;
 mod conversations;
 mod distribution;
 mod goodput;
@@ -18,10 +19,12 @@ mod objective;
 mod pass;
 mod scraped;
 mod server_metrics;
+mod shard;
 mod steady;
 
 pub use better::Better;
 pub use client_share::client_share;
+pub use client_use::{ClientUse, Late};
 pub use conversations::{Conversations, TurnMetrics};
 pub use distribution::Distribution;
 #[cfg(feature = "harness")]
@@ -33,7 +36,8 @@ pub use host::{HostUse, ServerUse};
 pub use limit::Limit;
 pub use metric::{ByMetric, Metric, Point, Quantity};
 pub use objective::{Count, Objective, Subject};
-pub use pass::{ClientUse, Connections, Late, PassMetrics, count_output_tokens};
+pub use pass::{Connections, PassMetrics, count_output_tokens};
 pub use scraped::Scrape;
 pub use server_metrics::{Gauge, GaugeReading, ServerMetrics};
+pub use shard::Shard;
 pub use steady::Steady;

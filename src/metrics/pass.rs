@@ -4,11 +4,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conversations, Distribution, GpuMetrics, Histogram, Histograms, HostUse, ServerMetrics, ServerUse, Steady,
-    conversations::ideal_cached_share,
+    ClientUse, Conversations, Distribution, GpuMetrics, Histogram, Histograms, HostUse, ServerMetrics, ServerUse,
+    Shard, Steady, conversations::ideal_cached_share,
 };
 use crate::{
-    client::{ConnectionStats, Gap, Record, StampSource, TokenSource},
+    client::{ConnectionStats, Gap, Record, TokenSource},
     dataset::Tokenizer,
 };
 
@@ -133,6 +133,9 @@ pub struct PassMetrics {
     /// What its GPUs did, where they have a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuMetrics>,
+    /// What each of several shards did; empty where the run was one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Shard>,
 }
 
 /// What the connections of a pass cost, outside all latencies.
@@ -152,45 +155,6 @@ pub struct Connections {
     /// How long the clients waited for the end of bodies whose answers were whole, all together.
     #[serde(default)]
     pub end_wait_s: f64,
-}
-
-/// What the client itself used, and how late it ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClientUse {
-    /// CPU time of the client's threads.
-    pub cpu_s: Option<f64>,
-    /// The number of those threads.
-    pub threads: usize,
-    /// Where arrival times come from.
-    #[serde(default)]
-    pub stamps: Option<StampSource>,
-    /// How much later than the kernel the client's reads took their bytes; `null` where the kernel gives no stamps.
-    #[serde(default)]
-    pub read_late_s: Option<Late>,
-    /// How late the client's timers ran; they tick in milliseconds, and up to one is their own.
-    #[serde(default)]
-    pub timer_late_s: Option<Late>,
-    /// How much of what was measured is the client's own doing: in a closed loop the share of its clients' time between the end of an
-    /// answer and the next send; in an open loop the mean lateness of sends, as a share of the mean time to first token (of the latency,
-    /// without streaming). `null` where that is not known.
-    #[serde(default)]
-    pub share: Option<f64>,
-}
-
-/// How late something ran, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Late {
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
-}
-
-impl Late {
-    /// From a function that gives quantiles.
-    pub(crate) fn of(quantile_s: impl Fn(f64) -> Option<f64>) -> Option<Self> {
-        Some(Self { p50: quantile_s(0.50)?, p99: quantile_s(0.99)? })
-    }
 }
 
 const NS: f64 = 1e-9;
@@ -291,6 +255,7 @@ impl PassMetrics {
             server_metrics: None,
             scraped: BTreeMap::new(),
             gpu: None,
+            shards: Vec::new(),
         };
         pass.set_duration(duration_s);
         pass

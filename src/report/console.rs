@@ -9,6 +9,7 @@ use super::{
     numbers::{Time, count, estimated, grouped, is_meaningless, share, significant},
     objectives::objective_lines,
     output::Output,
+    shards::shard_lines,
     sink::*,
     sparkline::sparkline_of,
     summary::print_summary,
@@ -279,7 +280,7 @@ fn from_the_send(passes: &[PassMetrics]) -> Option<String> {
 fn client(passes: &[PassMetrics], verbose: bool) -> Vec<String> {
     let reads = passes.iter().filter_map(|p| p.client.read_late_s).map(|late| late.p99).fold(None, most);
     let timers = passes.iter().filter_map(|p| p.client.timer_late_s).map(|late| late.p99).fold(None, most);
-    let mut remarks = Vec::new();
+    let mut remarks = shard_lines(passes);
     match (reads, timers) {
         // As it should be.
         (Some(_), _) if !verbose => {}

@@ -20,6 +20,7 @@ mod numbers;
 mod objectives;
 mod output;
 mod requests;
+mod shards;
 mod sink;
 mod sinks;
 mod sparkline;

@@ -50,6 +50,9 @@ pub struct Report {
     /// The command that ran it, without the values of headers; empty in older files.
     #[serde(default)]
     pub command: String,
+    /// How many shards sent the load together; absent where it was one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<usize>,
     /// When the first pass started, RFC 3339.
     pub started_at: String,
     /// The numbers of each pass.

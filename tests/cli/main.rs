@@ -19,6 +19,7 @@ mod pages;
 mod scrape;
 mod screen;
 mod server;
+mod shards;
 mod started;
 mod sweeps;
 mod traces;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
     trials.extend(pages::trials());
     trials.extend(sweeps::trials());
     trials.extend(server::trials());
+    trials.extend(shards::trials());
     trials.extend(started::trials());
     trials.extend(traces::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));

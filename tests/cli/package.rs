@@ -57,7 +57,12 @@ impl Package {
 
     /// Starts it, to be looked at or killed while it runs.
     pub fn spawn(&self, flags: &[&str]) -> Running {
-        let mut command = self.command(flags, &[]);
+        self.spawn_with(flags, &[])
+    }
+
+    /// The same with variables of its own.
+    pub fn spawn_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> Running {
+        let mut command = self.command(flags, variables);
         Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 

@@ -1,0 +1,372 @@
+//! A run of several processes, each of which sends its share of the one workload.
+
+use std::{collections::BTreeMap, net::TcpListener, path::Path, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tachometer::{
+    engine::{Engine, RequestTruth},
+    metrics::Distribution,
+};
+
+use crate::package::{Outcome, Package, Running, engine, engine_with, fixture};
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        Trial::test("shards/a_closed_loop_through_a_folder_is_the_run_of_one_process", || one_run("closed")),
+        Trial::test("shards/an_open_loop_through_a_port_is_the_run_of_one_process", || one_run("open")),
+        Trial::test("shards/conversations_stay_whole", || one_run("conversations")),
+        Trial::test("shards/clocks_that_differ_are_brought_together", clocks),
+        Trial::test("shards/passes_go_on_and_two_servers_take_turns", in_turn),
+    ];
+    trials.extend(FAULTS.iter().map(|fault| Trial::test(format!("shards/{}", fault.name), || fault.check())));
+    trials
+}
+
+/// Names the secret that all shards of a run know.
+const TOKEN: &str = "TACHOMETER_RENDEZVOUS_TOKEN";
+/// Moves a shard's clock.
+const SHIFT: &str = "TACHOMETER_TEST_CLOCK_SHIFT_NS";
+
+fn flags(url: &str) -> Vec<String> {
+    let (dataset, tokenizer) = (fixture("sharegpt.json"), fixture("tokenizer.json"));
+    let flags = ["--bench", "--server", url, "--dataset", &dataset, "--tokenizer", &tokenizer, "--stream", "true"];
+    flags.map(str::to_owned).to_vec()
+}
+
+/// A port that was free a moment ago.
+fn port() -> Result<String, Failed> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Starts a shard with these flags.
+fn start(package: &Package, flags: &[String], rank: usize, of: usize, variables: &[(&str, &str)]) -> Running {
+    let shard = format!("{rank}/{of}");
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(["--shard", &shard]).collect();
+    package.spawn_with(&flags, &[&[(TOKEN, "a secret")], variables].concat())
+}
+
+fn all_end_well(running: Vec<Running>) -> Result<Vec<Outcome>, Failed> {
+    let outcomes: Vec<Outcome> = running.into_iter().map(Running::wait).collect();
+    outcomes.iter().try_for_each(|outcome| outcome.expect(0))?;
+    Ok(outcomes)
+}
+
+/// What `--save-requests` wrote.
+fn lines(path: &Path) -> Result<Vec<Value>, Failed> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}
+
+fn ns(line: &Value, key: &str) -> Option<u64> {
+    line[key].as_u64()
+}
+
+/// The numbers of a pass, computed anew from its lines, are those of the report to the last digit.
+fn is_of_lines(pass: &Value, lines: &[&Value]) {
+    let completed: Vec<&&Value> = lines.iter().filter(|line| line["outcome"] == "completed").collect();
+    assert_eq!(pass["completed"], completed.len());
+    let first = lines.iter().filter_map(|line| ns(line, "sent_ns")).min().unwrap();
+    let last = lines.iter().filter_map(|line| ns(line, "end_ns")).max().unwrap();
+    let duration_s = (last - first) as f64 * 1e-9;
+    assert_eq!(pass["duration_s"].as_f64(), Some(duration_s));
+    assert_eq!(pass["rpm"].as_f64(), Some(completed.len() as f64 / duration_s * 60.0));
+    let tokens: u64 = completed.iter().filter_map(|line| line["output_tokens"].as_u64()).sum();
+    assert_eq!(pass["output_tokens"], tokens);
+    assert_eq!(pass["output_tokens_per_s"].as_f64(), Some(tokens as f64 / duration_s));
+    for (metric, end) in [("ttft_s", "first_token_ns"), ("e2e_s", "end_ns")] {
+        let latency = |line: &&&Value| {
+            let from = ns(line, "intended_ns").or(ns(line, "sent_ns"))?;
+            Some(ns(line, end)?.saturating_sub(from) as f64 * 1e-9)
+        };
+        let expected = Distribution::of(completed.iter().filter_map(latency).collect());
+        assert_eq!(pass[metric], serde_json::to_value(expected).unwrap(), "{metric}");
+    }
+}
+
+/// Four shards send what one process sends, and the report is that of all records together.
+fn one_run(kind: &str) -> Result<(), Failed> {
+    let engine = engine();
+    let (package, alone) = (Package::new(""), Package::new(""));
+    let mut flags = flags(&engine.url());
+    let more: &[&str] = match kind {
+        "closed" => &["--concurrency", "8", "--num-prompts", "42"],
+        "open" => &["--request-rate", "100", "--num-prompts", "42"],
+        _ => &["--concurrency", "8", "--num-prompts", "60", "--max-context", "1900"],
+    };
+    flags.extend(more.iter().chain(&["--sample-size", "2", "--max-tokens", "20"]).map(|flag| (*flag).to_owned()));
+    let (name, sessions) = match kind {
+        "closed" => ("sharegpt/c8", false),
+        "open" => ("sharegpt/r100", false),
+        _ => ("sessions-sharegpt/c8", true),
+    };
+    if sessions {
+        flags[4] = format!("sessions:{}", fixture("sharegpt.json"));
+    }
+    let of_one = [flags.as_slice(), &["--save-requests".to_owned(), "requests.jsonl".to_owned()]].concat();
+    alone.run(&of_one.iter().map(String::as_str).collect::<Vec<_>>(), &[]).expect(0)?;
+    engine.take_truths();
+    let place = if kind == "open" { port()? } else { package.path("meet").display().to_string() };
+    flags.extend(["--rendezvous", &place, "--save-requests", "requests.jsonl"].map(str::to_owned));
+    let running = (0..4).rev().map(|rank| start(&package, &flags, rank, 4, &[])).collect();
+    let outcomes = all_end_well(running)?;
+    for (rank, outcome) in (0..4).rev().zip(&outcomes).filter(|(rank, _)| *rank > 0) {
+        assert!(outcome.stdout.starts_with(&format!("Shard {rank} of 4: ")), "{}", outcome.stdout);
+        assert_eq!(outcome.stdout.lines().count(), 1);
+    }
+    let truths: BTreeMap<String, RequestTruth> =
+        engine.take_truths().into_iter().map(|truth| (truth.request_id.clone(), truth)).collect();
+
+    let (report, single) = (package.report(name), alone.report(name));
+    assert_eq!((&report["shards"], &single["shards"]), (&4.into(), &Value::Null));
+    let of = |path| {
+        lines(path).map(|mut all| {
+            all.sort_by_key(|line| (line["pass"].as_u64(), line["index"].as_u64()));
+            all
+        })
+    };
+    let (all, of_one) = (of(&package.path("requests.jsonl"))?, of(&alone.path("requests.jsonl"))?);
+    assert_eq!(all.len(), of_one.len());
+    for (i, pass) in report["passes"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(pass["digest"], single["passes"][i]["digest"]);
+        let own: Vec<&Value> = all.iter().filter(|line| line["pass"] == i).collect();
+        let of_one: Vec<&Value> = of_one.iter().filter(|line| line["pass"] == i).collect();
+        is_of_lines(pass, &own);
+        let shards = pass["shards"].as_array().unwrap();
+        assert_eq!(shards.len(), 4);
+        let completed: u64 = shards.iter().filter_map(|shard| shard["completed"].as_u64()).sum();
+        assert_eq!(pass["completed"], completed);
+        // All show one machine's clock here.
+        let unsure_ns = |shard: &Value| (shard["clock_uncertainty_s"].as_f64().unwrap() * 1e9).ceil() as u64 + 1;
+        let most_ns = shards.iter().map(unsure_ns).max().unwrap();
+        for shard in shards {
+            let offset_s = shard["clock_offset_s"].as_f64().unwrap();
+            assert!(offset_s.abs() * 1e9 <= unsure_ns(shard) as f64, "{shard}");
+        }
+        let intended = |line: &Value, first: &Value| Some(ns(line, "intended_ns")? - ns(first, "intended_ns")?);
+        for (line, alone) in own.iter().zip(&of_one) {
+            assert_eq!((&line["index"], &line["turn"]), (&alone["index"], &alone["turn"]));
+            assert_eq!(line["prompt_tokens"], alone["prompt_tokens"]);
+            // As the engine has it.
+            let truth = &truths[line["request_id"].as_str().unwrap()];
+            assert_eq!(line["output_tokens"], truth.token_ns.len());
+            assert!(ns(line, "sent_ns").unwrap() <= truth.received_ns + most_ns, "{line}");
+            assert!(ns(line, "first_token_ns").unwrap() + most_ns >= truth.token_ns[0], "{line}");
+            // The one schedule.
+            let times = intended(line, own[0]).zip(intended(alone, of_one[0]));
+            assert!(times.is_none_or(|(ours, theirs)| ours.abs_diff(theirs) <= 2 * most_ns), "{line} {alone}");
+        }
+    }
+    // Nothing is left of what was kept in case a shard is lost.
+    assert!(!package.path("target/tachometer/shards").exists());
+    assert!(kind == "open" || std::fs::read_dir(package.path("meet"))?.next().is_none());
+    Ok(())
+}
+
+/// Each shard's clock is ahead or behind by hours.
+fn clocks() -> Result<(), Failed> {
+    let engine = engine();
+    let package = Package::new("");
+    let mut flags = flags(&engine.url());
+    let more = ["--request-rate", "200", "--num-prompts", "30", "--sample-size", "3", "--max-tokens", "3"];
+    flags.extend(more.map(str::to_owned));
+    flags.extend(["--rendezvous".to_owned(), port()?]);
+    let shifts: [i64; 3] = [0, 7_200_000_000_000, -1_234_567_891];
+    let run = |rank: usize| start(&package, &flags, rank, 3, &[(SHIFT, &shifts[rank].to_string())]);
+    all_end_well((0..3).map(run).collect())?;
+    let report = package.report("sharegpt/r200");
+    for pass in report["passes"].as_array().unwrap() {
+        for (shard, shift_ns) in pass["shards"].as_array().unwrap().iter().zip(shifts) {
+            let [offset_s, unsure_s] =
+                ["clock_offset_s", "clock_uncertainty_s"].map(|key| shard[key].as_f64().unwrap());
+            // To what a number of 64 bits keeps of hours.
+            let wrong_s = (offset_s + shift_ns as f64 * 1e-9).abs();
+            assert!(wrong_s <= unsure_s + 1e-9, "{shard}");
+        }
+        // All at their times, not hours apart: 30 requests at 200 a second.
+        let lag = &pass["send_lag_s"];
+        assert!(pass["duration_s"].as_f64().unwrap() < 600.0 && lag["max"].as_f64().unwrap() < 600.0, "{pass}");
+    }
+    Ok(())
+}
+
+/// Shard 0 decides how many passes there are, and which server is next.
+fn in_turn() -> Result<(), Failed> {
+    let engines = [engine(), engine_with("decode_step_ms=4")];
+    let package = Package::new("");
+    let mut flags = flags(&engines[0].url());
+    let against = engines[1].url();
+    let place = package.path("meet").display().to_string();
+    let more = ["--against", &against, "--resolve", "20%", "--time-budget", "30s", "--rendezvous", &place];
+    flags.extend(more.map(str::to_owned));
+    flags
+        .extend(["--concurrency", "4", "--num-prompts", "12", "--max-tokens", "20", "--cache-bust"].map(str::to_owned));
+    let outcomes = all_end_well((0..2).map(|rank| start(&package, &flags, rank, 2, &[])).collect())?;
+    assert!(outcomes[0].stdout.contains("improved, interleaved"), "{}", outcomes[0].stdout);
+    let report = package.report("sharegpt/c4");
+    let passes = report["passes"].as_array().unwrap();
+    assert!(passes.len() >= 2);
+    for pass in passes {
+        assert_eq!((&pass["completed"], &pass["shards"][1]["completed"]), (&12.into(), &6.into()));
+    }
+    // Both servers had all prompts of their passes.
+    for engine in &engines {
+        assert!(engine.take_truths().len() >= 12 * passes.len());
+    }
+    Ok(())
+}
+
+/// Something that goes wrong with one of three shards.
+struct Fault {
+    name: &'static str,
+    /// Flags of that shard alone.
+    flags: &'static [&'static str],
+    /// Its token, where it has another.
+    token: &'static str,
+    /// How long shards wait for one another, in seconds.
+    patience: &'static str,
+    /// Which shard it is.
+    rank: usize,
+    /// What happens to it, once the second pass is under way.
+    happens: Option<fn(&Running)>,
+    /// What shard 0 ends with, and says.
+    code: i32,
+    says: &'static str,
+    /// What the others end with; shard 0 is left out, and that shard.
+    others: i32,
+    /// Whether what the others measured is in a partial report.
+    kept: bool,
+}
+
+const NOTHING: Fault = Fault {
+    name: "",
+    flags: &[],
+    token: "a secret",
+    patience: "60",
+    rank: 1,
+    happens: None,
+    code: 101,
+    says: "",
+    others: 0,
+    kept: false,
+};
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "one_that_is_killed_is_named",
+        happens: Some(|shard| shard.signal(Signal::SIGKILL)),
+        says: "shard 1 (",
+        kept: true,
+        ..NOTHING
+    },
+    Fault {
+        name: "one_that_falls_silent_is_named",
+        patience: "3",
+        happens: Some(|shard| shard.signal(Signal::SIGSTOP)),
+        says: "nothing was heard of it for 3s",
+        kept: true,
+        ..NOTHING
+    },
+    Fault {
+        name: "one_that_is_frozen_for_a_while_goes_on",
+        happens: Some(|shard| {
+            shard.signal(Signal::SIGSTOP);
+            std::thread::sleep(Duration::from_secs(1));
+            shard.signal(Signal::SIGCONT);
+        }),
+        code: 0,
+        ..NOTHING
+    },
+    Fault {
+        name: "one_that_is_interrupted_ends_the_run",
+        happens: Some(|shard| shard.signal(Signal::SIGINT)),
+        code: 130,
+        says: "interrupted",
+        kept: true,
+        ..NOTHING
+    },
+    Fault { name: "other_settings_are_named", flags: &["--top-p", "0.5"], says: "its prompts are others", ..NOTHING },
+    Fault {
+        name: "another_token_is_not_let_in",
+        token: "a guess",
+        patience: "3",
+        says: "shard 1 did not come",
+        ..NOTHING
+    },
+    Fault { name: "one_that_can_not_write_goes_on", flags: &["--out", "/dev/null/nowhere"], code: 0, ..NOTHING },
+    Fault {
+        name: "without_shard_0_the_others_keep_their_records",
+        rank: 0,
+        happens: Some(|shard| shard.signal(Signal::SIGKILL)),
+        code: -1,
+        others: 101,
+        ..NOTHING
+    },
+];
+
+impl Fault {
+    fn check(&self) -> Result<(), Failed> {
+        let engine = engine_with("decode_step_ms=20");
+        let package = Package::new("");
+        let place = port()?;
+        let mut running: Vec<Running> = (0..3).map(|rank| self.start(&package, &engine, &place, rank)).collect();
+        if let Some(happens) = self.happens {
+            running[0].read_until("pass 2/2")?;
+            happens(&running[self.rank]);
+        }
+        let mut outcomes = Vec::new();
+        for (rank, shard) in running.into_iter().enumerate() {
+            if rank == self.rank && self.name == "one_that_falls_silent_is_named" {
+                shard.signal(Signal::SIGKILL);
+            }
+            outcomes.push(shard.wait());
+        }
+        outcomes[0].expect(self.code)?;
+        assert!(outcomes[0].stderr.contains(self.says), "{}", outcomes[0].stderr);
+        for (rank, outcome) in outcomes.iter().enumerate().filter(|(rank, _)| *rank > 0 && *rank != self.rank) {
+            outcome.expect(self.others).map_err(|e| format!("shard {rank}: {e:?}"))?;
+        }
+        if self.token != NOTHING.token {
+            outcomes[0].expect(101)?;
+            assert!(outcomes[0].stderr.contains("it has another token"), "{}", outcomes[0].stderr);
+            assert!(outcomes[1].stderr.contains("shard 0 does not take this one"), "{}", outcomes[1].stderr);
+        }
+        let partial = package.path("target/tachometer/sharegpt/c6/partial/report.json");
+        assert_eq!(partial.is_file(), self.kept, "{}", outcomes[0].stderr);
+        if self.kept {
+            let report: Value = serde_json::from_str(&std::fs::read_to_string(partial)?)?;
+            // The first pass is whole.
+            let [whole, cut] = [&report["passes"][0], &report["passes"][1]];
+            assert_eq!((&whole["completed"], whole["shards"].as_array().map(Vec::len)), (&30.into(), Some(3)));
+            assert!(cut.is_null() || cut["completed"].as_u64() < Some(30), "{cut}");
+        }
+        if self.rank == 0 {
+            for outcome in &outcomes[1..] {
+                assert!(outcome.stderr.contains("the records of this shard are in"), "{}", outcome.stderr);
+            }
+            let folders: Vec<_> = std::fs::read_dir(package.path("target/tachometer/shards"))?.collect();
+            assert_eq!(folders.len(), 1);
+            let files = std::fs::read_dir(folders[0].as_ref().unwrap().path())?.filter_map(Result::ok);
+            let names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+            for rank in 0..3 {
+                let name = format!("00001-sharegpt-c6.shard-{rank}");
+                assert!(names.contains(&name), "{name} in {names:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, package: &Package, engine: &Engine, place: &str, rank: usize) -> Running {
+        let mut flags = flags(&engine.url());
+        let more = ["--concurrency", "6", "--num-prompts", "30", "--max-tokens", "30", "--sample-size", "2"];
+        flags.extend(more.map(str::to_owned));
+        flags.extend(["--rendezvous", place].map(str::to_owned));
+        flags.extend(["--shard-timeout", self.patience].map(str::to_owned));
+        if rank == self.rank {
+            flags.extend(self.flags.iter().map(|flag| (*flag).to_owned()));
+        }
+        let token = if rank == self.rank { self.token } else { NOTHING.token };
+        start(package, &flags, rank, 3, &[(TOKEN, token)])
+    }
+}
