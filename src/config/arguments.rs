@@ -180,6 +180,9 @@ pub struct Arguments {
     /// Redraw the pages of the last run of each benchmark from its files; measure nothing
     #[arg(long, conflicts_with_all = ["show_history", "noplot", "calibrate", "load_baseline", "discard_baseline", "test"])]
     pub report_only: bool,
+    /// Put together what shards have kept in this folder of a run that lost shard 0, as partial results; measure nothing
+    #[arg(long, value_name = "DIR", help_heading = "Load", conflicts_with_all = ["show_history", "history_csv", "report_only", "calibrate", "test"])]
+    pub merge: Option<PathBuf>,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,

@@ -319,8 +319,14 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     let servers: Vec<&ServerSpec> = [Some(&first), second.as_ref()].into_iter().flatten().collect();
     let at_once = |benchmark: &Benchmark| {
         let shape = benchmark.load.shape();
-        let is_fixed = benchmark.find_max.is_none() && benchmark.sweep.is_none();
-        [shape.concurrency(), shape.max_in_flight()].into_iter().flatten().min().filter(|_| is_fixed)
+        match (&benchmark.find_max, &benchmark.sweep) {
+            // It begins with as many as there are shards.
+            (Some(_), _) => None,
+            (None, Some(sweep)) => {
+                sweep.range.ends.filter(|_| sweep.swept == Searched::Concurrency).map(|(low, _)| low as usize)
+            }
+            (None, None) => [shape.concurrency(), shape.max_in_flight()].into_iter().flatten().min(),
+        }
     };
     let at_once = benchmarks.iter().filter_map(|b| Some((b.name.as_str(), at_once(b)?))).collect();
     let parts = Parts { at_once, servers: &servers };
@@ -671,6 +677,28 @@ mod tests {
                 vec!["--find-max", "rate", "--precision", "0", "--objective", "rps > 1"],
                 "",
                 "--precision: 0 is finer than any search gets",
+            ),
+            (live(&["--shard", "0/2"]), "", "--rendezvous: shards need a place to meet"),
+            (live(&["--shard", "2/2"]), "", "--shard: there is no shard 2 of 2: ranks go from 0 to 1"),
+            (
+                live(&["--shard", "0/2", "--rendezvous", "h:1"]),
+                "",
+                "set TACHOMETER_RENDEZVOUS_TOKEN in their environment",
+            ),
+            (live(&["--shard", "0/2", "--rendezvous", ":1"]), "", "--rendezvous: `:1` needs a host and a port"),
+            (
+                live(&["--shard", "0/9", "--rendezvous", "d", "--concurrency", "64,4"]),
+                "",
+                "sharegpt/c4 has 4 at once for 9",
+            ),
+            (live(&["--shard", "0/9", "--rendezvous", "d", "--concurrency", "sweep:1..16"]), "", "has 1 at once for 9"),
+            (live(&["--rendezvous", "d"]), "", "--rendezvous: it needs --shard auto, or --shard RANK/SHARDS"),
+            (live(&["--shards", "4"]), "", "--shards: it needs --shard"),
+            (vec!["--shard", "0/2", "--rendezvous", "d"], "", "--shard: shards measure a server that is running"),
+            (
+                live(&["--shard", "0/2", "--rendezvous", "d", "--shard-timeout", "0"]),
+                "",
+                "--shard-timeout: 0 is not a number",
             ),
             (vec!["--gate", "good_share"], "", "--gate: good_share is only measured if --goodput says which"),
             (vec![], "confidence_level = 2", "line 1: confidence_level: 2 is not between 0 and 1"),

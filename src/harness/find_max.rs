@@ -15,6 +15,7 @@ use crate::{
     metrics::{Objective, PassMetrics},
     report::load_words,
     run::{Boundary, BoundaryPoint, Partial, Report},
+    shard::Leader,
     stats::{State, Stopping, estimates, judge, piles_up, too_small},
 };
 
@@ -84,7 +85,9 @@ impl Work<'_> {
                 Some(_) => MOST_SWEPT_CLIENTS,
                 None => self.conversations(benchmark)? as f64,
             };
-            return Ok(Bounds { start: FIRST_CLIENTS.min(most), least: 1.0, most, precision, whole: true });
+            // Each shard has one at least.
+            let least = self.session.shards.as_deref().map_or(1, Leader::shards) as f64;
+            return Ok(Bounds { start: FIRST_CLIENTS.min(most).max(least), least, most, precision, whole: true });
         }
         let rate = self.most_at_once(benchmark)?;
         Ok(Bounds { start: rate / 2.0, least: rate / LEAST_RATE, most: rate * 1e4, precision, whole: false })

@@ -15,6 +15,7 @@ mod goal;
 mod history;
 mod measure;
 mod member;
+mod merge;
 mod mode;
 mod objective_tests;
 mod passes;

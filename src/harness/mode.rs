@@ -17,6 +17,8 @@ pub enum Mode {
     HistoryCsv,
     /// Draws the pages of the last runs once more.
     Report,
+    /// Puts together what shards have kept of a run.
+    Merge,
     /// Runs each benchmark once, tiny, on the embedded engine; what `cargo test --benches` does, which adds no flag.
     Test,
     /// Runs each benchmark against itself.
@@ -34,6 +36,7 @@ impl Mode {
             Arguments { show_history: Some(metric), .. } => Self::History(*metric),
             Arguments { history_csv: Some(_), .. } => Self::HistoryCsv,
             Arguments { report_only: true, .. } => Self::Report,
+            Arguments { merge: Some(_), .. } => Self::Merge,
             Arguments { bench: false, .. } | Arguments { test: true, .. } => Self::Test,
             Arguments { calibrate: true, .. } => Self::Calibrate,
             _ => Self::Measure,

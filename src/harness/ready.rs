@@ -19,7 +19,7 @@ use super::{
     progress::{Extent, Progress},
     prompt_cache::PromptsOf,
     session::{Server, Session, warmup_sampling},
-    shards::{Part, Together, share_of_all},
+    shards::{Part, Together, numbers},
     spread::Spread,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     config::{self, Benchmark, MOST_PASSES, Warmup},
     dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
     load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, StopReason, run_pass},
-    metrics::{Conversations, PassMetrics, ServerMetrics, Steady, client_share, count_output_tokens},
+    metrics::{Conversations, PassMetrics, ServerMetrics, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks, warn},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
     server::{HostWatch, Ours, Scraper, Scraping},
@@ -312,7 +312,9 @@ impl<'a> Ready<'a> {
         let own = |part: Part| send(self.session, self.benchmark, &self.server, &workload, progress, &prefix, part);
         let together = self.session.shards.as_deref().map(|leader| {
             let (sent, drawn) = ((&workload, digest.as_str()), (nonce_seed, prefix.as_str()));
-            Together::of(self.session, leader, self.benchmark, &self.server.model, sent, drawn)
+            let report = self.report(Passes::default(), Some(&RunError::Interrupted), None);
+            let known = (started_at.as_str(), &report);
+            Together::of(self.session, leader, self.benchmark, &self.server.model, sent, drawn, known)
         });
         let run = match &together {
             None => own(Part::whole(self.session)).map(|run| (run, Vec::new())),
@@ -329,14 +331,9 @@ impl<'a> Ready<'a> {
         let shards = together.map_or_else(Vec::new, |together| together.merge(&mut run, host, others));
         // Those that were sent again within the pass.
         self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
-        let mut pass = PassMetrics::of(workload.seed, started_at, &run.records, run.connections, run.client.used());
+        let mut pass = numbers(&run, shards, load, workload.seed, started_at);
         self.session.eta.ended(name, pass.duration_s);
-        pass.client.share = match load.shape().concurrency() {
-            // Each shard has a queue of its own, which ends when it does.
-            Some(clients) if !shards.is_empty() => share_of_all(&shards, clients),
-            concurrency => client_share(&run.records, concurrency),
-        };
-        (pass.host, pass.server, pass.shards) = (Some(host), server_use, shards);
+        (pass.host, pass.server) = (Some(host), server_use);
         let given_up =
             run.records.iter().filter(|record| !record.is_completed()).map(|r| u64::from(r.requested_tokens));
         let given_up_before = self.given_up.replace(given_up.sum());
@@ -359,7 +356,6 @@ impl<'a> Ready<'a> {
         }
         pass.good = spec.goodput.as_ref().map(|goodput| goodput.count(&run.records));
         pass.conversations = Conversations::of(&run.records, &workload.prompts);
-        pass.steady = Steady::of(&run.records, load.shape().concurrency());
         pass.digest = digest;
         pass.instance = Some(self.session.started.processes()).filter(|processes| *processes > 0);
         let after = self.session.hook("after_pass", |hooks| &hooks.after_pass).err();

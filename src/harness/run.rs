@@ -21,6 +21,7 @@ use super::{
     history::show_history,
     measure::{Measured, Work},
     member::{interrupted_or, take_part},
+    merge::merge,
     mode::Mode,
     ready::{Half, digest, seed_of},
     session::Session,
@@ -121,6 +122,11 @@ fn conclusion(arguments: &Arguments, plan: &Plan) -> Conclusion {
         Mode::Report => {
             let baselines = Baselines::new(arguments, plan, store(plan));
             draw(plan, &baselines, &|name| arguments.selects(name), output(arguments)).map(nothing).into()
+        }
+        Mode::Merge => {
+            let baselines = Baselines::new(arguments, plan, store(plan));
+            let folder = arguments.merge.as_deref().unwrap_or(Path::new(""));
+            merge(plan, &baselines, folder, output(arguments)).map(nothing).into()
         }
         Mode::Calibrate | Mode::Measure if plan.shards.as_ref().is_some_and(|terms| terms.share.rank > 0) => {
             raise_open_files_limit();

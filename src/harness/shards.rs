@@ -11,9 +11,10 @@ use crate::{
     config::Benchmark,
     dataset::Prompts,
     files::plain_name,
-    load::{ClientCost, PassRecords, Share, Start, Stop, StopReason},
-    metrics::{HostUse, Shard, client_share},
+    load::{ClientCost, LoadPoint, PassRecords, Share, Start, Stop, StopReason},
+    metrics::{HostUse, PassMetrics, Shard, Steady, client_share},
     report::warn,
+    run::Report,
     shard::{Leader, Order, ShardRecords, this_machine, write_records},
 };
 
@@ -48,6 +49,7 @@ impl<'a> Together<'a> {
         model: &str,
         (workload, digest): (&Prompts, &str),
         (nonce_seed, request_id_prefix): (Option<u64>, &str),
+        (started_at, report): (&str, &Report),
     ) -> Self {
         let Benchmark { name, workload: spec, load, .. } = benchmark;
         let order = Order {
@@ -63,6 +65,8 @@ impl<'a> Together<'a> {
             duration_ns: spec.duration.map(|time| time.as_nanos() as u64),
             digest: digest.to_owned(),
             request_id_prefix: request_id_prefix.to_owned(),
+            started_at: started_at.to_owned(),
+            report: serde_json::to_string(report).unwrap_or_default(),
         };
         Self { session, leader, benchmark, order }
     }
@@ -106,7 +110,7 @@ impl<'a> Together<'a> {
         };
         keep(self.session.store().root(), self.session.run_id(), &own_part);
         given.insert(0, own_part);
-        let (all, shards) = merged(given, self.benchmark);
+        let (all, shards) = merged(given, &self.benchmark.load);
         *own = all;
         // Of how many there would be on all shards, none of them knew.
         let budget = self.benchmark.workload.max_failures;
@@ -120,7 +124,7 @@ impl<'a> Together<'a> {
 }
 
 /// All parts of a pass as one, by the clock of shard 0.
-pub fn merged(given: Vec<ShardRecords>, benchmark: &Benchmark) -> (PassRecords, Vec<Shard>) {
+pub fn merged(given: Vec<ShardRecords>, load: &LoadPoint) -> (PassRecords, Vec<Shard>) {
     let mut all = PassRecords {
         records: Vec::with_capacity(given.iter().map(|part| part.records.len()).sum()),
         stopped: None,
@@ -130,7 +134,7 @@ pub fn merged(given: Vec<ShardRecords>, benchmark: &Benchmark) -> (PassRecords, 
     let mut shards = Vec::new();
     for mut part in given {
         let share = Share { rank: part.rank, of: part.of };
-        let clients = benchmark.load.shape().concurrency().map(|whole| share.part(whole));
+        let clients = load.shape().concurrency().map(|whole| share.part(whole));
         let mut shard = Shard::new(part.rank, part.host);
         shard.completed = part.records.iter().filter(|record| record.is_completed()).count();
         shard.failed = part.records.len() - shard.completed;
@@ -154,8 +158,21 @@ pub fn merged(given: Vec<ShardRecords>, benchmark: &Benchmark) -> (PassRecords, 
     (all, shards)
 }
 
+/// The numbers of a pass, as far as its records have them.
+pub fn numbers(run: &PassRecords, shards: Vec<Shard>, load: &LoadPoint, seed: u64, started_at: String) -> PassMetrics {
+    let mut pass = PassMetrics::of(seed, started_at, &run.records, run.connections, run.client.used());
+    pass.client.share = match load.shape().concurrency() {
+        // Each shard has a queue of its own, which ends when it does.
+        Some(clients) if !shards.is_empty() => share_of_all(&shards, clients),
+        concurrency => client_share(&run.records, concurrency),
+    };
+    pass.steady = Steady::of(&run.records, load.shape().concurrency());
+    pass.shards = shards;
+    pass
+}
+
 /// The client's share of a closed loop of so many clients: the mean over all of them.
-pub fn share_of_all(shards: &[Shard], clients: usize) -> Option<f64> {
+fn share_of_all(shards: &[Shard], clients: usize) -> Option<f64> {
     let of = shards.len();
     let of_shard = |shard: &Shard| Some(shard.client.share? * Share { rank: shard.rank, of }.part(clients) as f64);
     let sum: Option<f64> = shards.iter().map(of_shard).sum();

@@ -354,7 +354,10 @@ pub fn count_output_tokens(records: &mut [Record], tokenizer: &Tokenizer) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Failure, FailureClass, Usage};
+    use crate::{
+        client::{Failure, FailureClass, Usage},
+        metrics::{ClientUse, Late},
+    };
 
     fn record(index: usize, sent_ms: u64, first_ms: u64, last_ms: u64, end_ms: u64, tokens: u32) -> Record {
         let ns = |ms: u64| ms * 1_000_000;

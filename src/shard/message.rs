@@ -69,6 +69,10 @@ pub struct Order {
     pub digest: String,
     /// What the request ids begin with.
     pub request_id_prefix: String,
+    /// When it was planned, by the wall clock of shard 0, RFC 3339.
+    pub started_at: String,
+    /// The report of the benchmark as it will be, without its numbers: what a shard needs to make one alone.
+    pub report: String,
 }
 
 /// How a shard's clock compares with that of shard 0.

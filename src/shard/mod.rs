@@ -21,7 +21,7 @@ pub use leader::Leader;
 pub use link::ShardError;
 pub use member::{Member, Next};
 pub use message::{Order, ShardRecords};
-pub use records::write_records;
+pub use records::{read_records, write_records};
 pub use rendezvous::{Rendezvous, Terms};
 
 /// The name of this machine, as others in its network know it.

@@ -217,6 +217,35 @@ fn in_turn() -> Result<(), Failed> {
     Ok(())
 }
 
+/// What three shards have kept of a first pass is put together, but for what is damaged.
+fn merge_by_hand(package: &Package) -> Result<(), Failed> {
+    let kept = package.path("target/tachometer/shards");
+    let merge = || -> Result<(Value, Outcome), Failed> {
+        let outcome = package.run(&["--bench", "--merge", &kept.display().to_string()], &[]);
+        outcome.expect(0)?;
+        let path = package.path("target/tachometer/sharegpt/c6/partial/report.json");
+        Ok((serde_json::from_str(&std::fs::read_to_string(path)?)?, outcome))
+    };
+    let (report, outcome) = merge()?;
+    let first = &report["passes"][0];
+    assert_eq!((&first["completed"], first["shards"].as_array().map(Vec::len)), (&30.into(), Some(3)));
+    assert_eq!((&report["shards"], &report["partial"]["passes_wanted"]), (&3.into(), &2.into()));
+    assert!(outcome.stdout.contains("sharegpt/c6"), "{}", outcome.stdout);
+    let run = std::fs::read_dir(&kept)?.next().unwrap()?.path();
+    let damaged = run.join("00001-sharegpt-c6.shard-2");
+    let mut bytes = std::fs::read(&damaged)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes)?;
+    let (report, outcome) = merge()?;
+    assert!(outcome.stderr.contains("its checksum is another"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("sharegpt/c6: pass 1 lacks the records of shard 2"), "{}", outcome.stderr);
+    // Of the passes of which something is missing, the last one is shown.
+    assert_eq!(report["passes"].as_array().map(Vec::len), Some(1));
+    let folder = package.path("target");
+    package.run(&["--bench", "--merge", &folder.display().to_string()], &[]).expect(101)
+}
+
 /// Something that goes wrong with one of three shards.
 struct Fault {
     name: &'static str,
@@ -353,6 +382,7 @@ impl Fault {
                 let name = format!("00001-sharegpt-c6.shard-{rank}");
                 assert!(names.contains(&name), "{name} in {names:?}");
             }
+            merge_by_hand(&package)?;
         }
         Ok(())
     }
