@@ -150,7 +150,7 @@ impl Client {
         }
         let reopening = self.connection.take().is_some();
         let started_ns = now_ns();
-        self.connection = Some(Connection::open(&self.target, self.thread.lateness.clone()).await?);
+        self.connection = Some(Connection::open(&self.target, &self.thread).await?);
         self.stats.opened += 1;
         self.stats.reopened += u32::from(reopening);
         self.stats.connect_ns += now_ns() - started_ns;

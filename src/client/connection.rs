@@ -19,16 +19,16 @@ use super::{
     clock::now_ns,
     failure::{Failure, FailureClass},
     lateness::Lateness,
+    per_thread::{Buffers, PerThread},
     stamp::{Stamped, Stamps},
 };
-
-/// Bytes that one read can take in. A larger piece arrives in several reads.
-const READ_BUFFER: usize = 64 << 10;
 
 /// An open connection to the server, with what was read from it and not used yet.
 pub struct Connection {
     io: Io,
-    buffer: Box<[u8]>,
+    /// Lent by the thread while something is in it.
+    buffer: Option<Box<[u8]>>,
+    buffers: Buffers,
     start: usize,
     end: usize,
     /// When the bytes of the last read arrived, in nanoseconds of the monotonic clock.
@@ -102,7 +102,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`FailureClass::Connect`].
-    pub async fn open(target: &Target, lateness: Lateness) -> Result<Self, Failure> {
+    pub async fn open(target: &Target, thread: &PerThread) -> Result<Self, Failure> {
         let started_ns = now_ns();
         let connect = Self::open_io(target);
         let io = match tokio::time::timeout(target.timeouts.connect, connect).await {
@@ -119,11 +119,12 @@ impl Connection {
             opened_in: Duration::from_nanos(opened_ns - started_ns),
             idle_since_ns: opened_ns,
             not_before_ns: opened_ns,
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            buffer: None,
+            buffers: thread.buffers.clone(),
             start: 0,
             end: 0,
             read_at_ns: 0,
-            lateness,
+            lateness: thread.lateness.clone(),
             requests: 0,
             max_requests: None,
             keep_alive: None,
@@ -240,23 +241,9 @@ impl Connection {
 
     /// Reads what is there, or waits for it: 0 at the end of the stream.
     pub async fn read(&mut self) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-            if self.end == self.buffer.len() {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the read buffer is full"));
-            }
-        }
-        let into = &mut self.buffer[self.end..];
-        let read = match &mut self.io {
-            Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into, self.not_before_ns).await,
-            Io::Tcp(tcp, None) => tcp.read(into).await.map(Stamped::now),
-            #[cfg(feature = "tls")]
-            Io::Tls(tls) => tls.read(into).await.map(Stamped::now),
-            #[cfg(unix)]
-            Io::Unix(unix) => unix.read(into).await.map(Stamped::now),
+        let read = match self.readable().await {
+            Ok(()) => self.read_now().await,
+            Err(e) => Err(e),
         };
         let Stamped { bytes, at_ns, late_ns } = read.inspect_err(|_| {
             self.closed = true;
@@ -269,7 +256,51 @@ impl Connection {
         }
         self.closed |= bytes == 0;
         self.end += bytes;
+        self.give_back();
         Ok(bytes)
+    }
+
+    /// Waits for something to read, where no buffer is held already.
+    async fn readable(&self) -> io::Result<()> {
+        match &self.io {
+            _ if self.buffer.is_some() => Ok(()),
+            Io::Tcp(tcp, _) => tcp.readable().await,
+            // What is there to be read may be in TLS's own buffer.
+            #[cfg(feature = "tls")]
+            Io::Tls(_) => Ok(()),
+            #[cfg(unix)]
+            Io::Unix(unix) => unix.readable().await,
+        }
+    }
+
+    async fn read_now(&mut self) -> io::Result<Stamped> {
+        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take());
+        if self.end == buffer.len() {
+            buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.end == buffer.len() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the read buffer is full"));
+            }
+        }
+        let into = &mut buffer[self.end..];
+        match &mut self.io {
+            Io::Tcp(tcp, Some(stamps)) => stamps.read(tcp, into, self.not_before_ns).await,
+            Io::Tcp(tcp, None) => tcp.read(into).await.map(Stamped::now),
+            #[cfg(feature = "tls")]
+            Io::Tls(tls) => tls.read(into).await.map(Stamped::now),
+            #[cfg(unix)]
+            Io::Unix(unix) => unix.read(into).await.map(Stamped::now),
+        }
+    }
+
+    /// Gives the buffer back where nothing is in it.
+    fn give_back(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if let Some(buffer) = self.buffer.take() {
+                self.buffers.give(buffer);
+            }
+        }
     }
 
     /// When the bytes of the last read arrived.
@@ -279,12 +310,13 @@ impl Connection {
 
     /// What was read and not used yet.
     pub fn unread(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
     }
 
     /// Marks bytes as used.
     pub fn consume(&mut self, n: usize) {
         self.start += n;
+        self.give_back();
     }
 
     /// Notes what a response said about the connection's future.

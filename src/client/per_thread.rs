@@ -1,5 +1,5 @@
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
@@ -12,10 +12,33 @@ use super::lateness::Lateness;
 pub struct PerThread {
     /// How late their reads run.
     pub lateness: Lateness,
+    /// Buffers that none of their connections needs.
+    pub(super) buffers: Buffers,
     /// The sends of one turn of the runtime.
     sends: Arc<Semaphore>,
     requests: Arc<AtomicU32>,
     resent: Arc<AtomicU32>,
+}
+
+/// Bytes that one read can take in. A larger piece arrives in several reads.
+const READ_BUFFER: usize = 64 << 10;
+
+/// Read buffers, lent to the connections that have something to read: thousands of connections need a few.
+#[derive(Clone, Default)]
+pub(super) struct Buffers(Arc<Mutex<Vec<Box<[u8]>>>>);
+
+impl Buffers {
+    /// One that is free, or a new one.
+    pub fn take(&self) -> Box<[u8]> {
+        // Its thread is alone with them, so that nobody waits.
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
+    }
+
+    /// Takes one back.
+    pub fn give(&self, buffer: Box<[u8]>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
 }
 
 /// One request in so many may be sent again because its connection proved closed; the first always may.
@@ -29,6 +52,7 @@ impl Default for PerThread {
     fn default() -> Self {
         Self {
             lateness: Lateness::default(),
+            buffers: Buffers::default(),
             sends: Arc::new(Semaphore::new(SENDS_A_TURN)),
             requests: Arc::default(),
             resent: Arc::default(),
