@@ -12,6 +12,10 @@ dir=$(cd "$dir" && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 cargo build --quiet --bin tachometer --example engine
 "${PYTHON:-python3}" scripts/check_manifests.py
+if ! unshare --mount true 2> /dev/null; then
+  echo "the pods are not run: this machine gives no mount namespaces"
+  exit
+fi
 port=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
 "$target/debug/examples/engine" --port "$port" > "$dir/engine.log" 2>&1 &
 engine=$!

@@ -28,8 +28,8 @@ pub struct Job {
     /// The connection; nonblocking.
     pub socket: TcpStream,
     pub truth: RequestTruth,
-    /// Tells the connection that the answer is complete (`true`) or was given up.
-    pub finished: oneshot::Sender<bool>,
+    /// Gets the connection back when the answer is complete; nothing where it was given up.
+    pub finished: oneshot::Sender<TcpStream>,
 }
 
 /// What `/metrics` shows.
@@ -160,9 +160,10 @@ impl Scheduler {
         if lost {
             job.truth.cancelled = true;
             lock(&self.truths).push(job.truth);
+        } else {
+            // The engine may be gone already.
+            _ = job.finished.send(job.socket);
         }
-        // The connection may be gone already.
-        _ = job.finished.send(!lost);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     EngineConfig, RequestTruth,
     asked::Asked,
-    dialect,
+    dialect::{self, Wording},
     fault::{self, Fault},
     http::{self, Request},
     scheduler::{Gauges, Job, Scheduler},
@@ -165,35 +165,56 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(8 << 10);
     while let Some(request) = http::read_request(&mut stream, &mut buffer).await? {
         let keep_alive = request.keep_alive;
-        if !answer(&mut stream, request, shared).await? || !keep_alive {
+        let is_open = match answer(&mut stream, request, shared).await? {
+            Answered::Whole(is_open) => is_open,
+            // Whoever writes the tokens has the connection until then: one descriptor a connection, so that there can be more.
+            Answered::Begun(begun) => {
+                let (finished, wait) = oneshot::channel();
+                let Begun { asked, wording, tokens, truth } = *begun;
+                let job = Job { asked, wording, tokens, socket: stream.into_std()?, truth, finished };
+                if shared.jobs.send(job).is_err() {
+                    break;
+                }
+                match wait.await {
+                    Ok(socket) => stream = TcpStream::from_std(socket)?,
+                    Err(_) => break,
+                }
+                true
+            }
+        };
+        if !is_open || !keep_alive {
             break;
         }
     }
     Ok(())
 }
 
-/// Answers one request; `false` where the connection is of no more use.
-async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io::Result<bool> {
-    match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/health") => return reply(stream, 200, &json!({"status": "ok"})).await,
-        ("GET", "/version") => return reply(stream, 200, &json!({"version": env!("CARGO_PKG_VERSION")})).await,
-        ("GET", "/v1/models") => {
-            let model = json!({"id": shared.config.model, "object": "model", "owned_by": "tachometer"});
-            return reply(stream, 200, &json!({"object": "list", "data": [model]})).await;
-        }
-        ("GET", "/metrics") => {
-            let bytes = http::response(200, "text/plain; version=0.0.4", &metrics(&shared.gauges));
-            stream.write_all(&bytes).await?;
-            return Ok(true);
-        }
-        ("POST", path) if dialect::has(path) => {}
-        (_, "/health" | "/v1/models" | "/metrics") => return refuse(stream, 405, "Method Not Allowed").await,
-        (_, path) if dialect::has(path) => return refuse(stream, 405, "Method Not Allowed").await,
-        _ => return refuse(stream, 404, "Not Found").await,
+/// A request whose tokens are still to be made.
+struct Begun {
+    asked: Asked,
+    wording: Box<dyn Wording>,
+    /// Those of the prompt, where they are looked up in a cache.
+    tokens: Vec<u32>,
+    truth: RequestTruth,
+}
+
+/// What has become of a request.
+enum Answered {
+    /// It is answered; `false` where the connection is of no more use.
+    Whole(bool),
+    /// Its tokens are still to be made.
+    Begun(Box<Begun>),
+}
+
+/// Answers one request, or begins to.
+async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io::Result<Answered> {
+    if let Some(whole) = answer_at_once(stream, &request, shared).await? {
+        return Ok(Answered::Whole(whole));
     }
+
     let asked = match Asked::parse(&request.path, &request.body, &shared.config.model) {
         Ok(asked) => asked,
-        Err((status, message)) => return refuse(stream, status, &message).await,
+        Err((status, message)) => return Ok(Answered::Whole(refuse(stream, status, &message).await?)),
     };
     let tokens = match shared.config.prefix_cache {
         true => shared.tokenizer.ids(&asked.prompt).unwrap_or_default(),
@@ -216,27 +237,34 @@ async fn answer(stream: &mut TcpStream, request: Request, shared: &Shared) -> io
     {
         truth.fault = Some(fault);
         shared.truths.lock().unwrap_or_else(PoisonError::into_inner).push(truth);
-        return fault::commit(stream, fault, &mut *wording).await;
+        return Ok(Answered::Whole(fault::commit(stream, fault, &mut *wording).await?));
     }
     if asked.stream {
         // As vLLM and llama.cpp do, the head goes out long before the first token.
         stream.write_all(&wording.greeting()).await?;
     }
-    let (finished, wait) = oneshot::channel();
-    let socket = duplicate(stream)?;
-    if shared.jobs.send(Job { asked, wording, tokens, socket, truth, finished }).is_err() {
-        return Ok(false);
-    }
-    Ok(wait.await.unwrap_or(false))
+    Ok(Answered::Begun(Box::new(Begun { asked, wording, tokens, truth })))
 }
 
-/// A second handle of the connection, for the thread that writes tokens.
-fn duplicate(stream: &TcpStream) -> io::Result<std::net::TcpStream> {
-    #[cfg(unix)]
-    let owned = std::os::fd::AsFd::as_fd(stream).try_clone_to_owned()?;
-    #[cfg(windows)]
-    let owned = std::os::windows::io::AsSocket::as_socket(stream).try_clone_to_owned()?;
-    Ok(std::net::TcpStream::from(owned))
+/// Answers what is no prompt, and refuses what is nothing; `None` for a prompt.
+async fn answer_at_once(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Result<Option<bool>> {
+    let is_open = match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/health") => reply(stream, 200, &json!({"status": "ok"})).await,
+        ("GET", "/version") => reply(stream, 200, &json!({"version": env!("CARGO_PKG_VERSION")})).await,
+        ("GET", "/v1/models") => {
+            let model = json!({"id": shared.config.model, "object": "model", "owned_by": "tachometer"});
+            reply(stream, 200, &json!({"object": "list", "data": [model]})).await
+        }
+        ("GET", "/metrics") => {
+            let bytes = http::response(200, "text/plain; version=0.0.4", &metrics(&shared.gauges));
+            stream.write_all(&bytes).await.map(|()| true)
+        }
+        ("POST", path) if dialect::has(path) => return Ok(None),
+        (_, "/health" | "/v1/models" | "/metrics") => refuse(stream, 405, "Method Not Allowed").await,
+        (_, path) if dialect::has(path) => refuse(stream, 405, "Method Not Allowed").await,
+        _ => refuse(stream, 404, "Not Found").await,
+    };
+    is_open.map(Some)
 }
 
 async fn reply(stream: &mut TcpStream, status: u16, body: &serde_json::Value) -> io::Result<bool> {

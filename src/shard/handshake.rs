@@ -1,7 +1,10 @@
 //! Who may take part: both sides prove that they know the token, and neither sends it. JSON, so that any two versions understand why
 //! they can't work together.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -59,10 +62,9 @@ pub(super) fn join(
     share: Share,
     host: &str,
     token: &str,
-    patience: Duration,
-) -> Result<String, ShardError> {
+    until: Instant,
+) -> Result<String, JoinError> {
     link.limit(MOST_BYTES);
-    let until = Instant::now() + patience;
     let nonce = nonce()?;
     let hello = Hello {
         tachometer: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,7 +85,7 @@ pub(super) fn join(
             link.limit(u32::MAX);
             Ok(run_id)
         }
-        Welcome::In { .. } => Err(ShardError("what answers there does not know the token".to_owned())),
+        Welcome::In { .. } => Err(ShardError("what answers there does not know the token".to_owned()).into()),
         Welcome::Refused { why } => Err(refused(&why)),
     }
 }
@@ -138,24 +140,60 @@ fn why_not(hello: &Hello, of: usize) -> Option<String> {
     }
 }
 
-fn refused(why: &str) -> ShardError {
-    ShardError(format!("shard 0 does not take this one: {}", visible(why)))
+/// Why one can't take part.
+#[derive(Debug)]
+pub(super) enum JoinError {
+    /// Nobody answers.
+    Silent,
+    /// The link was closed.
+    Closed,
+    /// Something that does not pass.
+    Other(ShardError),
 }
 
-fn say(link: &dyn Link, value: &impl Serialize) -> Result<(), ShardError> {
+impl From<ShardError> for JoinError {
+    fn from(error: ShardError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<io::Error> for JoinError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+impl From<JoinError> for ShardError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Silent => Self("it has not answered".to_owned()),
+            JoinError::Closed => Self("it has closed the connection".to_owned()),
+            JoinError::Other(error) => error,
+        }
+    }
+}
+
+fn refused(why: &str) -> JoinError {
+    JoinError::Other(ShardError(format!("shard 0 does not take this one: {}", visible(why))))
+}
+
+fn say(link: &dyn Link, value: &impl Serialize) -> Result<(), JoinError> {
     let bytes = serde_json::to_vec(value).map_err(|e| ShardError(e.to_string()))?;
     Ok(link.send(&bytes)?)
 }
 
-fn hear<T: DeserializeOwned>(link: &dyn Link, until: Instant) -> Result<T, ShardError> {
+fn hear<T: DeserializeOwned>(link: &dyn Link, until: Instant) -> Result<T, JoinError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(ShardError("no answer".to_owned()));
+            return Err(JoinError::Silent);
         }
         if let Received::Message(bytes) = link.receive(left.min(Duration::from_millis(100)))? {
-            return serde_json::from_slice(&bytes)
-                .map_err(|_| ShardError("what came is no message of a shard".to_owned()));
+            let foreign = |_| JoinError::Other(ShardError("what came is no message of a shard".to_owned()));
+            return serde_json::from_slice(&bytes).map_err(foreign);
         }
     }
 }
@@ -205,7 +243,8 @@ mod tests {
         let root = folder.path().join("a");
         let (member, leader) = (FolderLink::of_member(root.clone()).unwrap(), FolderLink::of_leader(root));
         std::thread::scope(|scope| {
-            let joined = scope.spawn(|| join(&member, share, "host-b", tokens[0], SOON));
+            let joined = scope
+                .spawn(|| join(&member, share, "host-b", tokens[0], Instant::now() + SOON).map_err(ShardError::from));
             let take = |peer: &Peer| if taken.contains(&peer.rank) { Err("taken".to_owned()) } else { Ok(()) };
             let admitted = admit(&leader, 3, tokens[1], "run-7", SOON, take);
             (joined.join().unwrap(), admitted)
@@ -255,14 +294,17 @@ mod tests {
         let (member, leader) = (FolderLink::of_member(root.clone()).unwrap(), FolderLink::of_leader(root));
         leader.limit(MOST_BYTES);
         std::thread::scope(|scope| {
-            let joined = scope.spawn(|| join(&member, Share { rank: 1, of: 2 }, "b", "token", SOON));
+            let joined = scope.spawn(|| join(&member, Share { rank: 1, of: 2 }, "b", "token", Instant::now() + SOON));
             let until = Instant::now() + SOON;
             let Hello { nonce, .. } = hear(&leader, until).unwrap();
             say(&leader, &Answer::Prove { nonce: "n".to_owned() }).unwrap();
             let _: Proof = hear(&leader, until).unwrap();
             let code = code("guess", "leader", &[&nonce]);
             say(&leader, &Welcome::In { code, run_id: String::new() }).unwrap();
-            assert_eq!(joined.join().unwrap().unwrap_err().0, "what answers there does not know the token");
+            assert_eq!(
+                ShardError::from(joined.join().unwrap().unwrap_err()).0,
+                "what answers there does not know the token"
+            );
         });
     }
 }

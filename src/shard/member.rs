@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     clock::{Exchange, SharedClock, over, quickest},
-    handshake::join,
+    handshake::{JoinError, join},
     leader::{ALIVE, LISTEN, wait_for},
     link::{Link, Received, ShardError, decode, say},
     message::{Clock, Order, ShardRecords, ToLeader, ToMember},
@@ -72,16 +72,30 @@ impl Member {
     /// # Errors
     /// Where it can't be found, or does not take this one.
     pub fn join(terms: &Terms, host: &str, interrupt: &Stop) -> Result<Self, ShardError> {
-        let link = terms.reach(interrupt)?;
-        let joined = join(&*link, terms.share, host, &terms.token, terms.patience);
-        let run_id = joined.inspect_err(|_| link.close()).map_err(|ShardError(why)| {
-            ShardError(if why == "no answer" {
-                let waited = humantime::format_duration(terms.patience);
-                format!("shard 0 did not come to {} within {waited} (--shard-timeout)", terms.rendezvous)
-            } else {
-                why
-            })
-        })?;
+        let until = Instant::now() + terms.patience;
+        let (link, run_id) = loop {
+            let link = terms.reach(interrupt)?;
+            match join(&*link, terms.share, host, &terms.token, until) {
+                Ok(run_id) => break (link, run_id),
+                // What stands between may take connections before shard 0 does.
+                Err(JoinError::Closed) if Instant::now() < until && interrupt.reason().is_none() => {
+                    link.close();
+                    thread::sleep(LISTEN);
+                }
+                Err(JoinError::Silent | JoinError::Closed) => {
+                    link.close();
+                    let waited = humantime::format_duration(terms.patience);
+                    let place = &terms.rendezvous;
+                    return Err(ShardError(format!(
+                        "shard 0 did not come to {place} within {waited} (--shard-timeout)"
+                    )));
+                }
+                Err(JoinError::Other(why)) => {
+                    link.close();
+                    return Err(why);
+                }
+            }
+        };
         let (pong, pongs) = mpsc::channel();
         let (tell, next) = mpsc::channel();
         let shared = Arc::new(Shared {

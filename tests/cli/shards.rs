@@ -1,6 +1,12 @@
 //! A run of several processes, each of which sends its share of the one workload.
 
-use std::{collections::BTreeMap, net::TcpListener, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::Path,
+    time::Duration,
+};
 
 use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::Signal;
@@ -18,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("shards/an_open_loop_through_a_port_is_the_run_of_one_process", || one_run("open")),
         Trial::test("shards/conversations_stay_whole", || one_run("conversations")),
         Trial::test("shards/clocks_that_differ_are_brought_together", clocks),
+        Trial::test("shards/a_slow_way_makes_clocks_no_less_true", slow_way),
         Trial::test("shards/passes_go_on_and_two_servers_take_turns", in_turn),
     ];
     trials.extend(FAULTS.iter().map(|fault| Trial::test(format!("shards/{}", fault.name), || fault.check())));
@@ -187,6 +194,64 @@ fn clocks() -> Result<(), Failed> {
         // All at their times, not hours apart: 30 requests at 200 a second.
         let lag = &pass["send_lag_s"];
         assert!(pass["duration_s"].as_f64().unwrap() < 600.0 && lag["max"].as_f64().unwrap() < 600.0, "{pass}");
+    }
+    Ok(())
+}
+
+/// A way to an address that takes longer there than back, never the same, and that stops now and then as TCP does when it loses a segment.
+fn way_to(address: &str) -> Result<String, Failed> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let way = listener.local_addr()?.to_string();
+    let address = address.to_owned();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            // Before shard 0 listens nobody is there.
+            let Ok(far) = TcpStream::connect(&address) else { continue };
+            let ways = [(near.try_clone(), far.try_clone(), 4000_u64), (Ok(far), Ok(near), 500)];
+            for (from, to, most_us) in ways {
+                let (Ok(mut from), Ok(mut to)) = (from, to) else { continue };
+                std::thread::spawn(move || {
+                    let (mut buffer, mut state) = (vec![0; 1 << 16], most_us);
+                    while let Ok(n @ 1..) = from.read(&mut buffer) {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        let lost = (state >> 33).is_multiple_of(50);
+                        let delay_us = (state >> 40) % most_us + if lost { 100_000 } else { 0 };
+                        std::thread::sleep(Duration::from_micros(delay_us));
+                        if to.write_all(&buffer[..n]).is_err() {
+                            break;
+                        }
+                    }
+                    _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+    Ok(way)
+}
+
+/// In 20 passes, what each says of a shifted clock holds.
+fn slow_way() -> Result<(), Failed> {
+    let engine = engine();
+    let package = Package::new("");
+    let mut flags = flags(&engine.url());
+    let more = ["--request-rate", "500", "--num-prompts", "8", "--sample-size", "20", "--max-tokens", "2"];
+    flags.extend(more.map(str::to_owned));
+    let place = port()?;
+    let way = way_to(&place)?;
+    let shift_ns: i64 = -987_654_321;
+    let run = |rank: usize| {
+        let place = if rank == 0 { &place } else { &way };
+        let flags = [&flags[..], &["--rendezvous".to_owned(), place.clone()]].concat();
+        start(&package, &flags, rank, 2, &[(SHIFT, &(shift_ns * rank as i64).to_string())])
+    };
+    all_end_well((0..2).map(run).collect())?;
+    let report = package.report("sharegpt/r500");
+    let passes = report["passes"].as_array().unwrap();
+    assert_eq!(passes.len(), 20);
+    for pass in passes {
+        let shard = &pass["shards"][1];
+        let [offset_s, unsure_s] = ["clock_offset_s", "clock_uncertainty_s"].map(|key| shard[key].as_f64().unwrap());
+        assert!((offset_s + shift_ns as f64 * 1e-9).abs() <= unsure_s + 1e-9, "{shard}");
     }
     Ok(())
 }
@@ -389,7 +454,7 @@ impl Fault {
 
     fn start(&self, package: &Package, engine: &Engine, place: &str, rank: usize) -> Running {
         let mut flags = flags(&engine.url());
-        let more = ["--concurrency", "6", "--num-prompts", "30", "--max-tokens", "30", "--sample-size", "2"];
+        let more = ["--concurrency", "6", "--num-prompts", "30", "--max-tokens", "15", "--sample-size", "2"];
         flags.extend(more.map(str::to_owned));
         flags.extend(["--rendezvous", place].map(str::to_owned));
         flags.extend(["--shard-timeout", self.patience].map(str::to_owned));
