@@ -173,5 +173,54 @@ fn summarise(c: &mut Criterion) {
     c.bench_function("sample_2000_of_90k", |b| b.iter(|| PythonRandom::new(black_box(0)).sample(90_000, 2000)));
 }
 
-criterion_group!(benches, receive, apis, summarise);
+/// What a shard gives: its records as a file, written and read. The time is linear in the token events, as the size is.
+#[cfg(feature = "harness")]
+fn shards(c: &mut Criterion) {
+    use tachometer::internals::{read_records, write_records};
+
+    let path = std::env::temp_dir().join(format!("tachometer-hot-path-{}", std::process::id()));
+    let mut group = c.benchmark_group("records of a shard");
+    group.sample_size(10);
+    for events in [100_000, 1_000_000, 10_000_000] {
+        let records = records_of(events);
+        group.throughput(Throughput::Elements(events as u64));
+        group.bench_function(format!("{events} token events"), |b| {
+            b.iter(|| {
+                write_records(&path, &records).unwrap_or_else(|e| panic!("{e}"));
+                read_records(&path).unwrap_or_else(|e| panic!("{e}")).records.len()
+            });
+        });
+        let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+        println!("{events} token events: {bytes} bytes, {:.2} an event", bytes as f64 / events as f64);
+    }
+    _ = std::fs::remove_file(&path);
+    group.finish();
+}
+
+/// Answers of 500 tokens, one every 20 ms or so.
+#[cfg(feature = "harness")]
+fn records_of(events: usize) -> tachometer::internals::ShardRecords {
+    use tachometer::{
+        client::Record,
+        internals::{Order, ShardRecords},
+    };
+
+    let record = |index: usize| {
+        let mut record = Record::new(index, 200, 500);
+        let sent_ns = 1_000_000_000_000 + index as u64 * 1_000_000;
+        (record.sent_ns, record.first_token_ns) = (Some(sent_ns), Some(sent_ns + 30_000_000));
+        record.gaps =
+            (0..499).map(|i| Gap::from_ns(20_000_000 + (index * 7919 + i * 104_729) as u64 % 1_000_000)).collect();
+        record.last_token_ns = Some(sent_ns + 10_000_000_000);
+        record.end_ns = sent_ns + 10_000_100_000;
+        record.token_events = 500;
+        record
+    };
+    ShardRecords { records: (0..events / 500).map(record).collect(), ..ShardRecords::of(Order::default()) }
+}
+
+#[cfg(not(feature = "harness"))]
+fn shards(_: &mut Criterion) {}
+
+criterion_group!(benches, receive, apis, summarise, shards);
 criterion_main!(benches);

@@ -8,6 +8,7 @@ pub use crate::{
     compare::calibrate,
     config::settings::SETTINGS,
     report::append_csv,
+    shard::{Order, ShardRecords, read_records, write_records},
     stats::{
         estimate::{each, estimates, interval},
         holm::holm,

@@ -141,7 +141,7 @@ fn run(case: &Case, arguments: &Arguments, tiny: bool) -> Result<(), String> {
         measure(url, writer, sampling, prompts.into(), Schedule::Closed { concurrency: streams })?;
     let truths = engine.truths().map_err(|e| text(&e))?;
     count_output_tokens(&mut records, &tokenizer).map_err(|e| text(&e))?;
-    let pass = PassMetrics::of(0, String::new(), &records, connections, client);
+    let pass = PassMetrics::of(0, String::new(), &records, connections, client.used());
     let mut errors = Errors::default();
     for record in &records {
         let truth = truths.get(&format!("a-{}", record.index)).ok_or("the engine has no record of a request")?;

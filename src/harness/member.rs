@@ -115,15 +115,12 @@ fn share_of(member: &Member, session: &Session, terms: &Terms, order: Order) -> 
         rank: terms.share.rank,
         of: terms.share.of,
         host: this_machine(),
-        order,
         records: run.records,
         stopped: run.stopped,
         connections: run.connections,
         client: run.client,
         host_use: Some(host_use),
-        clock_offset_ns: 0,
-        clock_uncertainty_ns: 0,
-        began_late_ns: 0,
+        ..ShardRecords::of(order)
     };
     member.settle(&mut part);
     Ok(part)

@@ -98,15 +98,12 @@ impl<'a> Together<'a> {
             rank: 0,
             of: self.leader.shards(),
             host: this_machine(),
-            order: self.order.clone(),
             records: std::mem::take(&mut own.records),
             stopped: own.stopped,
             connections: std::mem::take(&mut own.connections),
             client: std::mem::take(&mut own.client),
             host_use: Some(host_use),
-            clock_offset_ns: 0,
-            clock_uncertainty_ns: 0,
-            began_late_ns: 0,
+            ..ShardRecords::of(self.order.clone())
         };
         keep(self.session.store().root(), self.session.run_id(), &own_part);
         given.insert(0, own_part);

@@ -43,7 +43,7 @@ pub(super) enum ToLeader {
 }
 
 /// One pass that all shards run together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Counts the passes of a run, from 1.
     pub number: u64,
@@ -111,4 +111,24 @@ pub struct ShardRecords {
     pub clock_uncertainty_ns: u64,
     /// How long after the start that was named for all it began, in nanoseconds.
     pub began_late_ns: u64,
+}
+
+impl ShardRecords {
+    /// Of a pass, with nothing in it.
+    pub fn of(order: Order) -> Self {
+        Self {
+            rank: 0,
+            of: 1,
+            host: String::new(),
+            order,
+            records: Vec::new(),
+            stopped: None,
+            connections: ConnectionStats::default(),
+            client: ClientCost::default(),
+            host_use: None,
+            clock_offset_ns: 0,
+            clock_uncertainty_ns: 0,
+            began_late_ns: 0,
+        }
+    }
 }
