@@ -87,7 +87,7 @@ fn hint(e: &io::Error) -> &'static str {
     match e.kind() {
         // No kind of its own: EMFILE, ENFILE.
         _ if matches!(e.raw_os_error(), Some(23 | 24)) && cfg!(unix) => {
-            ": each connection takes an open file; raise the limit (ulimit -n), or lower --concurrency"
+            ": each connection takes an open file; raise the limit (ulimit -n), or lower --concurrency (of an open loop, --max-in-flight)"
         }
         io::ErrorKind::AddrNotAvailable => {
             ": all local ports are taken, most of them by connections that were closed a minute ago or less; a server that \

@@ -15,7 +15,7 @@ use super::stamp::StampSource;
 #[derive(Clone)]
 pub struct Lateness(Arc<Mutex<ReadLateness>>);
 
-/// What [`Lateness`] measured: how late reads that the kernel stamped took their bytes.
+/// How much later than the kernel the reads of some connections took their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadLateness {
     late: Delays,

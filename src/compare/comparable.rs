@@ -341,7 +341,7 @@ mod tests {
             (|r| r["server"]["model"] = "n".into(), &["different model: n, the baseline has m"], &[]),
             (
                 |r| r["load"]["concurrency"] = 2.into(),
-                &["different load: closed loop with 2 clients, the baseline has closed loop with 1 clients"],
+                &["different load: closed loop with 2 clients, the baseline has closed loop with 1 client"],
                 &[],
             ),
             (|r| r["passes"][1]["digest"] = "sha256:x".into(), &["different prompts in the pass with seed 1"], &[]),

@@ -55,7 +55,8 @@ pub fn compare(new: &Report, baseline: &Baseline, calibration: Option<&Calibrati
     let pairs: Vec<Pair> = pairs(&new.passes, &base.passes).collect();
     let fewer = new.passes.len().max(base.passes.len()) - pairs.len();
     if fewer > 0 && !pairs.is_empty() && why_not.is_empty() {
-        warnings.push(format!("{fewer} passes have no counterpart with the same seed and are ignored"));
+        let (passes, are) = if fewer == 1 { ("pass has", "is") } else { ("passes have", "are") };
+        warnings.push(format!("{fewer} {passes} no counterpart with the same seed and {are} ignored"));
     }
     let floors = calibration.and_then(|calibration| match no_floors_for(calibration, new) {
         None => Some(&calibration.noise_floors),
@@ -417,7 +418,7 @@ mod tests {
     fn passes_without_a_partner() {
         let fewer = compared(|r| r["passes"][2]["seed"] = 7.into());
         assert_eq!(fewer.pairs, 2);
-        assert_eq!(fewer.warnings[1], "1 passes have no counterpart with the same seed and are ignored");
+        assert_eq!(fewer.warnings[1], "1 pass has no counterpart with the same seed and is ignored");
         let one = compared(|r| {
             r["passes"].as_array_mut().unwrap().truncate(1);
             scale(r, &[OUTPUT], [0.5; 3]);

@@ -187,10 +187,13 @@ pub(super) fn check_server_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name {
         "embedded" => Err("`server.embedded`: that name is the simulated engine's: choose another".to_owned()),
-        "" => Err("`server.`: a name is made of letters, digits, `-`, `_` and `.`".to_owned()),
-        name if !name.chars().all(allowed) || name.starts_with('.') => {
-            Err(format!("`server.{name}`: a name is made of letters, digits, `-`, `_` and `.`"))
+        "" => {
+            Err("`server.`: a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`"
+                .to_owned())
         }
+        name if !name.chars().all(allowed) || name.starts_with('.') => Err(format!(
+            "`server.{name}`: a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`"
+        )),
         _ => Ok(()),
     }
 }
@@ -202,7 +205,9 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("`workload.{name}`: that name is taken by the harness: choose another"));
     }
     if name.is_empty() || !name.chars().all(allowed) || name.starts_with('.') {
-        return Err(format!("`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`"));
+        return Err(format!(
+            "`workload.{name}`: a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`"
+        ));
     }
     Ok(())
 }

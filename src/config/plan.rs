@@ -399,7 +399,8 @@ fn workload(
     let dataset = match named {
         Some(dataset) if !tiny => dataset,
         None if live && !tiny => {
-            let prompts = "a live server needs prompts: name a ShareGPT file, or random:PROMPT_TOKENS:OUTPUT_TOKENS";
+            let prompts = "a live server needs prompts: name a ShareGPT file, one of your own (FILE.jsonl), sessions:FILE, trace:FILE, or \
+                           random:PROMPT_TOKENS:OUTPUT_TOKENS";
             // All that is missing at once.
             let tokenizer =
                 "; and give --tokenizer its tokenizer.json, tokenizer.model or folder, to count their tokens";
@@ -744,7 +745,10 @@ mod tests {
         let mut code = Code::default();
         code.add_workload(Workload::new("a/b"));
         let message = planned_with(&[], &code, "", false).unwrap_err();
-        assert_eq!(message, "Workload::new: `workload.a/b`: a name is made of letters, digits, `-`, `_` and `.`");
+        assert_eq!(
+            message,
+            "Workload::new: `workload.a/b`: a name is made of letters, digits, `-`, `_` and `.`, and does not begin with `.`"
+        );
         code = Code::default();
         code.set_server(crate::config::Server::url("http://h:1").timeout(5.0));
         assert!(planned_with(&[], &code, "", false).unwrap_err().starts_with("--dataset: a live server"));

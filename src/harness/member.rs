@@ -55,8 +55,9 @@ pub fn take_part(plan: &Plan, terms: &Terms, store: &Store, stop: &Stop, output:
                 if went_well {
                     clear(store.root(), member.run_id(), rank);
                 }
+                let passes = if passes == 1 { "1 pass".to_owned() } else { format!("{passes} passes") };
                 let where_next = if went_well { "shard 0 has the results" } else { "the run ended early: see shard 0" };
-                let line = format!("Shard {rank} of {of}: {requests} requests in {passes} passes; {where_next}\n");
+                let line = format!("Shard {rank} of {of}: {requests} requests in {passes}; {where_next}\n");
                 stdout().write_all(line.as_bytes()).map_err(RunError::Output)?;
                 return first.check_stopped();
             }

@@ -76,7 +76,8 @@ impl Shape for Closed {
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "closed loop with {} clients", self.concurrency)
+        let clients = if self.concurrency == 1 { "client" } else { "clients" };
+        write!(f, "closed loop with {} {clients}", self.concurrency)
     }
 }
 

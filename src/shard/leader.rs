@@ -111,10 +111,12 @@ impl Shared {
                 heard = Instant::now();
                 Ok(())
             });
+            // In this order: what ended a pass is forgiven before the next one is ordered.
+            let order = self.seats()[rank - 1].order;
             let stopped = self.stop.reason();
             let mut tell = || {
                 if let Some(reason) = stopped.filter(|_| stopped != told) {
-                    say(link, &ToMember::Stop(reason))?;
+                    say(link, &ToMember::Stop { order, reason })?;
                 }
                 told = stopped;
                 if said.elapsed() >= ALIVE {
@@ -138,7 +140,11 @@ impl Shared {
             ToLeader::Ping { sent_ns } => {
                 say(link, &ToMember::Pong { sent_ns, received_ns, returned_ns: self.clock.now_ns() })?;
             }
-            ToLeader::Stopped(reason) => self.stop.stop(reason),
+            ToLeader::Stopped { order, reason } => {
+                if reason == StopReason::Interrupted || self.seats()[rank - 1].order == order {
+                    self.stop.stop(reason);
+                }
+            }
             ToLeader::Failed(why) => self.fail(rank, why),
             ToLeader::Ready { order, clock } => self.note(rank, order, Status::Ready(clock)),
             ToLeader::Gave(records) => self.note(rank, records.order.number, Status::Gave(records)),
@@ -267,8 +273,10 @@ impl Leader {
     /// The pass of the last order does not come about here.
     pub fn cancel(&self) {
         let seats = self.shared.seats();
-        for link in seats.iter().filter_map(|seat| seat.link.as_ref()) {
-            _ = say(&**link, &ToMember::Stop(StopReason::Error));
+        for seat in seats.iter() {
+            if let Some(link) = &seat.link {
+                _ = say(&**link, &ToMember::Stop { order: seat.order, reason: StopReason::Error });
+            }
         }
     }
 

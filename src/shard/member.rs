@@ -60,6 +60,7 @@ struct Shared {
 /// The pass under way.
 #[derive(Default)]
 struct PassState {
+    order: u64,
     stop: Stop,
     begin_ns: Option<u64>,
     before: Clock,
@@ -210,9 +211,12 @@ impl Shared {
                 if self.interrupt.reason() == Some(StopReason::Interrupted) {
                     self.pass().stop.stop(StopReason::Interrupted);
                 }
-                let stopped = self.pass().stop.reason().filter(|reason| *reason != StopReason::Error);
+                let (order, stopped) = {
+                    let pass = self.pass();
+                    (pass.order, pass.stop.reason().filter(|reason| *reason != StopReason::Error))
+                };
                 if let Some(reason) = stopped.filter(|_| stopped != told) {
-                    say(&*self.link, &ToLeader::Stopped(reason))?;
+                    say(&*self.link, &ToLeader::Stopped { order, reason })?;
                     self.changed.notify_all();
                 }
                 told = stopped;
@@ -237,14 +241,20 @@ impl Shared {
         match message {
             ToMember::Alive => {}
             ToMember::Order(order) => {
-                *self.pass() = PassState::default();
+                *self.pass() = PassState { order: order.number, ..PassState::default() };
                 return Some(Next::Order(order));
             }
             ToMember::Begin { start_ns } => self.pass().begin_ns = Some(start_ns),
             ToMember::Pong { sent_ns, received_ns, returned_ns } => {
                 _ = pong.send(Exchange { sent_ns, received_ns, returned_ns, back_ns });
             }
-            ToMember::Stop(reason) => self.pass().stop.stop(reason),
+            ToMember::Stop { order, reason } => {
+                let pass = self.pass();
+                // Of a pass that is over, it is news of no use.
+                if pass.order == order {
+                    pass.stop.stop(reason);
+                }
+            }
             ToMember::End { went_well } => return Some(Next::End { went_well }),
         }
         self.changed.notify_all();

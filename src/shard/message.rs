@@ -19,8 +19,8 @@ pub(super) enum ToMember {
     Begin { start_ns: u64 },
     /// The answer to a ping: its own time, when it came, and when this went out.
     Pong { sent_ns: u64, received_ns: u64, returned_ns: u64 },
-    /// The pass ends early.
-    Stop(StopReason),
+    /// The pass of that order ends early.
+    Stop { order: u64, reason: StopReason },
     /// The run is over; it went as it should, or not.
     End { went_well: bool },
 }
@@ -36,8 +36,8 @@ pub(super) enum ToLeader {
     Ready { order: u64, clock: Clock },
     /// It can't run the pass, or not on.
     Failed(String),
-    /// Its pass ends early, and so does everybody's.
-    Stopped(StopReason),
+    /// Its pass of that order ends early, and so does everybody's.
+    Stopped { order: u64, reason: StopReason },
     /// What its pass gave.
     Gave(Box<ShardRecords>),
 }

@@ -270,7 +270,7 @@ const WARNINGS: &[Edited] = &[
     Edited {
         name: "missing_partner",
         edit: |report| report["passes"][2]["seed"] = 77.into(),
-        expected: "warning: 1 passes have no counterpart with the same seed",
+        expected: "warning: 1 pass has no counterpart with the same seed",
     },
 ];
 

@@ -54,8 +54,11 @@ pub(super) fn hint(message: &str) -> &'static str {
         " (use --ignore-eos false to leave out the field `ignore_eos`)"
     } else if names("stream_options") {
         " (use --include-usage false to leave out the field `stream_options`)"
-    } else if names("max_completion_tokens") {
+    } else if names("max_completion_tokens") && ["max_tokens", "use ", "Use "].iter().any(|word| message.contains(word))
+    {
         " (use --max-tokens-field max_completion_tokens)"
+    } else if names("max_completion_tokens") {
+        " (use --max-tokens-field max_tokens)"
     } else {
         ""
     }
@@ -357,6 +360,11 @@ mod tests {
             ("bad request {\"ignore_eos\":true}", ""),
             ("stream_options is not supported", " (use --include-usage false to leave out the field `stream_options`)"),
             ("use max_completion_tokens", " (use --max-tokens-field max_completion_tokens)"),
+            (
+                "max_tokens is not supported, but max_completion_tokens",
+                " (use --max-tokens-field max_completion_tokens)",
+            ),
+            ("Unrecognized argument: max_completion_tokens", " (use --max-tokens-field max_tokens)"),
             ("too long", ""),
         ] {
             assert_eq!(hint(message), expected, "{message}");
