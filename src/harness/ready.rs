@@ -27,7 +27,7 @@ use crate::{
     client::{Record, RequestWriter},
     config::{self, Benchmark, MOST_PASSES, Warmup},
     dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
-    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, StopReason, run_pass},
+    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
     metrics::{Conversations, PassMetrics, ServerMetrics, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks, warn},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
@@ -303,7 +303,9 @@ impl<'a> Ready<'a> {
         if !stderr().is_terminal() {
             self.output.status(&format!("Benchmarking {title}"));
         }
-        let extent = spec.duration.map_or(Extent::Requests(workload.prompts.len()), Extent::Time);
+        let share = self.session.shards.as_deref().map_or_else(Share::default, |of| Share { rank: 0, of: of.shards() });
+        let own = share.count(workload.prompts.len());
+        let extent = spec.duration.map_or(Extent::Requests(own), Extent::Time);
         let progress = Progress::new(&title, extent, self.session.eta.begin(name), self.output.quiet);
         let started_at = timestamp();
         let prefix = request_id_prefix(&format!("p{number}"));

@@ -75,6 +75,9 @@ pub(super) fn measure_alone(
     let Some(benchmark) = selected.first() else {
         return Err(RunError::Setup(format!("there is no benchmark `{name}`")));
     };
+    if plan.shards.is_some() {
+        return Err(RunError::Setup("objectives are tested by one process: leave out --shard".to_owned()));
+    }
     let work = work(arguments, plan, &selected, output);
     work.sinks.replace(Sinks::default());
     if !goes_on(&work) {

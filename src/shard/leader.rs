@@ -115,10 +115,11 @@ impl Shared {
             let order = self.seats()[rank - 1].order;
             let stopped = self.stop.reason();
             let mut tell = || {
-                if let Some(reason) = stopped.filter(|_| stopped != told) {
+                let stop = stopped.map(|reason| (order, reason));
+                if let Some((order, reason)) = stop.filter(|_| stop != told) {
                     say(link, &ToMember::Stop { order, reason })?;
                 }
-                told = stopped;
+                told = stop;
                 if said.elapsed() >= ALIVE {
                     said = Instant::now();
                     say(link, &ToMember::Alive)?;

@@ -98,3 +98,58 @@ impl Link for TcpLink {
         self.limit.store(bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Both ends of a connection; the second one as it is.
+    fn pair() -> (TcpLink, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let link = TcpLink::new(listener.accept().unwrap().0, Duration::from_secs(30)).unwrap();
+        link.limit(100);
+        (link, near)
+    }
+
+    /// What comes, up to the end or an error.
+    fn all(link: &TcpLink) -> (Vec<Vec<u8>>, io::ErrorKind) {
+        let mut messages = Vec::new();
+        loop {
+            match link.receive(Duration::from_secs(30)) {
+                Ok(Received::Message(message)) => messages.push(message),
+                Ok(Received::Part | Received::Nothing) => {}
+                Err(e) => return (messages, e.kind()),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_come_whole_however_they_are_cut() {
+        let (link, mut peer) = pair();
+        peer.set_nodelay(true).unwrap();
+        for byte in [2, 0, 0, 0, 7, 8, 0, 0, 0, 0, 1, 0, 0, 0, 9] {
+            peer.write_all(&[byte]).unwrap();
+        }
+        drop(peer);
+        assert_eq!(all(&link), (vec![vec![7, 8], vec![], vec![9]], io::ErrorKind::UnexpectedEof));
+    }
+
+    /// As of a shard that dies while it sends its records.
+    #[test]
+    fn a_message_that_breaks_off_is_none() {
+        let (link, mut peer) = pair();
+        peer.write_all(&[1, 0, 0, 0, 5, 50, 0, 0, 0, 1, 2, 3]).unwrap();
+        drop(peer);
+        assert_eq!(all(&link), (vec![vec![5]], io::ErrorKind::UnexpectedEof));
+    }
+
+    #[test]
+    fn strangers_take_no_memory() {
+        let (link, mut peer) = pair();
+        peer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(all(&link), (vec![], io::ErrorKind::InvalidData));
+    }
+}
