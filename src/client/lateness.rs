@@ -126,3 +126,28 @@ impl ReadLateness {
         self.late.quantile_s(quantile)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_the_same_after_they_were_written_and_read() {
+        let mut delays = Delays::default();
+        for ns in [1, 99, 1_234, 1_234, 56_789_012, 3_000_000_000, u64::MAX] {
+            delays.record(ns);
+        }
+        let read: Delays = serde_json::from_str(&serde_json::to_string(&delays).unwrap()).unwrap();
+        assert_eq!(read, delays);
+        let quantiles = [0.0, 0.5, 0.9, 1.0];
+        assert_eq!(quantiles.map(|q| read.quantile_s(q)), quantiles.map(|q| delays.quantile_s(q)));
+        // Two halves are the whole.
+        let mut twice = delays.clone();
+        twice.add(&read);
+        assert_eq!(
+            Counts::from(twice),
+            Counts::from(delays).into_iter().map(|(ns, n)| (ns, 2 * n)).collect::<Vec<_>>()
+        );
+        assert_eq!(Delays::default().quantile_s(0.5), None);
+    }
+}

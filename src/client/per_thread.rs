@@ -91,6 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_buffer_that_was_given_back_is_lent_again() {
+        let buffers = Buffers::default();
+        let (first, second) = (buffers.take(), buffers.clone().take());
+        assert_eq!((first.len(), second.len()), (READ_BUFFER, READ_BUFFER));
+        let address = first.as_ptr();
+        buffers.give(first);
+        let again = buffers.take();
+        assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
     fn one_request_in_a_hundred_may_be_sent_again() {
         let thread = PerThread::default();
         let mut resent = Vec::new();

@@ -198,3 +198,32 @@ impl Record {
 fn since_s(start_ns: u64, end_ns: u64) -> f64 {
     end_ns.saturating_sub(start_ns) as f64 * 1e-9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_another_clock_no_latency_changes() {
+        let mut record = Record::new(0, 1, 3);
+        let [intended, sent, headers, first, answer, last] =
+            [10, 11, 12, 13, 14, 15].map(|s: u64| Some(s * 1_000_000_000));
+        (record.intended_ns, record.sent_ns, record.headers_ns) = (intended, sent, headers);
+        (record.first_token_ns, record.first_answer_ns, record.last_token_ns) = (first, answer, last);
+        (record.end_ns, record.output) = (16_000_000_000, Some((3, TokenSource::Usage)));
+        let mut moved = record.clone();
+        moved.shift(-3_000_000_000);
+        let latencies = |r: &Record| [r.ttft_s(), r.ttfo_s(), r.tpot_s(), r.e2e_s(), r.send_lag_s(), r.ttft_sent_s()];
+        assert_eq!(latencies(&moved), latencies(&record));
+        assert_eq!(
+            (moved.intended_ns, moved.headers_ns, moved.end_ns),
+            (Some(7_000_000_000), Some(9_000_000_000), 13_000_000_000)
+        );
+        moved.shift(3_000_000_000);
+        assert_eq!(moved, record);
+        // What did not happen still has not.
+        let mut unsent = Record::new(1, 1, 1);
+        unsent.shift(5);
+        assert_eq!((unsent.sent_ns, unsent.end_ns), (None, 5));
+    }
+}
