@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 
 use super::link::{Link, Received, ShardError};
-use crate::{load::Share, text::visible};
+use crate::{
+    load::{Share, Stop},
+    text::visible,
+};
 
 /// Goes up when messages or records change.
 const PROTOCOL: u32 = 1;
@@ -63,6 +66,7 @@ pub(super) fn join(
     host: &str,
     token: &str,
     until: Instant,
+    stop: &Stop,
 ) -> Result<String, JoinError> {
     link.limit(MOST_BYTES);
     let nonce = nonce()?;
@@ -75,12 +79,12 @@ pub(super) fn join(
         nonce: nonce.clone(),
     };
     say(link, &hello)?;
-    let theirs = match hear(link, until)? {
+    let theirs = match hear(link, until, stop)? {
         Answer::Prove { nonce } => nonce,
         Answer::Refused { why } => return Err(refused(&why)),
     };
     say(link, &Proof { code: code(token, "shard", &[&theirs, &share.rank.to_string()]) })?;
-    match hear(link, until)? {
+    match hear(link, until, stop)? {
         Welcome::In { code, run_id } if is_code(&code, token, "leader", &[&nonce]) => {
             link.limit(u32::MAX);
             Ok(run_id)
@@ -96,12 +100,12 @@ pub(super) fn admit(
     of: usize,
     token: &str,
     run_id: &str,
-    patience: Duration,
+    (patience, stop): (Duration, &Stop),
     take: impl FnOnce(&Peer) -> Result<(), String>,
 ) -> Result<Peer, ShardError> {
     link.limit(MOST_BYTES);
     let until = Instant::now() + patience;
-    let hello: Hello = hear(link, until)?;
+    let hello: Hello = hear(link, until, stop)?;
     let why = why_not(&hello, of);
     if let Some(why) = why {
         say(link, &Answer::Refused { why: why.clone() })?;
@@ -109,7 +113,7 @@ pub(super) fn admit(
     }
     let nonce = nonce()?;
     say(link, &Answer::Prove { nonce: nonce.clone() })?;
-    let proof: Proof = hear(link, until)?;
+    let proof: Proof = hear(link, until, stop)?;
     let refuse = |why: String| -> Result<Peer, ShardError> {
         say(link, &Welcome::Refused { why: why.clone() })?;
         Err(ShardError(why))
@@ -185,10 +189,11 @@ fn say(link: &dyn Link, value: &impl Serialize) -> Result<(), JoinError> {
     Ok(link.send(&bytes)?)
 }
 
-fn hear<T: DeserializeOwned>(link: &dyn Link, until: Instant) -> Result<T, JoinError> {
+/// Waits for a message until a moment, or until the run is stopped.
+fn hear<T: DeserializeOwned>(link: &dyn Link, until: Instant, stop: &Stop) -> Result<T, JoinError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || stop.reason().is_some() {
             return Err(JoinError::Silent);
         }
         if let Received::Message(bytes) = link.receive(left.min(Duration::from_millis(100)))? {
@@ -229,7 +234,7 @@ fn is_code(code: &str, token: &str, role: &str, parts: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::folder::FolderLink;
+    use crate::{load::StopReason, shard::folder::FolderLink};
 
     const SOON: Duration = Duration::from_secs(30);
 
@@ -243,10 +248,12 @@ mod tests {
         let root = folder.path().join("a");
         let (member, leader) = (FolderLink::of_member(root.clone()).unwrap(), FolderLink::of_leader(root));
         std::thread::scope(|scope| {
-            let joined = scope
-                .spawn(|| join(&member, share, "host-b", tokens[0], Instant::now() + SOON).map_err(ShardError::from));
+            let joined = scope.spawn(|| {
+                join(&member, share, "host-b", tokens[0], Instant::now() + SOON, &Stop::default())
+                    .map_err(ShardError::from)
+            });
             let take = |peer: &Peer| if taken.contains(&peer.rank) { Err("taken".to_owned()) } else { Ok(()) };
-            let admitted = admit(&leader, 3, tokens[1], "run-7", SOON, take);
+            let admitted = admit(&leader, 3, tokens[1], "run-7", (SOON, &Stop::default()), take);
             (joined.join().unwrap(), admitted)
         })
     }
@@ -287,6 +294,17 @@ mod tests {
         assert!(why_not(&hello(env!("CARGO_PKG_VERSION"), PROTOCOL + 1), 2).is_some());
     }
 
+    /// Ctrl-C is answered at once, though nobody else answers.
+    #[test]
+    fn who_waits_to_be_let_in_can_be_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let member = FolderLink::of_member(folder.path().join("a")).unwrap();
+        let (stop, never) = (Stop::default(), Instant::now() + 1000 * SOON);
+        stop.stop(StopReason::Interrupted);
+        let joined = join(&member, Share { rank: 1, of: 2 }, "b", "token", never, &stop);
+        assert!(matches!(joined, Err(JoinError::Silent)), "{joined:?}");
+    }
+
     #[test]
     fn a_leader_that_does_not_know_the_token_is_found_out() {
         let folder = tempfile::tempdir().unwrap();
@@ -294,11 +312,13 @@ mod tests {
         let (member, leader) = (FolderLink::of_member(root.clone()).unwrap(), FolderLink::of_leader(root));
         leader.limit(MOST_BYTES);
         std::thread::scope(|scope| {
-            let joined = scope.spawn(|| join(&member, Share { rank: 1, of: 2 }, "b", "token", Instant::now() + SOON));
+            let joined = scope.spawn(|| {
+                join(&member, Share { rank: 1, of: 2 }, "b", "token", Instant::now() + SOON, &Stop::default())
+            });
             let until = Instant::now() + SOON;
-            let Hello { nonce, .. } = hear(&leader, until).unwrap();
+            let Hello { nonce, .. } = hear(&leader, until, &Stop::default()).unwrap();
             say(&leader, &Answer::Prove { nonce: "n".to_owned() }).unwrap();
-            let _: Proof = hear(&leader, until).unwrap();
+            let _: Proof = hear(&leader, until, &Stop::default()).unwrap();
             let code = code("guess", "leader", &[&nonce]);
             say(&leader, &Welcome::In { code, run_id: String::new() }).unwrap();
             assert_eq!(

@@ -222,7 +222,7 @@ impl Leader {
                                 }
                             }
                         };
-                        match admit(&*link, of, &token, &run_id, HANDSHAKE, take) {
+                        match admit(&*link, of, &token, &run_id, (HANDSHAKE, &shared.stop), take) {
                             Ok(peer) => shared.serve(peer.rank, &*link),
                             Err(ShardError(why)) => {
                                 refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);

@@ -76,7 +76,7 @@ impl Member {
         let until = Instant::now() + terms.patience;
         let (link, run_id) = loop {
             let link = terms.reach(interrupt)?;
-            match join(&*link, terms.share, host, &terms.token, until) {
+            match join(&*link, terms.share, host, &terms.token, until, interrupt) {
                 Ok(run_id) => break (link, run_id),
                 // What stands between may take connections before shard 0 does.
                 Err(JoinError::Closed) if Instant::now() < until && interrupt.reason().is_none() => {
