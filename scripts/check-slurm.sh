@@ -16,7 +16,8 @@ export SLURM_CONF=$dir/slurm/slurm.conf
 port=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
 "$target/release/examples/engine" --port "$port" --record "$dir/record.jsonl" > "$dir/engine.log" 2>&1 &
 engine=$!
-trap 'kill $engine 2> /dev/null || true; scripts/slurm/down.sh "$dir/slurm"' EXIT
+hosts=$(cat /etc/hosts)
+trap 'kill $engine 2> /dev/null || true; scripts/slurm/down.sh "$dir/slurm"; printf "%s\n" "$hosts" > /etc/hosts' EXIT
 
 export PROGRAM=$target/release/tachometer TACHOMETER_SERVER=http://127.0.0.1:$port
 export TACHOMETER_DATASET=$root/fixtures/sharegpt.json TACHOMETER_TOKENIZER=$root/fixtures/tokenizer.json
