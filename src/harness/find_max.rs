@@ -2,10 +2,11 @@
 
 use super::{
     RunError,
+    identity::Half,
     measure::{Work, settle_spread, why_server_died},
     passes::Passes,
     prompt_cache::PromptsOf,
-    ready::{Half, Ready},
+    ready::Ready,
     search::{Bounds, Search, Step},
 };
 use crate::{

@@ -12,9 +12,10 @@ use super::{
     draw::draw_history,
     gate::Gate,
     goal::{Beside, Budget, Goal},
+    identity::Half,
     passes::Passes,
     prompt_cache::PromptsOf,
-    ready::{Half, Ready},
+    ready::Ready,
     session::Session,
 };
 use crate::{

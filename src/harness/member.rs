@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     RunError,
+    identity::digest,
     progress::{Extent, Progress},
-    ready::{digest, send},
+    send::{Part, send},
     session::Session,
-    shards::{Part, clear, keep, kept_at},
+    shards::{clear, keep},
 };
 use crate::{
     baseline::Store,
@@ -42,8 +43,7 @@ pub fn take_part(plan: &Plan, terms: &Terms, store: &Store, stop: &Stop, output:
                 match share_of(&member, session, terms, *order) {
                     Ok(part) => {
                         (passes, requests) = (passes + 1, requests + part.records.len());
-                        keep(store.root(), member.run_id(), &part);
-                        kept = Some(kept_at(store.root(), member.run_id(), &part));
+                        kept = keep(store.root(), member.run_id(), &part).or(kept);
                         if let Err(e) = member.give(part) {
                             warn(format!("shard 0 does not take the records: {e}"));
                         }
@@ -62,7 +62,6 @@ pub fn take_part(plan: &Plan, terms: &Terms, store: &Store, stop: &Stop, output:
                 return first.check_stopped();
             }
             Next::Lost(ShardError(why)) => {
-                let kept = kept.as_ref().and_then(|path| path.parent());
                 let kept = kept.map_or_else(String::new, |folder| {
                     format!("; the records of this shard are in {}", folder.display())
                 });

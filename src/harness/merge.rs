@@ -112,7 +112,7 @@ fn pass_of(parts: Vec<ShardRecords>, report: &Report, number: usize) -> Result<M
         warn(format!("{}: pass {number} lacks the records of shard {}", order.benchmark, missing.join(", ")));
     }
     let (run, shards) = merged(parts, &load);
-    let mut pass = numbers(&run, shards, &load, order.seed, order.started_at);
+    let mut pass = numbers(&run, (shards, of), &load, order.seed, order.started_at);
     pass.digest = order.digest;
     let goodput: Option<Goodput> = report.workload.goodput.as_deref().and_then(|limits| limits.parse().ok());
     pass.good = goodput.map(|goodput| goodput.count(&run.records));

@@ -5,29 +5,27 @@ use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     io::{IsTerminal, stderr},
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
-
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     RunError,
+    identity::{Half, digest, has_turns, hash_of, history_from, seed_of},
     passes::Passes,
     probe::probe,
     progress::{Extent, Progress},
     prompt_cache::PromptsOf,
+    send::{Part, request_id_prefix, send, timestamp},
     session::{Server, Session, warmup_sampling},
-    shards::{Part, Together, numbers},
+    shards::{Together, numbers},
     spread::Spread,
 };
 use crate::{
     baseline::this_host,
-    client::{Record, RequestWriter},
-    config::{self, Benchmark, MOST_PASSES, Warmup},
-    dataset::{Digest, HistoryFrom, NONCE_TOKENS, Prompt, Prompts, Sequence, with_nonces},
-    load::{FailureBudget, FailureLimit, Lasts, LoadPoint, Pass, PassRecords, Share, StopReason, run_pass},
+    client::Record,
+    config::{Benchmark, MOST_PASSES, Warmup},
+    dataset::{Digest, Prompts, with_nonces},
+    load::{FailureBudget, LoadPoint, PassRecords, Share, StopReason},
     metrics::{Conversations, PassMetrics, ServerMetrics, count_output_tokens},
     report::{Output, PassSent, SinkError, Sinks, warn},
     run::{Cache, Commit, Partial, Report, SCHEMA_VERSION, ServerReport, WorkloadReport},
@@ -57,15 +55,6 @@ pub struct Ready<'a> {
     given_up: Cell<u64>,
     /// Hashes of the prompts that were sent, and how many were among them already.
     sent: RefCell<(HashSet<u64>, usize)>,
-}
-
-/// What is measured: a run, or a half of a calibration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// A run, or the first half.
-    First,
-    /// The second half.
-    Second,
 }
 
 /// What one pass gave.
@@ -333,7 +322,7 @@ impl<'a> Ready<'a> {
         let shards = together.map_or_else(Vec::new, |together| together.merge(&mut run, host, others));
         // Those that were sent again within the pass.
         self.sent.borrow_mut().1 += run.records.iter().filter(|r| r.index >= workload.prompts.len()).count();
-        let mut pass = numbers(&run, shards, load, workload.seed, started_at);
+        let mut pass = numbers(&run, (shards, share.of), load, workload.seed, started_at);
         self.session.eta.ended(name, pass.duration_s);
         (pass.host, pass.server) = (Some(host), server_use);
         let given_up =
@@ -490,102 +479,6 @@ impl<'a> Ready<'a> {
 /// Of a warm-up that goes on for a time.
 const WARMUP_PROMPTS: usize = 64;
 
-/// The seed of a pass's prompts. With fresh prompts each load point has seeds of its own, and so has the second half of a
-/// calibration: the same ones in every run.
-pub fn seed_of(spec: &config::WorkloadPlan, load: &LoadPoint, half: Half, draw: usize) -> u64 {
-    let seed = spec.seed + draw as u64;
-    if !spec.fresh_prompts {
-        return seed;
-    }
-    // Far apart, and still whole numbers to whoever reads JSON's as floating-point ones.
-    seed.wrapping_add(hash_of(&format!("{} {half:?}", load.shape().name())) << 12)
-}
-
-/// A number of 40 bits, the same everywhere and always.
-fn hash_of(text: &str) -> u64 {
-    Sha256::digest(text)[..5].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// The identity of what is sent. Words before each prompt, which are others in every run, are no part of it; that there are
-/// some is.
-pub fn digest(workload: &Prompts, spec: &config::WorkloadPlan) -> Digest {
-    match spec.duration {
-        // The two never meet.
-        Some(time) => with_history(workload, spec, &(&spec.sampling, "duration_s", time.as_secs_f64())),
-        None if spec.cache_bust => with_history(workload, spec, &(&spec.sampling, "cache_bust", NONCE_TOKENS)),
-        None => with_history(workload, spec, &spec.sampling),
-    }
-}
-
-/// Whether what is sent hangs on the server's answers is part of it, too.
-fn with_history(workload: &Prompts, spec: &config::WorkloadPlan, settings: &impl Serialize) -> Digest {
-    match history_from(&workload.prompts, spec) {
-        Some(HistoryFrom::Server) => workload.digest(&(settings, "history_from", HistoryFrom::Server)),
-        _ => workload.digest(settings),
-    }
-}
-
-/// Whose answers stand before later turns; `None` where there are none.
-fn history_from(prompts: &[Prompt], spec: &config::WorkloadPlan) -> Option<HistoryFrom> {
-    has_turns(prompts).then_some(spec.history_from)
-}
-
-fn has_turns(prompts: &[Prompt]) -> bool {
-    prompts.iter().any(|prompt| prompt.turn > 0)
-}
-
-/// Sends a pass's prompts.
-pub(super) fn send(
-    session: &Session,
-    benchmark: &Benchmark,
-    server: &Server,
-    workload: &Prompts,
-    progress: Progress,
-    request_id_prefix: &str,
-    part: Part,
-) -> Result<PassRecords, RunError> {
-    let sampling = &benchmark.workload.sampling;
-    let progress = Arc::new(progress);
-    let sequence = Sequence::from(workload.prompts.clone());
-    let (prompts, conversations, has_turns) = (sequence.len(), sequence.conversations(), sequence.has_turns());
-    let sequence = if benchmark.workload.history_from == HistoryFrom::Server { sequence.live() } else { sequence };
-    let duration = benchmark.workload.duration;
-    // `None` where their number hangs on the server.
-    let begun = match duration {
-        Some(time) => benchmark.load.shape().requests_in(time.as_secs_f64()),
-        None => Some(conversations),
-    };
-    let Part { share, start, stop } = part;
-    let own_turns = |conversations: usize| -> usize {
-        (0..share.count(conversations)).map(|i| sequence.turns(share.position(i)).len()).sum()
-    };
-    let requests = match duration {
-        None if share.of == 1 => Some(prompts),
-        None => Some(own_turns(conversations)),
-        Some(_) => begun.filter(|_| !has_turns).map(|begun| share.count(begun)),
-    };
-    let schedule = benchmark.load.schedule(begun.unwrap_or(conversations), &sequence, workload.seed);
-    let pass = Pass {
-        schedule,
-        target: server.target.clone(),
-        writer: Arc::new(RequestWriter::new(&server.target.url, &server.model, sampling, &server.headers)),
-        sampling: Arc::new(sampling.clone()),
-        prompts: sequence,
-        lasts: duration.map(|time| Lasts::new(time, conversations, workload.seed)),
-        threads: session.plan.client_threads,
-        request_id_prefix: request_id_prefix.into(),
-        retries: benchmark.workload.retries,
-        failures: FailureLimit::new(benchmark.workload.max_failures, requests),
-        stop,
-        share,
-        start,
-        observer: progress.clone(),
-    };
-    let run = run_pass(&pass);
-    progress.finish();
-    run.map_err(|failure| RunError::Connect(failure.message))
-}
-
 pub(super) fn all_failed(number: usize, pass: &PassMetrics) -> RunError {
     RunError::AllFailed { pass: number, requests: pass.failed, failures: failures(pass) }
 }
@@ -601,15 +494,4 @@ fn failures(pass: &PassMetrics) -> String {
 /// The package that cargo runs this for.
 pub fn package() -> Option<String> {
     std::env::var("CARGO_PKG_NAME").ok()
-}
-
-/// RFC 3339, to the millisecond.
-pub(super) fn timestamp() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
-}
-
-/// What all request ids of a pass begin with: unlike any other run's, so that a server's log can be joined.
-pub(super) fn request_id_prefix(pass: &str) -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("tachometer-{:x}-{:x}-{pass}", since.as_millis(), std::process::id())
 }

@@ -1,36 +1,19 @@
 //! Passes that several shards run together, on shard 0's side.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
-use super::{RunError, session::Session};
+use super::{RunError, send::Part, session::Session};
 use crate::{
     client::{ConnectionStats, Record},
     config::Benchmark,
     dataset::Prompts,
     files::plain_name,
-    load::{ClientCost, LoadPoint, PassRecords, Share, Start, Stop, StopReason},
+    load::{ClientCost, LoadPoint, PassRecords, Share, StopReason},
     metrics::{HostUse, PassMetrics, Shard, Steady, client_share},
     report::warn,
     run::Report,
     shard::{Leader, Order, ShardRecords, this_machine, write_records},
 };
-
-/// Which part of a pass is sent, and what begins and ends it.
-pub struct Part {
-    pub share: Share,
-    pub start: Arc<dyn Start>,
-    pub stop: Stop,
-}
-
-impl Part {
-    /// All of it, at once.
-    pub fn whole(session: &Session) -> Self {
-        Self { share: Share::default(), start: Arc::new(()), stop: session.stop.clone() }
-    }
-}
 
 /// A pass that is to be run together.
 pub struct Together<'a> {
@@ -105,7 +88,7 @@ impl<'a> Together<'a> {
             host_use: Some(host_use),
             ..ShardRecords::of(self.order.clone())
         };
-        keep(self.session.store().root(), self.session.run_id(), &own_part);
+        keep(self.session.store().root(), &self.session.run_id(), &own_part);
         given.insert(0, own_part);
         let (all, shards) = merged(given, &self.benchmark.load);
         *own = all;
@@ -156,11 +139,19 @@ pub fn merged(given: Vec<ShardRecords>, load: &LoadPoint) -> (PassRecords, Vec<S
 }
 
 /// The numbers of a pass, as far as its records have them.
-pub fn numbers(run: &PassRecords, shards: Vec<Shard>, load: &LoadPoint, seed: u64, started_at: String) -> PassMetrics {
+///
+/// `of` is how many shards the pass was divided among, whichever of them gave something.
+pub fn numbers(
+    run: &PassRecords,
+    (shards, of): (Vec<Shard>, usize),
+    load: &LoadPoint,
+    seed: u64,
+    started_at: String,
+) -> PassMetrics {
     let mut pass = PassMetrics::of(seed, started_at, &run.records, run.connections, run.client.used());
     pass.client.share = match load.shape().concurrency() {
         // Each shard has a queue of its own, which ends when it does.
-        Some(clients) if !shards.is_empty() => share_of_all(&shards, clients),
+        Some(clients) if !shards.is_empty() => share_of_all(&shards, of, clients),
         concurrency => client_share(&run.records, concurrency),
     };
     pass.steady = Steady::of(&run.records, load.shape().concurrency());
@@ -169,24 +160,28 @@ pub fn numbers(run: &PassRecords, shards: Vec<Shard>, load: &LoadPoint, seed: u6
 }
 
 /// The client's share of a closed loop of so many clients: the mean over all of them.
-fn share_of_all(shards: &[Shard], clients: usize) -> Option<f64> {
-    let of = shards.len();
-    let of_shard = |shard: &Shard| Some(shard.client.share? * Share { rank: shard.rank, of }.part(clients) as f64);
-    let sum: Option<f64> = shards.iter().map(of_shard).sum();
-    Some(sum? / clients.max(1) as f64)
+fn share_of_all(shards: &[Shard], of: usize, clients: usize) -> Option<f64> {
+    let clients = |shard: &Shard| Share { rank: shard.rank, of }.part(clients) as f64;
+    let sum: Option<f64> = shards.iter().map(|shard| Some(shard.client.share? * clients(shard))).sum();
+    Some(sum? / shards.iter().map(clients).sum::<f64>())
 }
 
 /// The file of a shard's part of a pass, until the run has ended well.
-pub fn kept_at(root: &Path, run_id: &str, part: &ShardRecords) -> PathBuf {
+fn kept_at(root: &Path, run_id: &str, part: &ShardRecords) -> PathBuf {
     let ShardRecords { rank, order, .. } = part;
     let name = format!("{:05}-{}.shard-{rank}", order.number, plain_name(&order.benchmark));
     root.join("shards").join(run_id).join(name)
 }
 
-/// Keeps a shard's part of a pass in case another shard is lost.
-pub fn keep(root: &Path, run_id: impl AsRef<str>, part: &ShardRecords) {
-    if let Err(e) = write_records(&kept_at(root, run_id.as_ref(), part), part) {
-        warn(format!("the records of this shard are kept in memory only: {e}"));
+/// Keeps a shard's part of a pass in case another shard is lost; gives the folder, where it could be written.
+pub fn keep(root: &Path, run_id: &str, part: &ShardRecords) -> Option<PathBuf> {
+    let path = kept_at(root, run_id, part);
+    match write_records(&path, part) {
+        Ok(()) => path.parent().map(Path::to_owned),
+        Err(e) => {
+            warn(format!("the records of this shard are kept in memory only: {e}"));
+            None
+        }
     }
 }
 
@@ -201,4 +196,25 @@ pub fn clear(root: &Path, run_id: &str, rank: usize) {
     // Where other shards have files there, it stays.
     _ = std::fs::remove_dir(&folder);
     _ = std::fs::remove_dir(root.join("shards"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three shards of five clients have two, two and one.
+    #[test]
+    fn the_clients_share_is_the_mean_over_the_clients_that_there_are() {
+        let shard = |rank: usize, share: Option<f64>| {
+            let mut shard = Shard::new(rank, String::new());
+            shard.client.share = share;
+            shard
+        };
+        let [a, b, c] = [shard(0, Some(0.1)), shard(1, Some(0.2)), shard(2, Some(0.5))];
+        let near = |got: Option<f64>, expected: f64| assert!((got.unwrap() - expected).abs() < 1e-12, "{got:?}");
+        near(share_of_all(&[a.clone(), b, c.clone()], 3, 5), (0.1 * 2.0 + 0.2 * 2.0 + 0.5) / 5.0);
+        // Shard 1 was lost.
+        near(share_of_all(&[a.clone(), c], 3, 5), (0.1 * 2.0 + 0.5) / 3.0);
+        assert_eq!(share_of_all(&[a, shard(1, None)], 2, 5), None);
+    }
 }

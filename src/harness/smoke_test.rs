@@ -8,9 +8,9 @@ use std::{
 use super::{
     RunError,
     progress::{Extent, Progress},
-    ready::{all_failed, request_id_prefix, send, timestamp},
+    ready::all_failed,
+    send::{Part, request_id_prefix, send, timestamp},
     session::Session,
-    shards::Part,
 };
 use crate::{
     config::Benchmark,

@@ -3,8 +3,8 @@
 use super::{
     RunError,
     find_max::begun_per_s,
+    identity::Half,
     measure::{Measured, Work},
-    ready::Half,
 };
 use crate::{
     config::{Benchmark, MOST_SWEPT_CLIENTS, Sweep, SweepRange, USUAL_RATES},
