@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -32,12 +32,14 @@ pub(super) struct FolderLink {
 }
 
 impl FolderLink {
-    /// The end of the shard that asks to be let in, which makes the folder.
+    /// The end of the shard that asks to be let in, which makes the folder: what shard 0 finds is whole.
     pub fn of_member(root: PathBuf) -> io::Result<Self> {
-        let link = Self::new(root, SIDES);
-        fs::create_dir_all(&link.inbox)?;
-        fs::create_dir_all(&link.outbox)?;
-        Ok(link)
+        let unfinished = hidden(&root, "joining");
+        for side in SIDES {
+            fs::create_dir_all(unfinished.join(side))?;
+        }
+        fs::rename(&unfinished, &root)?;
+        Ok(Self::new(root, SIDES))
     }
 
     /// Shard 0's end.
@@ -57,6 +59,12 @@ impl FolderLink {
             limit: AtomicU32::new(0),
         }
     }
+}
+
+/// Another name beside that folder, which nobody looks for.
+fn hidden(root: &Path, why: &str) -> PathBuf {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    root.with_file_name(format!(".{why}-{name}"))
 }
 
 fn name(number: u64) -> String {
@@ -110,7 +118,64 @@ impl Link for FolderLink {
     }
 
     fn close(&self) {
-        // Whoever comes second finds nothing.
-        _ = fs::remove_dir_all(&self.root);
+        // Whoever comes second finds nothing. What is being written while files are removed would stay behind, so that
+        // nobody may find the folder any more by then.
+        let leaving = hidden(&self.root, "leaving");
+        if fs::rename(&self.root, &leaving).is_ok() {
+            // A file that was just being given its name is there at the second look.
+            _ = fs::remove_dir_all(&leaving).or_else(|_| fs::remove_dir_all(&leaving));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_found_when_it_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let looks = threads.spawn(|| {
+                let mut found = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    for entry in fs::read_dir(place.path()).unwrap().filter_map(Result::ok) {
+                        if entry.file_name().to_string_lossy().starts_with('.') {
+                            continue;
+                        }
+                        // It is there whole, or gone by now.
+                        let link = FolderLink::of_leader(entry.path());
+                        let is_whole = link.receive(Duration::ZERO).is_ok();
+                        assert!(is_whole || !entry.path().exists(), "{}", entry.path().display());
+                        found += usize::from(is_whole);
+                    }
+                }
+                found
+            });
+            for i in 0..300 {
+                let link = FolderLink::of_member(place.path().join(format!("shard-{i}"))).unwrap();
+                std::thread::yield_now();
+                link.close();
+            }
+            is_over.store(true, Ordering::SeqCst);
+            looks.join().unwrap();
+        });
+        assert!(fs::read_dir(place.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn nothing_stays_behind_of_a_folder_that_is_still_written() {
+        let place = tempfile::tempdir().unwrap();
+        for i in 0..200 {
+            let root = place.path().join(format!("shard-{i}"));
+            let (member, leader) = (FolderLink::of_member(root.clone()).unwrap(), FolderLink::of_leader(root));
+            std::thread::scope(|threads| {
+                threads.spawn(|| (0..10_000).all(|_| leader.send(b"Are you there?").is_ok()));
+                std::thread::yield_now();
+                member.close();
+            });
+        }
+        assert!(fs::read_dir(place.path()).unwrap().next().is_none());
     }
 }
