@@ -22,6 +22,8 @@ harness = false
 # As here, so that what is built need not be built again.
 [profile.dev.package."*"]
 opt-level = 1
+[profile.dev.package.tachometer]
+opt-level = 0
 END
 cat > "$work/tests/objectives.rs" << 'END'
 fn main() -> std::process::ExitCode {

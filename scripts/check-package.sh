@@ -23,6 +23,11 @@ edition = "2024"
 [dependencies]
 tachometer = { path = "$unpacked", default-features = false }
 tokio = { version = "1", features = ["rt-multi-thread", "macros"] }
+# As in the project, so that what is built need not be built again.
+[profile.dev.package."*"]
+opt-level = 1
+[profile.dev.package.tachometer]
+opt-level = 0
 END
 cat > "$work/lean/src/main.rs" << 'END'
 use std::sync::Arc;

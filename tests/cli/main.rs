@@ -25,7 +25,7 @@ mod sweeps;
 mod traces;
 mod wrong_input;
 
-use std::{io::Read, net::TcpListener, process::ExitCode};
+use std::{io::Read, net::TcpListener, num::NonZero, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use package::{Package, RUN_AS_BENCH, engine, engine_with, fixture, live, refusing};
@@ -47,7 +47,10 @@ fn main() -> ExitCode {
             Err(_) => tachometer::main(),
         };
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait for servers and pauses half of the time.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(2 * cores);
     let mut trials = vec![
         Trial::test("list_is_terse_and_needs_nothing", list),
         Trial::test("without_bench_every_benchmark_runs_tiny_and_no_server_is_touched", tiny_touches_no_server),
