@@ -100,10 +100,11 @@ impl Link for FolderLink {
                     *last = Instant::now();
                     return Ok(Received::Message(message));
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound && !self.inbox.exists() => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                // To open the folder also makes an NFS client ask its server what has changed there.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::read_dir(&self.inbox) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    _ => {}
+                },
                 Err(e) => return Err(e),
             }
             if Instant::now() >= until {

@@ -52,7 +52,9 @@ struct Shared {
 /// What is known of another shard.
 struct Seat {
     host: String,
-    /// `None` before it has come.
+    /// By one that proved what it is.
+    is_taken: bool,
+    /// `None` before it has been told that it is in: nothing is said to it before.
     link: Option<Arc<dyn Link>>,
     /// Which pass it is about.
     order: u64,
@@ -170,7 +172,7 @@ impl Leader {
     /// Where nobody can come, or not all have.
     pub fn gather_shards(terms: &Terms, run_id: &str, stop: &Stop, tell: impl Fn(&str)) -> Result<Self, ShardError> {
         let others = terms.share.of - 1;
-        let seat = || Seat { host: String::new(), link: None, order: 0, status: Status::Idle };
+        let seat = || Seat { host: String::new(), is_taken: false, link: None, order: 0, status: Status::Idle };
         let shared = Arc::new(Shared {
             seats: Mutex::new((0..others).map(|_| seat()).collect()),
             changed: Condvar::new(),
@@ -212,19 +214,25 @@ impl Leader {
                     let (token, run_id) = (terms.token.clone(), run_id.to_owned());
                     let of = terms.share.of;
                     leader.threads().push(thread::spawn(move || {
+                        let mut taken = None;
                         let take = |peer: &Peer| {
                             let seat = &mut shared.seats()[peer.rank - 1];
-                            match seat.link {
-                                Some(_) => Err(format!("{} is shard {} already", seat.host, peer.rank)),
-                                None => {
-                                    (seat.host, seat.link) = (peer.host.clone(), Some(link.clone()));
-                                    Ok(())
-                                }
+                            if seat.is_taken {
+                                return Err(format!("{} is shard {} already", seat.host, peer.rank));
                             }
+                            (seat.host, seat.is_taken) = (peer.host.clone(), true);
+                            taken = Some(peer.rank);
+                            Ok(())
                         };
                         match admit(&*link, of, &token, &run_id, (HANDSHAKE, &shared.stop), take) {
-                            Ok(peer) => shared.serve(peer.rank, &*link),
+                            Ok(peer) => {
+                                shared.seats()[peer.rank - 1].link = Some(link.clone());
+                                shared.serve(peer.rank, &*link);
+                            }
                             Err(ShardError(why)) => {
+                                if let Some(rank) = taken {
+                                    shared.seats()[rank - 1].is_taken = false;
+                                }
                                 refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
                             }
                         }
