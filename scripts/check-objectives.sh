@@ -19,12 +19,9 @@ tachometer = { path = "$root" }
 [[test]]
 name = "objectives"
 harness = false
-# As here, so that what is built need not be built again.
-[profile.dev.package."*"]
-opt-level = 1
-[profile.dev.package.tachometer]
-opt-level = 0
 END
+# The project's own profile, so that what is built need not be built again.
+sed -n '/^\[profile.dev.package\]/,$p' Cargo.toml >> "$work/Cargo.toml"
 cat > "$work/tests/objectives.rs" << 'END'
 fn main() -> std::process::ExitCode {
     tachometer::objectives()

@@ -23,12 +23,9 @@ edition = "2024"
 [dependencies]
 tachometer = { path = "$unpacked", default-features = false }
 tokio = { version = "1", features = ["rt-multi-thread", "macros"] }
-# As in the project, so that what is built need not be built again.
-[profile.dev.package."*"]
-opt-level = 1
-[profile.dev.package.tachometer]
-opt-level = 0
 END
+# The project's own profile, so that what is built need not be built again.
+sed -n '/^\[profile.dev.package\]/,$p' Cargo.toml >> "$work/lean/Cargo.toml"
 cat > "$work/lean/src/main.rs" << 'END'
 use std::sync::Arc;
 

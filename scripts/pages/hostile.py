@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Puts HTML, quotes, bidi and control characters into every text of a report or a history that comes from outside: model, server, version,
-host, branch, errors, what it was compared with.        usage: hostile.py FILE…"""
+host, branch, errors, what it was compared with, and into a history's benchmarks and commits.        usage: hostile.py FILE…"""
 import json
 import sys
 
@@ -25,7 +25,12 @@ def spoil(run):
 for path in sys.argv[1:]:
     if path.endswith(".jsonl"):
         lines = [json.loads(line) for line in open(path)]
-        [spoil(line) for line in lines]
+        for line in lines:
+            spoil(line)
+            # One benchmark keeps its name, so that its page is found.
+            if line.get("id", "chat/c1") != "chat/c1":
+                line["id"] += EVIL
+                line["commit"]["sha"] = EVIL
         open(path, "w").write("".join(json.dumps(line) + "\n" for line in lines))
     else:
         run = json.load(open(path))

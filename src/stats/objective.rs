@@ -104,7 +104,7 @@ fn found(objective: &Objective, passes: &[PassMetrics], confidence_level: f64, s
         interval.map(|interval| wider(interval, counts(subject, passes).as_deref(), confidence_level, stopping));
     let why_not = match (&interval, passes.len()) {
         (None, _) => Some(format!("{subject} was not measured")),
-        (Some(_), 1) => Some("one pass has no interval: --sample-size 5 gives one".to_owned()),
+        (Some(_), 1) => Some("one pass decides nothing: use --sample-size 5".to_owned()),
         (Some(_), _) => too_small(subject, passes),
     };
     let state = match interval.and_then(|interval| interval.ends) {
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!((none.state, none.why_not.as_deref()), (State::Undecided, Some("ttft_p50 was not measured")));
         assert_eq!((none.point, none.lower), (None, None));
         let one = judged("rps > 0.1", |r| r["passes"].as_array_mut().unwrap().truncate(1));
-        let why = "one pass has no interval: --sample-size 5 gives one";
+        let why = "one pass decides nothing: use --sample-size 5";
         assert_eq!(
             (one.state, one.why_not.as_deref(), one.point, one.lower),
             (State::Undecided, Some(why), Some(1.0), None)
