@@ -19,7 +19,7 @@ trap 'kill $server 2> /dev/null || true' EXIT
 start
 measure() {
   cargo bench --quiet --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
-    --dataset fixtures/sharegpt.json --concurrency 1,8,16 --num-prompts 40 --max-tokens 120 --sample-size 1 "$@"
+    --dataset fixtures/sharegpt.json --concurrency 1,8,16 --num-prompts 16 --sample-size 1 "$@"
 }
 measure --stream true --dump-workload "$dir/workload.jsonl"
 for how in "--stream true" "--stream false" "--stream true --api completions"; do
