@@ -59,7 +59,7 @@ trap 'kill $engine 2> /dev/null || true' EXIT
 cargo run --quiet --manifest-path "$work/lean/Cargo.toml" --target-dir "$target" -- \
   "$unpacked/fixtures/sharegpt.json" "$unpacked/fixtures/tokenizer.json" "http://127.0.0.1:$port"
 
-cargo install --quiet --locked --path "$unpacked" --root "$work/installed" --target-dir "$target"
+cargo install --quiet --locked --debug --path "$unpacked" --root "$work/installed" --target-dir "$target"
 mkdir -p "$work/empty"
 cd "$work/empty"
 # As a user's shell has it, which is not cargo's.
