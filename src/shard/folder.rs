@@ -136,11 +136,11 @@ mod tests {
     #[test]
     fn a_folder_is_found_when_it_is_whole() {
         let place = tempfile::tempdir().unwrap();
-        let is_over = std::sync::atomic::AtomicBool::new(false);
+        // As often as it takes to be sure that folders were seen at all.
+        let found = AtomicU64::new(0);
         std::thread::scope(|threads| {
             let looks = threads.spawn(|| {
-                let mut found = 0;
-                while !is_over.load(Ordering::SeqCst) {
+                while found.load(Ordering::SeqCst) < 50 {
                     for entry in fs::read_dir(place.path()).unwrap().filter_map(Result::ok) {
                         if entry.file_name().to_string_lossy().starts_with('.') {
                             continue;
@@ -149,17 +149,18 @@ mod tests {
                         let link = FolderLink::of_leader(entry.path());
                         let is_whole = link.receive(Duration::ZERO).is_ok();
                         assert!(is_whole || !entry.path().exists(), "{}", entry.path().display());
-                        found += usize::from(is_whole);
+                        found.fetch_add(u64::from(is_whole), Ordering::SeqCst);
                     }
                 }
-                found
             });
-            for i in 0..300 {
+            for i in 0.. {
+                if looks.is_finished() {
+                    break;
+                }
                 let link = FolderLink::of_member(place.path().join(format!("shard-{i}"))).unwrap();
                 std::thread::yield_now();
                 link.close();
             }
-            is_over.store(true, Ordering::SeqCst);
             looks.join().unwrap();
         });
         assert!(fs::read_dir(place.path()).unwrap().next().is_none());
