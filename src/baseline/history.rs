@@ -144,18 +144,16 @@ fn ends_in_newline(file: &mut File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        compare::{Terms, compare},
-        run::{
-            Baseline, Design,
-            samples::{report, scale},
-        },
-    };
+    use crate::run::samples::{comparison, report, scale};
 
-    fn compared(run: &Report, with: &Report) -> Report {
-        let baseline = Baseline { name: "b".to_owned(), report: with.clone(), note: None, design: Design::Apart };
-        let terms = Terms { noise_threshold: 0.01, significance_level: 0.05, confidence_level: 0.95, gate: Vec::new() };
-        Report { comparison: Some(compare(run, &baseline, None, &terms)), ..run.clone() }
+    fn compared(run: &Report) -> Report {
+        let mut found = comparison(&["ttft_p50"]);
+        found["metrics"]["rpm"] = serde_json::json!({
+            "change": -0.1, "lower": -0.12, "upper": -0.08, "p_value": 0.001, "p_value_corrected": 0.002,
+            "p_value_no_change": 0.9, "verdict": "regressed", "gated": true, "threshold": 0.01, "noise_floor": null,
+            "detectable_change": null, "passes_needed": null
+        });
+        Report { comparison: Some(serde_json::from_value(found).unwrap()), ..run.clone() }
     }
 
     #[test]
@@ -172,20 +170,20 @@ mod tests {
         let elsewhere = report(|r| r["id"] = "a/c2".into());
         history.append_verdicts(&first).unwrap();
         assert!(!history.path().exists(), "there is nothing to say of a run that was compared with nothing");
-        for run in [&first, &elsewhere, &compared(&second, &first)] {
+        for run in [&first, &elsewhere, &compared(&second)] {
             history.append(run).unwrap();
         }
         let lines = || std::fs::read_to_string(history.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
         assert!(lines().len() == 3 && lines().iter().all(|line| line.contains("\"comparison\":null")));
         let runs = || history.read(&mut |line| panic!("{line}")).unwrap();
         assert_eq!(runs(), [first.clone(), elsewhere.clone(), second.clone()]);
-        history.append_verdicts(&compared(&second, &first)).unwrap();
-        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second, &first)]);
+        history.append_verdicts(&compared(&second)).unwrap();
+        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second)]);
         // Of a run that is not there.
         let lost = report(|r| r["started_at"] = "2026-01-03T00:00:00Z".into());
-        history.append_verdicts(&compared(&lost, &first)).unwrap();
+        history.append_verdicts(&compared(&lost)).unwrap();
         assert_eq!(lines().len(), 5);
-        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second, &first)]);
+        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second)]);
         // What verdicts say is shown, wherever they come from.
         let text = std::fs::read_to_string(history.path()).unwrap();
         std::fs::write(history.path(), text.replace("\"baseline\":\"b\"", "\"baseline\":\"\\u001b[31m\"")).unwrap();

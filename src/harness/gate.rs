@@ -128,7 +128,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::run::samples::report;
+    use crate::run::samples::{comparison, report};
 
     #[test]
     fn objectives_have_an_exit_code_of_their_own() {
@@ -139,11 +139,7 @@ mod tests {
                     "why_not": why_not
                 }]);
                 if regressed {
-                    r["comparison"] = json!({
-                        "baseline": "b", "baseline_commit": null, "baseline_started_at": "", "comparable": true, "why_not": [],
-                        "warnings": [], "pairs": 3, "noise_threshold": 0.01, "significance_level": 0.05, "confidence_level": 0.95,
-                        "compared_together": 1, "held_back": null, "unmeasured": ["rpm"], "metrics": {}
-                    });
+                    r["comparison"] = comparison(&["rpm"]);
                 }
             });
             let gate = Gate::of(&[report], fail_on);

@@ -35,6 +35,15 @@ pub fn report(edit: impl FnOnce(&mut Value)) -> Report {
     serde_json::from_value(value).unwrap()
 }
 
+/// What such a report may have been compared with: three passes of the baseline `b`, without any metric's change.
+pub fn comparison(unmeasured: &[&str]) -> Value {
+    json!({
+        "baseline": "b", "baseline_commit": null, "baseline_started_at": "", "comparable": true, "why_not": [],
+        "warnings": [], "pairs": 3, "noise_threshold": 0.01, "significance_level": 0.05, "confidence_level": 0.95,
+        "compared_together": 1, "held_back": null, "unmeasured": unmeasured, "metrics": {}
+    })
+}
+
 /// Multiplies a number of each pass by these factors.
 pub fn scale(report: &mut Value, path: &[&str], factors: [f64; 3]) {
     for (pass, factor) in report["passes"].as_array_mut().unwrap().iter_mut().zip(factors) {

@@ -197,7 +197,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::run::samples::{report, set};
+    use crate::run::samples::{comparison, report, set};
 
     fn estimate(point: f64) -> Value {
         json!({"point": point, "lower": 0.9 * point, "upper": 1.1 * point, "confidence_level": 0.95, "unit": "s", "better": "lower"})
@@ -212,11 +212,8 @@ mod tests {
                 estimates.map(|(name, of)| (name.to_owned(), estimate(of * clients as f64))).into_iter().collect();
             let histogram = json!({"first": -40, "counts": [3, 0, 1]});
             set(r, "histograms", json!({"ttft_s": histogram, "e2e_s": histogram}));
-            r["comparison"] = json!({
-                "baseline": "last run", "baseline_commit": null, "baseline_started_at": "", "comparable": true, "why_not": [],
-                "warnings": [], "pairs": 3, "noise_threshold": 0.01, "significance_level": 0.05, "confidence_level": 0.95,
-                "compared_together": 1, "held_back": null, "unmeasured": [], "metrics": {}
-            });
+            r["comparison"] = comparison(&[]);
+            r["comparison"]["baseline"] = "last run".into();
             edit(r);
         })
     }
