@@ -32,11 +32,11 @@ impl Described for ShareGpt {
 
     fn open(&self, with: &Opening) -> Result<Box<dyn Source>, DatasetError> {
         let (tokenizer, policy) = (with.tokenizer.clone(), with.policy);
-        let sampler = match (self, with.index) {
-            (Self::File(_), Some(folder)) => {
+        let sampler = match with.index {
+            Some(folder) => {
                 Sampler::with_index(self.clone(), tokenizer, policy, with.system_turns, folder, with.stopped)?
             }
-            _ => Sampler::scan(self.clone(), tokenizer, policy, with.system_turns, with.stopped)?,
+            None => Sampler::scan(self.clone(), tokenizer, policy, with.system_turns, with.stopped)?,
         };
         Ok(Box::new(sampler))
     }

@@ -201,7 +201,9 @@ fn dump(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
 
 fn test(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
     let stop = Stop::default();
-    let session = Session::new(plan, store(plan), stop.clone());
+    let mut session = Session::new(plan, store(plan), stop.clone());
+    // It leaves no file.
+    session.keeps_indexes = false;
     let done = selected.iter().filter_map(|benchmark| {
         stop.forgive_failures();
         told(benchmark, smoke_test(&session, benchmark))

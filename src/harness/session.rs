@@ -79,6 +79,8 @@ pub struct Session<'a> {
     pub shards: Option<Rc<Leader>>,
     /// Whether it is the server that is measured in turn with the first.
     pub is_against: bool,
+    /// Whether what a scan finds is kept for the next run.
+    pub keeps_indexes: bool,
 }
 
 /// Prompts that went to the server.
@@ -129,6 +131,7 @@ impl<'a> Session<'a> {
             eta: Rc::default(),
             shards: None,
             is_against: false,
+            keeps_indexes: true,
         }
     }
 
@@ -408,7 +411,7 @@ impl<'a> Session<'a> {
                     max_context: spec.max_context,
                     history_from: spec.history_from,
                     trace_window: spec.trace_window,
-                    index: Some(&folder),
+                    index: self.keeps_indexes.then_some(&*folder),
                     stopped: &|| self.check_stopped().is_err(),
                 };
                 let source: Rc<dyn Source> = Rc::from(spec.dataset.open(&with)?);

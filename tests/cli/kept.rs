@@ -140,7 +140,7 @@ fn two_servers() -> Result<(), Failed> {
 fn interrupted_scan() -> Result<(), Failed> {
     let engine = engine();
     let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
-    let package = Package::new("");
+    let package = Package::empty("");
     let words =
         "which of the ships that sail to the north has the longest way and the most to carry on it today ".repeat(4);
     let mut file = std::io::BufWriter::new(File::create(package.path("dataset.json"))?);

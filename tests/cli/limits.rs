@@ -349,7 +349,7 @@ fn open_files() -> Result<(), Failed> {
 fn unwritable() -> Result<(), Failed> {
     let engine = engine();
     let (url, tokenizer) = (engine.url(), fixture("tokenizer.json"));
-    let package = Package::new("");
+    let package = Package::empty("");
     std::fs::write(package.path("target"), "a file")?;
     let outcome = package.run(&quick(&url, &tokenizer), &[]);
     outcome.expect(101)?;

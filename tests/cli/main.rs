@@ -108,7 +108,7 @@ fn program() -> Result<(), Failed> {
 
 fn list() -> Result<(), Failed> {
     let config = "server = \"127.0.0.1:1\"\n[workload.a]\ndataset = \"nowhere.json\"\ntokenizer = \"nowhere\"\nconcurrency = [1, 64]\n[workload.b]\ndataset = \"random:1:1\"\ntokenizer = \"nowhere\"\n";
-    let package = Package::new(config);
+    let package = Package::empty(config);
     let names = "a/c1: benchmark\na/c64: benchmark\nb/c64: benchmark\n";
     for (flags, expected) in [
         (&["--list", "--format", "terse"][..], names),
@@ -129,7 +129,7 @@ fn tiny_touches_no_server() -> Result<(), Failed> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let url = format!("http://{}", listener.local_addr()?);
-    let package = Package::new("dataset = \"nowhere.json\"\ntokenizer = \"nowhere\"\n");
+    let package = Package::empty("dataset = \"nowhere.json\"\ntokenizer = \"nowhere\"\n");
     for flags in [&[][..], &["--test"], &["--bench", "--test"], &["--nocapture", "--test-threads", "1"]] {
         let outcome = package.run(flags, &[("TACHOMETER_SERVER", &url), ("TACHOMETER_CONCURRENCY", "1,64")]);
         outcome.expect(0)?;
