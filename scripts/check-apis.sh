@@ -10,8 +10,15 @@ printf '{"prompt": "Name three rivers.", "output_tokens": 5}\n{"messages": [{"ro
   > "$work/questions.jsonl"
 printf 'Name three rivers.\n\nName three lakes.\n' > "$work/lines.txt"
 
+# Most of each run is waiting for the engine: four at a time.
+jobs=()
 measure() { # NAME FLAGS…
-  cargo bench --quiet --bench serving -- --out "$work/$1" --concurrency 2 --sample-size 2 --quiet "${@:2}" > "$work/$1.txt"
+  while [ "$(jobs -rp | wc -l)" -ge 4 ]; do wait -n || true; done
+  run "$@" &
+  jobs+=($!)
+}
+run() { # NAME FLAGS…
+  cargo bench --quiet --profile "${PROFILE:-bench}" --bench serving -- --out "$work/$1" --concurrency 2 --sample-size 2 --quiet "${@:2}" > "$work/$1.txt"
   python3 - "$work/$1" << 'END'
 import glob, json, sys
 [path] = glob.glob(f"{sys.argv[1]}/*/c2/new/report.json")
@@ -45,3 +52,4 @@ measure live --dataset sessions:fixtures/sharegpt.json --num-prompts 12 --histor
 for what in keep drop send; do
   measure "system-$what" --dataset fixtures/sharegpt.json --system-turns $what --num-prompts 8
 done
+for job in "${jobs[@]}"; do wait "$job"; done

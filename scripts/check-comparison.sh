@@ -8,7 +8,7 @@ out=${1:?usage: check-comparison.sh DIR}
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$out"
 bench() {
-  cargo bench --quiet --bench serving -- --quiet --concurrency 4 --num-prompts 8 --sample-size 3 --max-tokens 16 "$@"
+  cargo bench --quiet --profile "${PROFILE:-bench}" --bench serving -- --quiet --concurrency 4 --num-prompts 8 --sample-size 3 --max-tokens 16 "$@"
 }
 expect() { # CODE FLAGS…
   local code=0

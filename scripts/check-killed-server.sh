@@ -7,7 +7,7 @@ source "$(dirname "$0")/real-server/common.sh" "${1:?usage: check-killed-server.
 work=$(mktemp -d)
 server=
 trap 'kill -CONT $server 2>/dev/null || true; kill -KILL $server 2>/dev/null || true; rm -rf "$work"' EXIT
-cargo bench --quiet --bench serving --no-run
+cargo bench --quiet --profile "${PROFILE:-bench}" --bench serving --no-run
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 kept=$CARGO_TARGET_DIR/tachometer
 
@@ -42,7 +42,7 @@ dataset = "random:20:100"
 num_prompts = $prompts
 EOF
   rm -rf "$kept/before" "$kept/during"
-  cargo bench --quiet --bench serving -- --config "$work/tachometer.toml" > "$work/out" 2> "$work/err" &
+  cargo bench --quiet --profile "${PROFILE:-bench}" --bench serving -- --config "$work/tachometer.toml" > "$work/out" 2> "$work/err" &
   local run=$! got=0
   until grep -q "Benchmarking during/c8: pass 1/1" "$work/err"; do
     kill -0 $run 2>/dev/null || { cat "$work/err"; exit 1; }

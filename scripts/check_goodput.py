@@ -33,8 +33,9 @@ def main():
         sys.exit(f"good_share {share}, but {expected} here")
     rates = [good[i] / metrics["duration_s"] for i, metrics in enumerate(report["passes"])]
     rate = report["estimates"]["goodput_rps"]["point"]
-    if abs(rate / (sum(rates) / len(rates)) - 1) > 1e-9:
-        sys.exit(f"goodput_rps {rate}, but {sum(rates) / len(rates)} here")
+    expected = sum(rates) / len(rates)
+    if abs(rate - expected) > 1e-9 * expected:
+        sys.exit(f"goodput_rps {rate}, but {expected} here")
     print(f"{report['id']}: {sum(good.values())} good of {sum(sent.values())}, in all {len(good)} passes as here")
 
 
