@@ -4,6 +4,7 @@
 //! benchmarks, each a workload at a load point. Everything is checked here: what comes out can be trusted.
 
 mod arguments;
+mod benchmarks;
 mod builders;
 mod environment;
 mod error;
@@ -19,16 +20,18 @@ mod shards;
 mod sweep;
 mod terms;
 mod warmup;
+mod workload;
 
 pub(crate) use arguments::target_name;
 pub use arguments::{Arguments, Color, ListFormat};
+pub use benchmarks::Benchmark;
 pub use builders::{Code, Given, Server, Workload};
 pub(crate) use environment::check_environment;
 pub use error::ConfigError;
 pub(crate) use file::ConfigFile;
 pub use load::FindMax;
-pub use plan::{Benchmark, Plan, WorkloadPlan};
-pub(crate) use plan::{MOST_PASSES, plan};
+pub use plan::Plan;
+pub(crate) use plan::plan;
 pub use server::{MetricsPage, ServerSpec, Way};
 pub use servers::NamedServer;
 pub use settings::{FailOn, JsonObject, Settings, Turns};
@@ -37,6 +40,8 @@ pub use sweep::{Loads, Sweep, SweepRange};
 pub(crate) use sweep::{MOST_CLIENTS as MOST_SWEPT_CLIENTS, USUAL_RATES};
 pub use terms::Resolve;
 pub use warmup::Warmup;
+pub(crate) use workload::MOST_PASSES;
+pub use workload::WorkloadPlan;
 
 pub use crate::{
     report::{CsvFormat, OutputFormat},

@@ -3,24 +3,17 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Arguments, Code, ConfigError, ConfigFile, FailOn, Settings, Warmup, Workload,
-    file::check_name,
-    load::{FindMax, duration, find_max, load_points, sweeps},
+    Arguments, Benchmark, Code, ConfigError, ConfigFile, FailOn,
+    benchmarks::benchmarks,
     seconds::seconds,
-    server::{MetricsPage, Named, ServerSpec, against, gpu_metrics, is_live, metrics_page, scrapes, server, timeouts},
+    server::{MetricsPage, Named, ServerSpec, against, gpu_metrics, is_live, metrics_page, scrapes, server},
     servers::NamedServers,
     settings::{Setting, Turns, Values},
     shards::{Parts, shards},
-    sweep::Sweep,
-    terms::{Resolve, fail_on, level, objectives, resolve, terms},
+    terms::{Resolve, fail_on, level, resolve},
 };
 use crate::{
-    client::{Sampling, Timeouts},
-    compare::Terms,
-    dataset::{Dataset, Distribution, HistoryFrom, Policy, SystemTurns, TraceWindow},
-    fixtures,
-    load::{FailureBudget, LoadPoint, Searched},
-    metrics::{Goodput, Objective, Scrape},
+    metrics::Scrape,
     report::{CsvFormat, OutputFormat},
     shard,
 };
@@ -79,101 +72,6 @@ pub struct Plan {
     pub dump_workload: Option<PathBuf>,
 }
 
-/// A workload at a load point.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Benchmark {
-    /// E.g. `sharegpt/c64`.
-    pub name: String,
-    /// What is sent.
-    pub workload: WorkloadPlan,
-    /// How it is sent.
-    pub load: LoadPoint,
-    /// In place of that load, the most that holds is to be found.
-    pub find_max: Option<FindMax>,
-    /// In place of that load, several are to be measured, a benchmark each.
-    pub sweep: Option<Sweep>,
-    /// The name of the sweep that it is a load of.
-    pub point_of: Option<String>,
-}
-
-impl Benchmark {
-    /// How many benchmarks it stands for, at most.
-    pub(crate) fn parts(&self) -> usize {
-        self.sweep.map_or(1, |sweep| sweep.range.most())
-    }
-}
-
-/// What is sent, and how often.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct WorkloadPlan {
-    /// E.g. `sharegpt`.
-    pub name: String,
-    /// Where prompts come from.
-    pub dataset: Dataset,
-    /// What counts tokens; `None` is the crate's own fixture.
-    pub tokenizer: Option<PathBuf>,
-    /// How prompts are drawn.
-    pub sampler: Policy,
-    /// What becomes of conversations that the system begins.
-    pub system_turns: SystemTurns,
-    /// Conversations with fewer turns are left out.
-    pub min_turns: usize,
-    /// Tokens that a turn and all before it may have.
-    pub max_context: Option<u32>,
-    /// Whose answers stand before later turns.
-    pub history_from: HistoryFrom,
-    /// Seconds from an answer to the next turn, where they are not those of the dataset.
-    pub think_time: Option<Distribution>,
-    /// The part of a trace that is sent.
-    pub trace_window: Option<TraceWindow>,
-    /// Of the first pass.
-    pub seed: u64,
-    /// Of a pass.
-    pub num_prompts: usize,
-    /// How long a pass goes on, where it does not send each of them once.
-    pub duration: Option<Duration>,
-    /// Inputs of a request, where the API takes several.
-    pub batch: usize,
-    /// Whether each load point, and each half of a calibration, draws prompts of its own.
-    pub fresh_prompts: bool,
-    /// Whether words that are others in every run stand before each prompt.
-    pub cache_bust: bool,
-    /// Passes.
-    pub sample_size: usize,
-    /// What is sent before the first pass; `None` leaves it to the load.
-    pub warmup: Option<Warmup>,
-    /// The model that was named.
-    pub model: Option<String>,
-    /// What is asked beside the prompt.
-    pub sampling: Sampling,
-    /// How long each part of a request may take.
-    pub timeouts: Timeouts,
-    /// How many requests of a pass may fail.
-    pub max_failures: FailureBudget,
-    /// How often a failed request is sent again.
-    pub retries: u32,
-    /// What a comparison goes by.
-    pub terms: Terms,
-    /// What the server is to hold.
-    pub objectives: Vec<Objective>,
-    /// Limits within which a request is good.
-    pub goodput: Option<Goodput>,
-}
-
-impl WorkloadPlan {
-    /// Texts of a request.
-    pub(crate) fn inputs(&self) -> usize {
-        self.sampling.api.texts(self.batch)
-    }
-
-    /// What is sent before the first pass at a load: enough to open every path once, no more.
-    pub fn warmup_at(&self, load: &LoadPoint) -> Warmup {
-        self.warmup.unwrap_or(Warmup::Requests(load.shape().connections(self.num_prompts).min(16)))
-    }
-}
-
 /// Puts the layers together and checks every value. With `tiny`, every benchmark becomes one small pass on the embedded
 /// engine, whatever was configured.
 ///
@@ -204,90 +102,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     let live = top.server.as_deref().is_some_and(is_live);
     let has_server = top.server.is_some() || top.engine.is_some();
 
-    // A dataset given by flag or variable stands for one workload, in place of those that code and the file name.
-    let mut named: Vec<(String, Settings, Option<Dataset>)> = Vec::new();
-    if arguments.settings.dataset.is_none() {
-        let layers = |settings: &Settings| arguments.settings.clone().over(settings);
-        for Workload { name, settings, prompts } in &code.workloads {
-            check_name(name).map_err(|why| ConfigError::value("Workload::new", why))?;
-            let of_file = file.workloads.iter().find(|(other, _)| other == name);
-            let of_file = of_file.map(|(_, settings)| settings.clone()).unwrap_or_default();
-            let layered = layers(settings).over(&of_file).over(&code.settings).over(&file.settings);
-            named.push((name.clone(), layered, prompts.clone()));
-        }
-        let of_file = file.workloads.iter().filter(|(name, _)| code.workloads.iter().all(|other| other.name != *name));
-        let layered = |settings| layers(settings).over(&code.settings).over(&file.settings);
-        named.extend(of_file.map(|(name, settings)| (name.clone(), layered(settings), None)));
-    }
-    if named.is_empty() {
-        named.push((String::new(), top.clone(), None));
-    }
-    let mut benchmarks = Vec::new();
-    for (name, settings, prompts) in named {
-        let values = settings.values(live);
-        let dataset = values.dataset.as_deref().map(dataset).transpose()?.or(prompts);
-        let has_times = dataset.as_ref().is_some_and(Dataset::has_times);
-        let workload = workload(name, dataset, &values, live, tiny)?;
-        if let Some(find) = find_max(&values, &workload.objectives)?.filter(|_| !tiny) {
-            let names_recorded = values.load.iter().flatten().any(|load| load.starts_with("recorded"));
-            if values.time_scale.is_some() || values.spread || names_recorded {
-                let why = "it chooses its own loads: leave out --time-scale, --spread and --load recorded";
-                return Err(ConfigError::value("--find-max", why));
-            }
-            if top.against.is_some() {
-                return Err(ConfigError::value("--find-max", "it measures one server: leave out --against"));
-            }
-            benchmarks.push(Benchmark {
-                name: format!("{}/max-{}", workload.name, find.searched),
-                workload,
-                // Where it begins, for what looks at prompts alone.
-                load: LoadPoint::closed(1),
-                find_max: Some(find),
-                sweep: None,
-                point_of: None,
-            });
-            continue;
-        }
-        for sweep in sweeps(&values)? {
-            if sweep.range.ends.is_none() && arguments.load_baseline.is_some() {
-                let why = "this sweep finds its loads by measuring: give it a range, as in sweep:1..64";
-                return Err(ConfigError::value("--load-baseline", why));
-            }
-            benchmarks.push(Benchmark {
-                name: format!("{}/sweep-{}", workload.name, sweep.swept),
-                // No load finds another's prompts in the server's cache.
-                workload: WorkloadPlan { fresh_prompts: !tiny, ..workload.clone() },
-                load: LoadPoint::closed(1),
-                find_max: None,
-                sweep: Some(sweep).filter(|_| !tiny),
-                point_of: None,
-            });
-        }
-        for load in load_points(&values, live, has_times)? {
-            benchmarks.push(Benchmark {
-                name: format!("{}/{}", workload.name, load.shape().name()),
-                workload: workload.clone(),
-                load: if tiny { load.tiny() } else { load },
-                find_max: None,
-                sweep: None,
-                point_of: None,
-            });
-        }
-    }
-    for (i, benchmark) in benchmarks.iter().enumerate() {
-        if benchmarks[..i].iter().any(|other| other.name == benchmark.name) {
-            let is_of_clients = match benchmark.sweep {
-                Some(sweep) => sweep.swept == Searched::Concurrency,
-                None => benchmark.load.shape().concurrency().is_some(),
-            };
-            let flag = match is_of_clients {
-                true => "--concurrency",
-                false if benchmark.load.shape().is_recorded() => "--load",
-                false => "--request-rate",
-            };
-            return Err(ConfigError::value(flag, format!("{} is given twice", benchmark.name)));
-        }
-    }
+    let benchmarks = benchmarks(arguments, code, file, &top, tiny)?;
     let top = top.values(live);
     let folder = file.folder();
     let named = Named { servers, folder: &folder };
@@ -317,18 +132,7 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
         instances => instances,
     };
     let servers: Vec<&ServerSpec> = [Some(&first), second.as_ref()].into_iter().flatten().collect();
-    let at_once = |benchmark: &Benchmark| {
-        let shape = benchmark.load.shape();
-        match (&benchmark.find_max, &benchmark.sweep) {
-            // It begins with as many as there are shards.
-            (Some(_), _) => None,
-            (None, Some(sweep)) => {
-                sweep.range.ends.filter(|_| sweep.swept == Searched::Concurrency).map(|(low, _)| low as usize)
-            }
-            (None, None) => [shape.concurrency(), shape.max_in_flight()].into_iter().flatten().min(),
-        }
-    };
-    let at_once = benchmarks.iter().filter_map(|b| Some((b.name.as_str(), at_once(b)?))).collect();
+    let at_once = benchmarks.iter().filter_map(|b| Some((b.name.as_str(), b.at_once()?))).collect();
     let parts = Parts { at_once, servers: &servers };
     let shards = if tiny { None } else { shards(&top, &parts, &|name| std::env::var(name).ok())? };
     Ok(Plan {
@@ -365,123 +169,6 @@ fn put_together(arguments: &Arguments, code: &Code, file: &ConfigFile, tiny: boo
     })
 }
 
-/// Where their number is not fixed.
-pub(crate) const MOST_PASSES: usize = 1000;
-const TINY_PROMPTS: usize = 6;
-const TINY_TOKENS: u32 = 8;
-
-fn dataset(text: &str) -> Result<Dataset, ConfigError> {
-    text.parse().map_err(|why: String| ConfigError::value("--dataset", why))
-}
-
-fn workload(
-    name: String,
-    named: Option<Dataset>,
-    values: &Values,
-    live: bool,
-    tiny: bool,
-) -> Result<WorkloadPlan, ConfigError> {
-    let at_least_1 = |flag: &str, value: usize| match value {
-        0 => Err(ConfigError::value(flag, "0 would measure nothing: use 1 or more")),
-        n => Ok(n),
-    };
-    if values.trace_window.is_some() && !named.as_ref().is_some_and(Dataset::has_times) {
-        return Err(ConfigError::value(
-            "--trace-window",
-            "it selects part of a trace: give one with --dataset trace:FILE",
-        ));
-    }
-    let name = match (name.is_empty(), &named) {
-        (false, _) => name,
-        (true, Some(dataset)) => dataset.workload_name(),
-        (true, None) => fixtures::dataset().workload_name(),
-    };
-    let dataset = match named {
-        Some(dataset) if !tiny => dataset,
-        None if live && !tiny => {
-            let prompts = "a live server needs prompts: name a ShareGPT file, one of your own (FILE.jsonl), sessions:FILE, trace:FILE, or \
-                           random:PROMPT_TOKENS:OUTPUT_TOKENS";
-            // All that is missing at once.
-            let tokenizer =
-                "; and give --tokenizer its tokenizer.json, tokenizer.model or folder, to count their tokens";
-            let why = format!("{prompts}{}", if values.tokenizer.is_none() { tokenizer } else { "" });
-            return Err(ConfigError::value("--dataset", why));
-        }
-        _ => fixtures::dataset(),
-    };
-    if live && !tiny && values.tokenizer.is_none() {
-        let why = "a live server's prompts are counted with its own tokenizer: give its tokenizer.json, tokenizer.model or folder";
-        return Err(ConfigError::value("--tokenizer", why));
-    }
-    let field = &values.max_tokens_field;
-    if !matches!(field.as_str(), "max_tokens" | "max_completion_tokens") {
-        let why = format!("`{field}` is neither max_tokens nor max_completion_tokens");
-        return Err(ConfigError::value("--max-tokens-field", why));
-    }
-    if values.max_tokens == Some(0) {
-        return Err(ConfigError::value("--max-tokens", "0 tokens are no answer: use 1 or more"));
-    }
-    let sampling = Sampling {
-        api: values.api,
-        stream: values.stream && values.api.generates(),
-        ignore_eos: values.ignore_eos,
-        temperature: in_range("--temperature", values.temperature, 0.0, 100.0)?,
-        top_p: in_range("--top-p", values.top_p, 0.0, 1.0)?,
-        max_tokens: if tiny { Some(TINY_TOKENS) } else { values.max_tokens },
-        max_tokens_field: field.clone(),
-        include_usage: values.include_usage,
-        extra_body: values.extra_body.clone().filter(|_| !tiny).unwrap_or_default(),
-    };
-    if let Some(field) = PROMPT_FIELDS.iter().find(|field| sampling.extra_body.contains_key(**field)) {
-        let why = format!("`{field}` is the prompt's place, and prompts come from --dataset");
-        return Err(ConfigError::value("--extra-body", why));
-    }
-    if at_least_1("--batch", values.batch)? > 1 && sampling.api.generates() {
-        let why = format!("--api {} takes one prompt a request", sampling.api);
-        return Err(ConfigError::value("--batch", why));
-    }
-    let num_prompts = at_least_1("--num-prompts", values.num_prompts)?;
-    let sample_size = at_least_1("--sample-size", values.sample_size)?;
-    if let Some(Warmup::Time(time)) = values.warmup.filter(|_| !tiny) {
-        seconds("--warmup", time.as_secs_f64())?;
-    }
-    if values.seed.checked_add(sample_size.max(MOST_PASSES) as u64).is_none() {
-        let why = format!("{} is too large: later passes add to it", values.seed);
-        return Err(ConfigError::value("--seed", why));
-    }
-    Ok(WorkloadPlan {
-        name,
-        dataset,
-        tokenizer: values.tokenizer.clone().filter(|_| !tiny),
-        sampler: values.sampler,
-        system_turns: values.system_turns,
-        min_turns: at_least_1("--min-turns", values.min_turns)?,
-        max_context: values.max_context,
-        history_from: values.history_from,
-        think_time: values.think_time.filter(|_| !tiny),
-        trace_window: values.trace_window.filter(|_| !tiny),
-        seed: values.seed,
-        num_prompts: if tiny { TINY_PROMPTS } else { num_prompts },
-        duration: duration(values)?.filter(|_| !tiny),
-        batch: values.batch,
-        fresh_prompts: values.fresh_prompts && !tiny,
-        cache_bust: values.cache_bust && !tiny,
-        sample_size: if tiny { 1 } else { sample_size },
-        warmup: if tiny { Some(Warmup::Requests(1)) } else { values.warmup },
-        model: values.model.clone().filter(|_| !tiny),
-        sampling,
-        timeouts: timeouts(values)?,
-        max_failures: values.max_failures,
-        retries: values.retries,
-        terms: terms(values)?,
-        objectives: objectives(values)?,
-        goodput: values.goodput.clone(),
-    })
-}
-
-/// Where bodies have the prompt, whatever the API.
-const PROMPT_FIELDS: [&str; 5] = ["messages", "prompt", "input", "inputs", "text"];
-
 fn client_threads(top: &Values) -> Result<usize, ConfigError> {
     match top.client_threads {
         Some(0) => Err(ConfigError::value("--client-threads", "0 threads would send nothing: use 1 or more")),
@@ -491,17 +178,13 @@ fn client_threads(top: &Values) -> Result<usize, ConfigError> {
     }
 }
 
-fn in_range(flag: &str, value: f64, least: f64, most: f64) -> Result<f64, ConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(value);
-    }
-    Err(ConfigError::value(flag, format!("{value} is not between {least} and {most}")))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::sweep::SweepRange, *};
-    use crate::load::RequestRate;
+    use super::{
+        super::{Warmup, Workload, WorkloadPlan, sweep::SweepRange},
+        *,
+    };
+    use crate::{fixtures, load::RequestRate, metrics::Goodput};
 
     fn planned(flags: &[&str], file: &str, tiny: bool) -> Result<Plan, String> {
         planned_with(flags, &Code::default(), file, tiny)
