@@ -20,13 +20,15 @@ trap 'kill $server 2> /dev/null || true' EXIT
 start
 measure() { # FLAGS…
   cargo bench --quiet --profile "$profile" --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
-    --dataset fixtures/sharegpt.json --concurrency 1,8,16 --num-prompts 40 --sample-size 1 "$@"
+    --dataset fixtures/sharegpt.json --num-prompts 40 --sample-size 1 "$@"
 }
-measure --stream true --dump-workload "$dir/workload.jsonl"
-for how in "--stream true" "--stream false" "--stream true --api completions"; do
+measure --concurrency 1,8,16 --dump-workload "$dir/workload.jsonl"
+measure --concurrency 1,8,16 --stream true
+python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
+for how in "--stream false" "--stream true --api completions"; do
   # shellcheck disable=SC2086 # the words are flags
-  measure $how
-  python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
+  measure --concurrency 16 $how
+  python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c16
 done
 # Goodput, counted anew from what is saved of each request. The limits are what was usual a moment ago: some keep them, some don't.
 rm -f "$dir/requests.jsonl"
@@ -37,14 +39,14 @@ print(*(p[name]["p50"] for name in ("ttft_s", "tpot_s", "e2e_s")), p["e2e_s"]["p
 END
 )
 cargo bench --quiet --profile "$profile" --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
-  --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 40 --sample-size 3 --stream true \
+  --dataset fixtures/sharegpt.json --concurrency 8 --num-prompts 24 --sample-size 3 --stream true \
   --goodput "ttft < $ttft s, tpot < $tpot s, e2e < $e2e s" --timeout "$timeout" --max-failures 100% --save-requests "$dir/requests.jsonl"
 python3 scripts/check_goodput.py "$reports/sharegpt/c8/new/report.json" "$dir/requests.jsonl"
 # Conversations: the server's own counters agree with the client's sums to the token.
 for how in "--history-from recorded" "--history-from server --think-time 0.05" "--api responses" "--api completions"; do
   # shellcheck disable=SC2086 # the words are flags
   cargo bench --quiet --profile "$profile" --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" --cache-bust \
-    --dataset sessions:fixtures/sharegpt.json --max-context 1900 --concurrency 4 --num-prompts 40 --sample-size 2 --stream true $how > "$dir/conversations"
+    --dataset sessions:fixtures/sharegpt.json --max-context 1900 --concurrency 4 --num-prompts 24 --sample-size 2 --stream true $how > "$dir/conversations"
   python3 scripts/check_conversations.py "$reports/sessions-sharegpt/c4/new/report.json"
 done
 # A sweep of passes that go on for a time.
