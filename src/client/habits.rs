@@ -2,12 +2,24 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
+#[cfg(feature = "harness")]
+use serde::{Deserialize, Serialize};
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Habits {
     connections: AtomicU8,
     bodies_left_open: AtomicU32,
     usages_left_out: AtomicU32,
+}
+
+/// What one process has learned, for others that send to the same server.
+#[cfg(feature = "harness")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    connections: u8,
+    bodies_left_open: u32,
+    usages_left_out: u32,
 }
 
 const UNKNOWN: u8 = 0;
@@ -18,6 +30,24 @@ const CLOSES: u8 = 2;
 const HABIT: u32 = 3;
 
 impl Habits {
+    /// What is known so far.
+    #[cfg(feature = "harness")]
+    pub fn learned(&self) -> Learned {
+        Learned {
+            connections: self.connections.load(Relaxed),
+            bodies_left_open: self.bodies_left_open.load(Relaxed),
+            usages_left_out: self.usages_left_out.load(Relaxed),
+        }
+    }
+
+    /// Takes over what another process has learned, in place of what is known here.
+    #[cfg(feature = "harness")]
+    pub fn adopt(&self, learned: Learned) {
+        self.connections.store(learned.connections, Relaxed);
+        self.bodies_left_open.store(learned.bodies_left_open, Relaxed);
+        self.usages_left_out.store(learned.usages_left_out, Relaxed);
+    }
+
     /// Whether it is known if a connection outlives its first answer.
     pub fn knows_connections(&self) -> bool {
         self.connections.load(Relaxed) != UNKNOWN
@@ -90,5 +120,19 @@ mod tests {
         assert!(habits.closes_after_each_answer() && habits.knows_connections());
         habits.note_closes(false);
         assert!(!habits.closes_after_each_answer() && habits.knows_connections());
+    }
+
+    #[cfg(feature = "harness")]
+    #[test]
+    fn what_one_process_has_learned_another_knows() {
+        let habits = Habits::default();
+        habits.note_closes(true);
+        (0..3).for_each(|_| habits.note_usage_left_out(true));
+        (0..5).for_each(|_| habits.note_left_open(true));
+        let other = Habits::default();
+        other.adopt(habits.learned());
+        assert!(other.closes_after_each_answer() && !other.sends_usage() && !other.ends_bodies());
+        other.adopt(Learned::default());
+        assert!(!other.knows_connections() && other.sends_usage() && other.ends_bodies());
     }
 }

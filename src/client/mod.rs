@@ -41,6 +41,8 @@ pub use answer::{Event, Usage};
 pub use api::Api;
 pub use client::{Client, ConnectionStats};
 pub use failure::{Failure, FailureClass};
+#[cfg(feature = "harness")]
+pub(crate) use habits::Learned;
 pub use lateness::{Delays, ReadLateness};
 pub(crate) use per_thread::PerThread;
 pub use record::{Gap, Record, TokenSource};

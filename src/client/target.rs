@@ -64,6 +64,18 @@ impl Target {
         })
     }
 
+    /// What was learned of the server's habits.
+    #[cfg(feature = "harness")]
+    pub(crate) fn learned(&self) -> super::Learned {
+        self.habits.learned()
+    }
+
+    /// Takes over what another process has learned of them.
+    #[cfg(feature = "harness")]
+    pub(crate) fn adopt(&self, learned: super::Learned) {
+        self.habits.adopt(learned);
+    }
+
     /// Whether the server was found to close each connection after one answer.
     pub fn closes_after_each_answer(&self) -> bool {
         self.habits.closes_after_each_answer()

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     baseline::Store,
+    client::Learned,
     config::Plan,
     dataset::with_nonces,
     load::Stop,
@@ -34,13 +35,13 @@ pub fn take_part(plan: &Plan, terms: &Terms, store: &Store, stop: &Stop, output:
     let (mut passes, mut requests, mut kept) = (0, 0, None);
     loop {
         match member.next() {
-            Next::Order(order) => {
+            Next::Order(order, learned) => {
                 let session = if order.is_against { second.as_ref() } else { Some(&first) };
                 let Some(session) = session else {
                     member.failed("it was not told of a second server".to_owned());
                     continue;
                 };
-                match share_of(&member, session, terms, *order) {
+                match share_of(&member, session, terms, *order, learned) {
                     Ok(part) => {
                         (passes, requests) = (passes + 1, requests + part.records.len());
                         kept = keep(store.root(), member.run_id(), &part).or(kept);
@@ -77,7 +78,13 @@ pub fn interrupted_or(stop: &Stop, error: ShardError) -> RunError {
 }
 
 /// Runs this shard's part of a pass.
-fn share_of(member: &Member, session: &Session, terms: &Terms, order: Order) -> Result<ShardRecords, RunError> {
+fn share_of(
+    member: &Member,
+    session: &Session,
+    terms: &Terms,
+    order: Order,
+    learned: Learned,
+) -> Result<ShardRecords, RunError> {
     let of_workload = |name: &str| session.plan.benchmarks.iter().find(|benchmark| benchmark.workload.name == name);
     let benchmark = of_workload(&order.workload);
     let unknown =
@@ -90,6 +97,8 @@ fn share_of(member: &Member, session: &Session, terms: &Terms, order: Order) -> 
     let spec = &benchmark.workload;
     let mut server = session.ready_for(spec, |_| {})?;
     server.model.clone_from(&order.model);
+    // Shard 0 has sent warm-ups and earlier passes. To find out anew would hold back requests of this pass.
+    server.target.adopt(learned);
     let mut workload = session.prompts(spec, order.seed)?;
     let own = digest(&workload, spec).to_string();
     if own != order.digest {

@@ -305,7 +305,7 @@ impl<'a> Ready<'a> {
             let (sent, drawn) = ((&workload, digest.as_str()), (nonce_seed, prefix.as_str()));
             let report = self.report(Passes::default(), Some(&RunError::Interrupted), None);
             let known = (started_at.as_str(), &report);
-            Together::of(self.session, leader, self.benchmark, &self.server.model, sent, drawn, known)
+            Together::of(self.session, leader, self.benchmark, &self.server, sent, drawn, known)
         });
         let run = match &together {
             None => own(Part::whole(self.session)).map(|run| (run, Vec::new())),

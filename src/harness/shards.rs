@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{RunError, send::Part, session::Session};
+use super::{
+    RunError,
+    send::Part,
+    session::{Server, Session},
+};
 use crate::{
-    client::{ConnectionStats, Record},
+    client::{ConnectionStats, Learned, Record},
     config::Benchmark,
     dataset::Prompts,
     files::plain_name,
@@ -21,6 +25,8 @@ pub struct Together<'a> {
     pub leader: &'a Leader,
     pub benchmark: &'a Benchmark,
     pub order: Order,
+    /// What is known of the server so far.
+    pub learned: Learned,
 }
 
 impl<'a> Together<'a> {
@@ -29,7 +35,7 @@ impl<'a> Together<'a> {
         session: &'a Session,
         leader: &'a Leader,
         benchmark: &'a Benchmark,
-        model: &str,
+        server: &Server,
         (workload, digest): (&Prompts, &str),
         (nonce_seed, request_id_prefix): (Option<u64>, &str),
         (started_at, report): (&str, &Report),
@@ -40,7 +46,7 @@ impl<'a> Together<'a> {
             benchmark: name.clone(),
             workload: spec.name.clone(),
             is_against: session.is_against,
-            model: model.to_owned(),
+            model: server.model.clone(),
             load: load.shape().to_json().to_string(),
             seed: workload.seed,
             nonce_seed,
@@ -51,7 +57,7 @@ impl<'a> Together<'a> {
             started_at: started_at.to_owned(),
             report: serde_json::to_string(report).unwrap_or_default(),
         };
-        Self { session, leader, benchmark, order }
+        Self { session, leader, benchmark, order, learned: server.target.learned() }
     }
 
     /// Has all shards run it, this one by `send`; gives what this one's part gave, and the others'.
@@ -59,7 +65,7 @@ impl<'a> Together<'a> {
         &self,
         send: impl FnOnce(Part) -> Result<PassRecords, RunError>,
     ) -> Result<(PassRecords, Vec<ShardRecords>), RunError> {
-        self.leader.order(&self.order)?;
+        self.leader.order(&self.order, self.learned)?;
         let part = Part {
             share: Share { rank: 0, of: self.leader.shards() },
             start: self.leader.start(self.benchmark.load.shape().concurrency().is_none()),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Goes up when messages or records change.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 /// No message before it is longer.
 const MOST_BYTES: u32 = 4096;
 

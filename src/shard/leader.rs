@@ -16,7 +16,10 @@ use super::{
     message::{Clock, Order, ShardRecords, ToLeader, ToMember},
     rendezvous::Terms,
 };
-use crate::load::{Start, Stop, StopReason};
+use crate::{
+    client::Learned,
+    load::{Start, Stop, StopReason},
+};
 
 /// How long a shard that knocks may take to prove what it is.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -253,11 +256,11 @@ impl Leader {
         self.orders.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Tells all shards of the next pass.
+    /// Tells all shards of the next pass, and what is known of the server so far.
     ///
     /// # Errors
     /// Where one of them can't go on.
-    pub fn order(&self, order: &Order) -> Result<(), ShardError> {
+    pub fn order(&self, order: &Order, learned: Learned) -> Result<(), ShardError> {
         self.check()?;
         let links: Vec<Arc<dyn Link>> = {
             let mut seats = self.shared.seats();
@@ -267,7 +270,7 @@ impl Leader {
             seats.iter().filter_map(|seat| seat.link.clone()).collect()
         };
         for (i, link) in links.iter().enumerate() {
-            if let Err(ShardError(why)) = say(&**link, &ToMember::Order(Box::new(order.clone()))) {
+            if let Err(ShardError(why)) = say(&**link, &ToMember::Order(Box::new(order.clone()), learned)) {
                 self.shared.fail(i + 1, why);
             }
         }

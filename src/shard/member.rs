@@ -18,7 +18,10 @@ use super::{
     message::{Clock, Order, ShardRecords, ToLeader, ToMember},
     rendezvous::Terms,
 };
-use crate::load::{Start, Stop, StopReason};
+use crate::{
+    client::Learned,
+    load::{Start, Stop, StopReason},
+};
 
 /// Messages there and back that compare two clocks.
 const EXCHANGES: usize = 16;
@@ -34,8 +37,8 @@ pub struct Member {
 /// What a shard is to do.
 #[derive(Debug)]
 pub enum Next {
-    /// Its part of a pass.
-    Order(Box<Order>),
+    /// Its part of a pass, and what shard 0 has learned of the server.
+    Order(Box<Order>, Learned),
     /// Nothing more: the run is over, and went as it should, or not.
     End {
         /// Whether it did.
@@ -240,9 +243,9 @@ impl Shared {
         let back_ns = self.clock.now_ns();
         match message {
             ToMember::Alive => {}
-            ToMember::Order(order) => {
+            ToMember::Order(order, learned) => {
                 *self.pass() = PassState { order: order.number, ..PassState::default() };
-                return Some(Next::Order(order));
+                return Some(Next::Order(order, learned));
             }
             ToMember::Begin { start_ns } => self.pass().begin_ns = Some(start_ns),
             ToMember::Pong { sent_ns, received_ns, returned_ns } => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{ConnectionStats, Record},
+    client::{ConnectionStats, Learned, Record},
     load::{ClientCost, StopReason},
     metrics::HostUse,
 };
@@ -13,8 +13,8 @@ use crate::{
 pub(super) enum ToMember {
     /// It is still there.
     Alive,
-    /// The next pass.
-    Order(Box<Order>),
+    /// The next pass, and what shard 0 knows of how the server ends answers and connections.
+    Order(Box<Order>, Learned),
     /// The pass begins then, in nanoseconds of shard 0's clock.
     Begin { start_ns: u64 },
     /// The answer to a ping: its own time, when it came, and when this went out.
