@@ -11,10 +11,13 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 cargo build --quiet --release --bin tachometer --example engine
-scripts/slurm/up.sh "$dir/slurm"
+# The engine has a core of its own where there are several: Slurm's daemons and all that they start have the others.
+last=$(($(nproc) - 1)) of_engine=() of_slurm=()
+[ $last = 0 ] || { of_engine=(taskset -c $last) && of_slurm=(taskset -c 0-$((last - 1))); }
+"${of_slurm[@]}" scripts/slurm/up.sh "$dir/slurm"
 export SLURM_CONF=$dir/slurm/slurm.conf
 port=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
-"$target/release/examples/engine" --port "$port" --record "$dir/record.jsonl" > "$dir/engine.log" 2>&1 &
+"${of_engine[@]}" "$target/release/examples/engine" --port "$port" --record "$dir/record.jsonl" > "$dir/engine.log" 2>&1 &
 engine=$!
 hosts=$(cat /etc/hosts)
 trap 'kill $engine 2> /dev/null || true; scripts/slurm/down.sh "$dir/slurm"; printf "%s\n" "$hosts" > /etc/hosts' EXIT
