@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("shards/clocks_that_differ_are_brought_together", clocks),
         Trial::test("shards/a_slow_way_makes_clocks_no_less_true", slow_way),
         Trial::test("shards/passes_go_on_and_two_servers_take_turns", in_turn),
+        Trial::test("shards/what_warmup_has_shown_all_know", all_know),
     ];
     trials.extend(FAULTS.iter().map(|fault| Trial::test(format!("shards/{}", fault.name), || fault.check())));
     trials
@@ -283,6 +284,55 @@ fn in_turn() -> Result<(), Failed> {
 }
 
 /// What three shards have kept of a first pass is put together, but for what is damaged.
+/// A server that leaves bodies open after the last event: how long is waited in vain for their end tells what is known of it.
+fn leaves_bodies_open() -> Result<String, Failed> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = listener.local_addr()?.to_string();
+    let events = [
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":1,"total_tokens":9}}"#,
+        "[DONE]",
+    ];
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let stream = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n",
+        body.len()
+    );
+    let models = r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#;
+    let models = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{models}", models.len());
+    std::thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            let (stream, models) = (stream.clone(), models.clone());
+            // Short requests, which come in one piece.
+            std::thread::spawn(move || {
+                let (mut connection, mut request) = (connection, vec![0; 1 << 16]);
+                while let Ok(length @ 1..) = connection.read(&mut request) {
+                    let answer = if request[..length].starts_with(b"GET") { &models } else { &stream };
+                    _ = connection.write_all(answer.as_bytes());
+                }
+            });
+        }
+    });
+    Ok(url)
+}
+
+fn all_know() -> Result<(), Failed> {
+    let (url, package) = (leaves_bodies_open()?, Package::new(""));
+    let mut flags = flags(&url);
+    flags[4] = "random:8:1".to_owned();
+    let place = package.path("meet").display().to_string();
+    // After three in a row it is known, and tried again after 16 and 32.
+    let more = ["--concurrency", "2", "--num-prompts", "4", "--sample-size", "2", "--warmup", "17", "--metrics", "off"];
+    flags.extend(more.iter().chain(&["--rendezvous", &place]).map(|flag| (*flag).to_owned()));
+    all_end_well((0..2).rev().map(|rank| start(&package, &flags, rank, 2, &[])).collect())?;
+    for pass in package.report("random-8-1/c2")["passes"].as_array().unwrap() {
+        let connections = &pass["connections"];
+        assert_eq!((&connections["left_open"], &connections["end_wait_s"]), (&4.into(), &0.0.into()), "{pass:#}");
+    }
+    Ok(())
+}
+
 fn merge_by_hand(package: &Package) -> Result<(), Failed> {
     let kept = package.path("target/tachometer/shards");
     let merge = || -> Result<(Value, Outcome), Failed> {
