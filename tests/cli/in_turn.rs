@@ -22,9 +22,12 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn in_turn() -> Result<(), Failed> {
-    let tables = table("head", "serve", "decode_step_ms=8", "") + &table("base", "serve", "decode_step_ms=1", "");
+    // Four pairs show it on a busy machine, too.
+    let tables = table("head", "serve", "decode_step_ms=40", "") + &table("base", "serve", "decode_step_ms=3", "");
     let package = package(&tables);
+    let gate = ["--gate", "output_tokens_per_s"];
     let flags = ["--bench", "--against", "base", "--sample-size", "4", "--save-requests", "requests.jsonl"];
+    let flags = [&flags[..], &gate].concat();
     let outcome = package.run(&[&flags[..], &["--fail-on", "regression"]].concat(), &[]);
     outcome.expect(3)?;
     for expected in ["sharegpt/c2 on head", "sharegpt/c2 on base", "against base", "regressed, interleaved"] {
