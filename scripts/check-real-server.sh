@@ -22,7 +22,7 @@ measure() { # FLAGS…
   cargo bench --quiet --profile "$profile" --bench serving -- --server "http://127.0.0.1:$port" --tokenizer "$dir/tokenizer.json" \
     --dataset fixtures/sharegpt.json --num-prompts 40 --sample-size 1 "$@"
 }
-measure --concurrency 1,8,16 --dump-workload "$dir/workload.jsonl"
+measure --concurrency 1,8,16 --stream true --dump-workload "$dir/workload.jsonl"
 measure --concurrency 1,8,16 --stream true
 python3 scripts/check_report.py "$dir/workload.jsonl" sharegpt/c1 sharegpt/c8 sharegpt/c16
 for how in "--stream false" "--stream true --api completions"; do
