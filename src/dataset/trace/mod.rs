@@ -42,6 +42,7 @@ struct Trace(PathBuf);
 struct Requests {
     path: PathBuf,
     format: &'static Format,
+    window: Option<TraceWindow>,
     /// Of the window, in the order in which they are sent.
     rows: Vec<Row>,
     left_out: usize,
@@ -108,7 +109,8 @@ impl Described for Trace {
         }
         let tokenizer = with.tokenizer.clone();
         let words = WordList::new(&tokenizer)?;
-        Ok(Box::new(Requests { path, format, rows, left_out, tokenizer, words, remark: RefCell::default() }))
+        let window = with.trace_window;
+        Ok(Box::new(Requests { path, format, window, rows, left_out, tokenizer, words, remark: RefCell::default() }))
     }
 }
 
@@ -118,7 +120,9 @@ impl Source for Requests {
         let path = || self.path.display().to_string();
         let there = self.rows.len();
         let Some(rows) = self.rows.get(..num_prompts) else {
-            return Err(DatasetError::TooFewPrompts { path: path(), wanted: num_prompts, there });
+            let part = |window| format!("--trace-window {window} of {}", path());
+            let path = self.window.map_or_else(path, part);
+            return Err(DatasetError::TooFewPrompts { path, wanted: num_prompts, there });
         };
         let ids = (self.format.blocks)(&self.path, rows)?;
         let said = |why| DatasetError::Tokenize { path: path(), index: 0, why };
@@ -276,7 +280,9 @@ mod tests {
         let late_first = "arrival_s,prompt_tokens,output_tokens\n103,4,1\n100,1,1\n101,2,1\n";
         assert_eq!(said(&drawn_of("a.csv", late_first, Some("0..2"), 2).unwrap().0), [(0, 1, 1), (1000, 2, 1)]);
         let error = |window: &str, n| drawn_of("a.csv", lines, Some(window), n).unwrap_err().to_string();
-        assert!(error("1..3", 3).ends_with("holds 2: lower --num-prompts to 2 or less"));
+        let few = error("1..3", 3);
+        assert!(few.starts_with("3 prompts asked for, but --trace-window 1..3 of "), "{few}");
+        assert!(few.ends_with("a.csv holds 2: lower --num-prompts to 2 or less"), "{few}");
         assert!(
             error("9..", 1)
                 .contains("no request to send with both lengths above 0: it has 4 in all; check --trace-window")
