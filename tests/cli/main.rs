@@ -19,6 +19,7 @@ mod pages;
 mod scrape;
 mod screen;
 mod server;
+mod shard_faults;
 mod shards;
 mod started;
 mod sweeps;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
     trials.extend(sweeps::trials());
     trials.extend(server::trials());
     trials.extend(shards::trials());
+    trials.extend(shard_faults::trials());
     trials.extend(started::trials());
     trials.extend(traces::trials());
     trials.extend(WRONG.iter().map(|wrong| Trial::test(format!("wrong/{}", wrong.name), || wrong.check())));
