@@ -97,7 +97,7 @@ impl Work<'_> {
     /// How many conversations a pass has, each prompt alone being one.
     pub(super) fn conversations(&self, benchmark: &Benchmark) -> Result<usize, RunError> {
         let WorkloadPlan { seed, .. } = benchmark.workload;
-        Ok(Sequence::from(self.session.prompts(&benchmark.workload, seed)?.prompts).conversations())
+        Ok(Sequence::from(self.session.sources.prompts(&benchmark.workload, seed)?.prompts).conversations())
     }
 
     /// Requests per second that as many clients get as the server bears, by one pass.

@@ -99,7 +99,7 @@ fn share_of(
     server.model.clone_from(&order.model);
     // Shard 0 has sent warm-ups and earlier passes. To find out anew would hold back requests of this pass.
     server.target.adopt(learned);
-    let mut workload = session.prompts(spec, order.seed)?;
+    let mut workload = session.sources.prompts(spec, order.seed)?;
     let own = digest(&workload, spec).to_string();
     if own != order.digest {
         let why = format!(
@@ -108,7 +108,7 @@ fn share_of(
         );
         return Err(ShardError(why).into());
     }
-    let tokenizer = session.tokenizer(spec.tokenizer.as_ref())?;
+    let tokenizer = session.sources.tokenizer(spec.tokenizer.as_ref())?;
     if let Some(seed) = order.nonce_seed {
         workload.prompts = with_nonces(&workload.prompts, &tokenizer, spec.sampler, seed)?;
     }

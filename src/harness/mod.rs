@@ -30,6 +30,7 @@ mod send;
 mod session;
 mod shards;
 mod smoke_test;
+mod sources;
 mod spread;
 mod started;
 mod sweep;

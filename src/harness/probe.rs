@@ -37,7 +37,7 @@ pub fn probe(
     }
     output.status("Checking whether the server caches prompts: sending five long prompts twice each");
     let unknown = Probed { caches: None, factor: None, reports: false };
-    let tokenizer = session.tokenizer(spec.tokenizer.as_ref())?;
+    let tokenizer = session.sources.tokenizer(spec.tokenizer.as_ref())?;
     let Ok(words) = WordList::new(&tokenizer) else { return Ok(unknown) };
     let mut rng = ChaCha8Rng::seed_from_u64(session.nonce_seed);
     let mut found = unknown;

@@ -16,8 +16,9 @@ use super::{
     progress::{Extent, Progress},
     prompt_cache::PromptsOf,
     send::{Part, request_id_prefix, send, timestamp},
-    session::{Server, Session, warmup_sampling},
+    session::{Server, Session},
     shards::{Together, numbers},
+    sources::warmup_sampling,
     spread::Spread,
 };
 use crate::{
@@ -84,7 +85,7 @@ impl<'a> Ready<'a> {
         session.renew_for_benchmark();
         let server = session.ready_for(spec, |line| output.status(line))?;
         output.status(&format!("Benchmarking {name}: drawing {} prompts from {}", spec.num_prompts, spec.dataset));
-        let first = session.prompts(spec, seed_of(spec, load, half, 0))?;
+        let first = session.sources.prompts(spec, seed_of(spec, load, half, 0))?;
         let digest = digest(&first, spec);
         if half == Half::First && load.shape().is_recorded() {
             let remark = load.shape().remark(&first.prompts.clone().into());
@@ -163,7 +164,7 @@ impl<'a> Ready<'a> {
             Warmup::Time(time) => (WARMUP_PROMPTS, Some(time)),
         };
         self.output.status(&format!("Benchmarking {name}: warming up with {warmup}"));
-        let prompts = self.session.warmup(spec, &self.first, requests)?;
+        let prompts = self.session.sources.warmup(spec, &self.first, requests)?;
         let workload = Prompts { seed: !spec.seed, prompts };
         let mut warm = self.benchmark.clone();
         warm.workload.sampling = warmup_sampling(&spec.sampling);
@@ -266,10 +267,10 @@ impl<'a> Ready<'a> {
         };
         let mut workload = match draw {
             0 => self.first.clone(),
-            draw => self.session.prompts(spec, seed_of(spec, load, self.half, draw))?,
+            draw => self.session.sources.prompts(spec, seed_of(spec, load, self.half, draw))?,
         };
         let digest = digest(&workload, spec).to_string();
-        let tokenizer = self.session.tokenizer(spec.tokenizer.as_ref())?;
+        let tokenizer = self.session.sources.tokenizer(spec.tokenizer.as_ref())?;
         // Others in each pass of each benchmark.
         let nonce_seed = spec.cache_bust.then(|| hash_of(&format!("{} {name} {number}", self.session.nonce_seed)));
         if let Some(seed) = nonce_seed {
@@ -420,7 +421,7 @@ impl<'a> Ready<'a> {
                 seed: spec.seed,
                 num_prompts: spec.num_prompts,
                 duration_s: spec.duration.map(|time| time.as_secs_f64()),
-                prompt_tokens_counted_by: self.session.counted_by(spec),
+                prompt_tokens_counted_by: self.session.sources.counted_by(spec),
                 api: sampling.api,
                 stream: sampling.stream,
                 ignore_eos: sampling.ignore_eos,

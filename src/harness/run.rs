@@ -27,6 +27,7 @@ use super::{
     session::Session,
     shards::clear,
     smoke_test::smoke_test,
+    sources::Sources,
     trends::write_history_csv,
 };
 use crate::{
@@ -192,7 +193,7 @@ fn dump(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
         return Err(one(format!("{what} sends other prompts at each load: name one load in its place")).into());
     }
     let session = Session::new(plan, store(plan), Stop::default());
-    let workload = session.prompts(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
+    let workload = session.sources.prompts(&first.workload, seed_of(&first.workload, &first.load, Half::First, 0))?;
     let digest = digest(&workload, &first.workload);
     dump_workload(path, &workload, &digest)?;
     let prompts = workload.prompts.len();
@@ -203,7 +204,7 @@ fn test(plan: &Plan, selected: &[&Benchmark]) -> Result<(), RunError> {
     let stop = Stop::default();
     let mut session = Session::new(plan, store(plan), stop.clone());
     // It leaves no file.
-    session.keeps_indexes = false;
+    session.sources = Sources::new(None, stop.clone()).into();
     let done = selected.iter().filter_map(|benchmark| {
         stop.forgive_failures();
         told(benchmark, smoke_test(&session, benchmark))

@@ -2,9 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet},
     hash::{BuildHasher, Hasher, RandomState},
-    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,19 +15,15 @@ use super::{
     RunError,
     eta::Eta,
     prompt_cache::{Probed, PromptsOf},
+    sources::Sources,
     spread::Spread,
     started::Started,
 };
 use crate::{
     baseline::Store,
-    client::{Headers, Sampling, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
+    client::{Headers, ServerError, ServerInfo, ServerUrl, Target, Trust, wait_until_ready},
     config::{self, MetricsPage, Plan, ServerSpec, Way},
-    dataset::{
-        Dataset, HistoryFrom, Opening, Policy, Prompt, Prompts, Source, SystemTurns, Tokenizer, WordList, draw_pauses,
-        letters,
-    },
     engine::Engine,
-    fixtures,
     load::{Stop, StopReason},
     report::warn,
     server::{Hooks, InProcess, Place, Restart, Scraper, Sought},
@@ -38,10 +32,6 @@ use crate::{
 
 /// How long a server may take to be gone once its connections have closed.
 const LAST_BREATH: Duration = Duration::from_secs(3);
-
-type Sources = RefCell<HashMap<Key, Rc<dyn Source>>>;
-type Tokenizers = RefCell<HashMap<Option<PathBuf>, Arc<Tokenizer>>>;
-type Key = (Dataset, Option<PathBuf>, Policy, SystemTurns, HistoryFrom, usize, [Option<u32>; 2], Option<String>);
 
 /// The lazily made parts of one run: of its one server, or of each of two.
 pub struct Session<'a> {
@@ -55,9 +45,8 @@ pub struct Session<'a> {
     engine: OnceCell<Engine>,
     in_process: OnceCell<InProcess>,
     info: OnceCell<ServerInfo>,
-    /// Of both servers.
-    tokenizers: Rc<Tokenizers>,
-    sources: Rc<Sources>,
+    /// Where prompts come from: the same ones for both servers.
+    pub sources: Rc<Sources>,
     /// The server, where this run starts it.
     pub started: Started,
     /// What was sent in this run so far.
@@ -65,8 +54,6 @@ pub struct Session<'a> {
     /// Whether its page of metrics was looked for in vain.
     has_no_metrics: Cell<bool>,
     has_told_of_metrics: Cell<bool>,
-    /// Remarks on datasets, each told once.
-    told: RefCell<HashSet<String>>,
     /// Whether the server caches prompts, once that was tried.
     pub probed: OnceCell<Probed>,
     /// Draws what must be another thing in every run.
@@ -79,8 +66,6 @@ pub struct Session<'a> {
     pub shards: Option<Rc<Leader>>,
     /// Whether it is the server that is measured in turn with the first.
     pub is_against: bool,
-    /// Whether what a scan finds is kept for the next run.
-    pub keeps_indexes: bool,
 }
 
 /// Prompts that went to the server.
@@ -113,32 +98,28 @@ impl<'a> Session<'a> {
             plan,
             spec,
             started: Started::new(store.root(), stop.clone(), hidden),
+            sources: Rc::new(Sources::new(Some(store.root().join("index")), stop.clone())),
             stop,
             store,
             engine: OnceCell::new(),
             in_process: OnceCell::new(),
             info: OnceCell::new(),
-            tokenizers: Rc::default(),
-            sources: Rc::default(),
             sent: RefCell::default(),
             probed: OnceCell::new(),
             has_no_metrics: Cell::default(),
             has_told_of_metrics: Cell::default(),
-            told: RefCell::default(),
             // The standard library seeds its hash maps by the system's randomness. Short enough for JSON's numbers.
             nonce_seed: RandomState::new().build_hasher().finish() >> 12,
             command: String::new(),
             eta: Rc::default(),
             shards: None,
             is_against: false,
-            keeps_indexes: true,
         }
     }
 
     /// The same run's other server: with the same prompts.
     pub fn beside(&self, spec: &'a ServerSpec) -> Self {
         Self {
-            tokenizers: self.tokenizers.clone(),
             sources: self.sources.clone(),
             nonce_seed: self.nonce_seed,
             eta: self.eta.clone(),
@@ -214,7 +195,7 @@ impl<'a> Session<'a> {
     /// The embedded engine, running; `None` where a live server is measured.
     pub fn engine(&self) -> Result<Option<&Engine>, RunError> {
         let ServerSpec::Embedded(config) = self.spec else { return Ok(None) };
-        let start = || Engine::start(config.clone(), self.tokenizer(None)?, 0).map_err(RunError::Engine);
+        let start = || Engine::start(config.clone(), self.sources.tokenizer(None)?, 0).map_err(RunError::Engine);
         self.engine.get_or_try_init(start).map(Some)
     }
 
@@ -362,7 +343,7 @@ impl<'a> Session<'a> {
     pub fn ready_for(&self, workload: &config::WorkloadPlan, tell: impl Fn(&str)) -> Result<Server, RunError> {
         let mut missing: Vec<RunError> = Vec::new();
         missing.extend(workload.dataset.find().err().map(RunError::from));
-        missing.extend(self.tokenizer(workload.tokenizer.as_ref()).err());
+        missing.extend(self.sources.tokenizer(workload.tokenizer.as_ref()).err());
         // A server that comes up later does not help then.
         let patience = if missing.is_empty() { self.plan.wait_ready } else { Duration::ZERO };
         // And none is built in vain.
@@ -381,106 +362,6 @@ impl<'a> Session<'a> {
     pub fn facts(&self) -> serde_json::Map<String, serde_json::Value> {
         self.info.get().map(|info| info.facts.clone()).unwrap_or_default()
     }
-
-    /// The tokenizer at a path, or the fixture's.
-    pub fn tokenizer(&self, path: Option<&PathBuf>) -> Result<Arc<Tokenizer>, RunError> {
-        if let Some(loaded) = self.tokenizers.borrow().get(&path.cloned()) {
-            return Ok(loaded.clone());
-        }
-        let loaded = Arc::new(match path {
-            Some(path) => Tokenizer::load(path)?,
-            None => fixtures::tokenizer()?,
-        });
-        self.tokenizers.borrow_mut().insert(path.cloned(), loaded.clone());
-        Ok(loaded)
-    }
-
-    /// The prompts of a workload that a seed draws.
-    pub fn prompts(&self, spec: &config::WorkloadPlan, seed: u64) -> Result<Prompts, RunError> {
-        let known = self.sources.borrow().get(&key(spec)).cloned();
-        let source = match known {
-            Some(source) => source,
-            None => {
-                let folder = self.store.root().join("index");
-                let with = Opening {
-                    tokenizer: self.tokenizer(spec.tokenizer.as_ref())?,
-                    policy: spec.sampler,
-                    system_turns: spec.system_turns,
-                    max_tokens: spec.sampling.max_tokens,
-                    min_turns: spec.min_turns,
-                    max_context: spec.max_context,
-                    history_from: spec.history_from,
-                    trace_window: spec.trace_window,
-                    index: self.keeps_indexes.then_some(&*folder),
-                    stopped: &|| self.check_stopped().is_err(),
-                };
-                let source: Rc<dyn Source> = Rc::from(spec.dataset.open(&with)?);
-                self.sources.borrow_mut().insert(key(spec), source.clone());
-                source
-            }
-        };
-        let inputs = spec.inputs();
-        let mut drawn = source.draw(seed, spec.num_prompts * inputs)?;
-        if let Some(think_time) = &spec.think_time {
-            draw_pauses(&mut drawn, think_time, seed);
-            if seed == spec.seed && drawn.iter().all(|prompt| prompt.turn == 0) {
-                warn(format!("--think-time means nothing here: no prompt of {} is a later turn", spec.dataset));
-            }
-        }
-        if let Some(remark) = source.remark().filter(|remark| self.told.borrow_mut().insert(remark.clone())) {
-            warn(remark);
-        }
-        Ok(Prompts {
-            seed,
-            prompts: if inputs == 1 { drawn } else { drawn.chunks(inputs).map(Prompt::batch).collect() },
-        })
-    }
-
-    /// The package that counted the tokens of a workload's prompts, once they are drawn.
-    pub fn counted_by(&self, spec: &config::WorkloadPlan) -> Option<String> {
-        let sources = self.sources.borrow();
-        sources.get(&key(spec)).and_then(|source| source.counted_by()).map(str::to_owned)
-    }
-
-    /// Prompts for the requests before the first pass: synthetic, so that none of them is measured later or waits in a
-    /// prefix cache, and of the workload's own median lengths.
-    pub fn warmup(&self, spec: &config::WorkloadPlan, measured: &Prompts, n: usize) -> Result<Vec<Prompt>, RunError> {
-        let tokenizer = self.tokenizer(spec.tokenizer.as_ref())?;
-        let median = |of: fn(&Prompt) -> u32| {
-            let mut lengths: Vec<u32> = measured.prompts.iter().map(of).collect();
-            lengths.sort_unstable();
-            lengths.get(lengths.len() / 2).copied().unwrap_or(1)
-        };
-        let (prompt_tokens, output_tokens) = (median(|p| p.prompt_tokens), median(|p| p.output_tokens));
-        let output_tokens = output_tokens.min(MAX_WARMUP_TOKENS);
-        let inputs = spec.inputs();
-        let (seed, n, tokens) = (!spec.seed, n * inputs, prompt_tokens.div_ceil(inputs as u32));
-        let prompts = match WordList::new(&tokenizer) {
-            Ok(words) => words.prompts(&tokenizer, seed, n, tokens, output_tokens)?,
-            // A tokenizer of other words: the lengths are about the same.
-            Err(_) => {
-                let characters = measured.prompts.iter().map(|prompt| prompt.text.chars().count());
-                let characters = characters.sum::<usize>() / measured.prompts.len().max(1);
-                letters(&tokenizer, seed, n, characters, output_tokens).map_err(RunError::Count)?
-            }
-        };
-        Ok(prompts.chunks(inputs).map(Prompt::batch).collect())
-    }
-}
-
-fn key(spec: &config::WorkloadPlan) -> Key {
-    let Sampling { max_tokens, .. } = spec.sampling;
-    let tokens = [max_tokens, spec.max_context];
-    (
-        spec.dataset.clone(),
-        spec.tokenizer.clone(),
-        spec.sampler,
-        spec.system_turns,
-        spec.history_from,
-        spec.min_turns,
-        tokens,
-        spec.trace_window.map(|window| window.to_string()),
-    )
 }
 
 /// A runtime that waits for nothing when it is dropped: the system's search for a name can take long, and can't be stopped.
@@ -508,12 +389,4 @@ impl Drop for Impatient {
     fn drop(&mut self) {
         self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
-}
-
-/// Warming up needs no long answers.
-const MAX_WARMUP_TOKENS: u32 = 64;
-
-/// The sampling parameters of warm-up requests: those of the workload, with the lengths of the warm-up prompts.
-pub fn warmup_sampling(sampling: &Sampling) -> Sampling {
-    Sampling { max_tokens: sampling.max_tokens.map(|n| n.min(MAX_WARMUP_TOKENS)), ..sampling.clone() }
 }

@@ -22,12 +22,12 @@ use crate::{
 pub fn smoke_test(session: &Session, benchmark: &Benchmark) -> Result<(), RunError> {
     let Benchmark { name, workload: spec, .. } = benchmark;
     _ = writeln!(stdout(), "Testing {name}");
-    let workload = session.prompts(spec, spec.seed)?;
+    let workload = session.sources.prompts(spec, spec.seed)?;
     let server = session.server(spec, Duration::ZERO, |_| {})?;
     let progress = Progress::new(name, Extent::Requests(workload.prompts.len()), None, true);
     let mut run =
         send(session, benchmark, &server, &workload, progress, &request_id_prefix("test"), Part::whole(session))?;
-    let tokenizer = session.tokenizer(None)?;
+    let tokenizer = session.sources.tokenizer(None)?;
     count_output_tokens(&mut run.records, &tokenizer).map_err(RunError::Count)?;
     let pass = PassMetrics::of(spec.seed, timestamp(), &run.records, run.connections, run.client.used());
     if pass.failed > 0 || pass.completed < workload.prompts.len() {
