@@ -37,7 +37,7 @@
 //! [`engine`] is a simulated server that knows the truth about each request.
 
 #![warn(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "harness")]
 mod baseline;

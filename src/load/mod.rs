@@ -16,6 +16,7 @@ mod pass;
 mod point;
 mod recorded;
 mod run;
+mod scheduling;
 #[cfg(feature = "harness")]
 mod searched;
 mod shape;

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, thread::ScopedJoinHandle};
 
 use super::{
-    Schedule, StopReason,
-    open::{self, Due},
+    Schedule, StopReason, open,
     pass::{ClientCost, Pass, PassRecords},
+    scheduling::run_soon,
     shared::{Shared, ThreadResult},
     thread::run_thread,
 };
@@ -26,25 +26,29 @@ pub fn run_pass(pass: &Pass) -> Result<PassRecords, Failure> {
     let threads = pass.threads.clamp(1, connections);
     let is_open = matches!(pass.schedule, Schedule::Open { .. });
     let shared = Shared::new(pass, threads);
-    let (arrivals, mut receivers) = open::channels(threads);
-    let mut receive = || receivers.pop().unwrap_or_else(|| unreachable!("one for each thread"));
+    let (arrivals, receivers) = open::channels(threads);
     // Client i runs on thread i mod threads.
-    let run = |thread: usize, arrivals: Due| run_thread(&shared, (thread..connections).step_by(threads), arrivals);
-    let run = &run;
+    let shared = &shared;
     let results: Vec<Result<ThreadResult, Failure>> = std::thread::scope(|scope| {
         if is_open {
-            let shared = &shared;
-            scope.spawn(move || shared.started().map(|start_ns| open::dispatch(shared.pass, arrivals, start_ns)));
+            scope.spawn(move || {
+                run_soon();
+                shared.started().map(|start_ns| open::dispatch(pass, arrivals, start_ns))
+            });
         }
-        let mut spawned = Vec::new();
-        for thread in 1..threads {
-            let receiver = receive();
-            spawned.push(scope.spawn(move || run(thread, receiver)));
-        }
-        let mut results = vec![run(0, receive())];
+        // None of them on the caller's: what that starts later, a server perhaps, would be scheduled like a client.
+        let spawned: Vec<_> = receivers
+            .into_iter()
+            .enumerate()
+            .map(|(thread, arrivals)| {
+                scope.spawn(move || {
+                    run_soon();
+                    run_thread(shared, (thread..connections).step_by(threads), arrivals)
+                })
+            })
+            .collect();
         let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        results.extend(spawned.into_iter().map(join));
-        results
+        spawned.into_iter().map(join).collect()
     });
 
     let mut total = ThreadResult { cpu_ns: Some(0), ..ThreadResult::default() };
