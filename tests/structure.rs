@@ -1,5 +1,5 @@
 //! The order of the house, read from the `use` lines and paths of `src/`: no files take from each other in a circle, and no folder
-//! takes from one that stands above it, or beside it, in docs/design.md.
+//! takes from one that stands above it, or beside it, in docs/design.md. And where the crate is unsafe.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,6 +21,7 @@ struct File {
     paths: Vec<Module>,
     /// Names that it passes on, and where they come from: `Api` from `client::request::Api`.
     passed_on: BTreeMap<String, Module>,
+    has_unsafe: bool,
 }
 
 /// Collects the paths of one file, without those of its tests.
@@ -102,6 +103,11 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let passed_on = !matches!(item.vis, Visibility::Inherited);
         self.take(&item.tree, &[], passed_on);
+    }
+
+    fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
+        self.file.has_unsafe = true;
+        visit::visit_expr_unsafe(self, block);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -219,4 +225,12 @@ fn no_folder_takes_from_one_above_it() {
         }
     }
     assert!(wrong.is_empty(), "upwards or sideways:\n{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// Only where no crate has the call.
+#[test]
+fn unsafe_code_stands_in_one_file() {
+    let files = files();
+    let found: Vec<&Module> = files.iter().filter(|(_, file)| file.has_unsafe).map(|(module, _)| module).collect();
+    assert_eq!(found, [&["load".to_owned(), "scheduling".to_owned()]]);
 }

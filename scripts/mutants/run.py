@@ -1,0 +1,188 @@
+"""Looks for changes of the code that no test notices: all that cargo-mutants lists, compiled into one set of tests (src/main.rs).
+
+Each test is run once, and tells which changes it comes to; each change is then tried with the tests that come to it, the quickest
+first, until one fails. Run by scripts/mutants.sh: COPY is a clone that may be spoiled, LIST what `cargo mutants --list --json` printed,
+REWRITER the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
+"""
+
+import collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, time
+from pathlib import Path
+
+copy, list_file, rewriter, out, *targets = sys.argv[1:]
+copy, out = Path(copy).resolve(), Path(out).resolve()
+mutants = json.load(open(list_file))
+files = sorted({mutant["file"] for mutant in mutants})
+name_of = {i + 1: mutant["name"] for i, mutant in enumerate(mutants)}
+WORKERS = os.cpu_count() or 2
+# A test may take so many times as long as alone, and so many seconds more, before it counts as one that does not end.
+SLOWER, LONGER_S = 8, 20
+
+
+def rewrite(skipped):
+    subprocess.run(["git", "checkout", "-q", "src"], cwd=copy, check=True)
+    skip_file = out / "skip.txt"
+    skip_file.write_text("".join(f"{number}\n" for number in sorted(skipped)))
+    left = subprocess.run([rewriter, list_file, skip_file, copy], check=True, capture_output=True, text=True).stdout
+    shutil.copy(Path(__file__).with_name("mutant.rs"), copy / "src/mutant.rs")
+    lib = copy / "src/lib.rs"
+    lib.write_text(lib.read_text() + "\n#[doc(hidden)]\npub mod mutant;\n")
+    return {int(line) for line in left.split()}
+
+
+MARK = re.compile(rb"/\*([\[\]<>])(\d+)\*/")
+
+
+def regions():
+    """By file: changes and sites as (begin, end, number), and the site of each change."""
+    changes, sites, site_of = {}, {}, {}
+    for file in files:
+        open_at, stack = {}, []
+        changes[file], sites[file] = [], []
+        for mark in MARK.finditer((copy / file).read_bytes()):
+            kind, number = mark[1], int(mark[2])
+            if kind == b"[":
+                stack.append((number, mark.start()))
+            elif kind == b"]":
+                number, begin = stack.pop()
+                sites[file].append((begin, mark.end(), number))
+            elif kind == b"<":
+                open_at[number] = mark.start()
+                site_of[number] = stack[-1][0]
+            else:
+                changes[file].append((open_at[number], mark.end(), number))
+    return changes, sites, site_of
+
+
+def innermost(spans, begin, end):
+    within = [(stop - start, number) for start, stop, number in spans if start <= begin and end <= stop]
+    return min(within)[1] if within else None
+
+
+def cargo(*arguments):
+    made = subprocess.run(["cargo", *arguments, "--message-format=json"], cwd=copy, capture_output=True, text=True)
+    return made.returncode, [json.loads(line) for line in made.stdout.splitlines() if line.startswith("{")], made.stderr
+
+
+def compile_all():
+    """Leaves out, again and again, what the compiler refuses."""
+    skipped, why = set(), {}
+    while True:
+        left = rewrite(skipped)
+        changes, sites, site_of = regions()
+        code, messages, said = cargo("check", "--lib")
+        if code == 0:
+            return skipped, left - skipped, why, site_of
+        refused = set()
+        for message in (m["message"] for m in messages if m["reason"] == "compiler-message"):
+            if message["level"] != "error":
+                continue
+            found = set()
+            for span in sorted(message["spans"], key=lambda span: not span["is_primary"]):
+                if span["file_name"] not in changes or (found and not span["is_primary"]):
+                    continue
+                file, begin, end = span["file_name"], span["byte_start"], span["byte_end"]
+                number = innermost(changes[file], begin, end)
+                if number is not None:
+                    found.add(number)
+                elif span["is_primary"]:
+                    site = innermost(sites[file], begin, end)
+                    found |= {n for n, s in site_of.items() if s == site}
+                for one in found - refused:
+                    why[one] = ((message["code"] or {}).get("code"), number is not None)
+            refused |= found
+        if not refused - skipped:
+            sys.exit("\n".join(m["message"]["rendered"] for m in messages if m["reason"] == "compiler-message"
+                               and m["message"]["level"] == "error")[:4000] or said[-4000:])
+        skipped |= refused
+        print(f"the compiler refuses {len(skipped)} changes so far", flush=True)
+
+
+def environment(**more):
+    return os.environ | {"CARGO_MANIFEST_DIR": str(copy), "CARGO_PKG_NAME": "tachometer"} | more
+
+
+def run(program, tests, limit_s, **more):
+    """Whether all passed; None where they did not end."""
+    process = subprocess.Popen([program, "--exact", *tests, "--test-threads=1"], cwd=copy, env=environment(**more), start_new_session=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return process.wait(limit_s) == 0
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        try:
+            os.killpg(process.pid, 9)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+out.mkdir(parents=True, exist_ok=True)
+skipped, left, why, site_of = compile_all()
+print(f"{len(mutants)} changes: {len(site_of)} compiled in, {len(skipped)} refused by the compiler, {len(left)} not written", flush=True)
+(out / "left.txt").write_text("".join(f"{name_of[n]}\n" for n in sorted(left)))
+(out / "refused.txt").write_text("".join(f"{why[n][0]} {'' if why[n][1] else 'SITE '}{name_of[n]}\n" for n in sorted(skipped)))
+code, messages, said = cargo("test", "--no-run", "--lib", *(f"--test={target}" for target in targets))
+if code:
+    sys.exit(said[-4000:])
+programs = {m["target"]["name"]: m["executable"] for m in messages
+            if m["reason"] == "compiler-artifact" and m["profile"]["test"] and m["executable"]}
+print("compiled: " + ", ".join(sorted(programs)), flush=True)
+
+# What each test comes to, and how long it takes.
+Test = collections.namedtuple("Test", "program name seconds own")
+tests_at = collections.defaultdict(list)
+tests = []
+
+
+def look(program, name, own):
+    with tempfile.TemporaryDirectory() as folder:
+        cover = Path(folder) / "cover"
+        begun = time.monotonic()
+        passed = run(program, [name], 600, MUTANT_COVER=str(cover))
+        test = Test(program, name, time.monotonic() - begun, own)
+        return test, passed, {int(line) for line in cover.read_text().split()} if cover.exists() else set()
+
+
+with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+    waited = []
+    for target, program in programs.items():
+        listed = subprocess.run([program, "--list", "--format=terse"], cwd=copy, env=environment(), capture_output=True, text=True).stdout
+        waited += [pool.submit(look, program, line.removesuffix(": test"), target == "tachometer")
+                   for line in listed.splitlines() if line.endswith(": test")]
+    for future in waited:
+        test, passed, sites = future.result()
+        if not passed:
+            print(f"fails without any change: {test.name}", flush=True)
+            continue
+        tests.append(test)
+        for site in sites:
+            tests_at[site].append(test)
+print(f"{len(tests)} tests in {sum(test.seconds for test in tests):.0f} s; {len(tests_at)} sites come to", flush=True)
+
+
+def attempt(number):
+    """The first test that notices, or None."""
+    come_to = sorted(tests_at[site_of[number]], key=lambda test: (not test.own, test.seconds))
+    quick = [test for test in come_to if test.own and test.seconds < 0.5]
+    rest = [test for test in come_to if test not in quick]
+    groups = ([quick] if quick else []) + [[test] for test in rest]
+    for group in groups:
+        limit_s = SLOWER * sum(test.seconds for test in group) + LONGER_S
+        passed = run(group[0].program, [test.name for test in group], limit_s, MUTANT=str(number))
+        if not passed:
+            return ("timeout" if passed is None else "caught"), group[0].name
+    return ("missed" if come_to else "no test comes to it"), ""
+
+
+outcomes = collections.Counter()
+with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, open(out / "outcomes.txt", "w") as log, open(out / "missed.txt", "w") as missed:
+    numbers = sorted(site_of)
+    for done, (number, (outcome, test)) in enumerate(zip(numbers, pool.map(attempt, numbers)), 1):
+        outcomes[outcome] += 1
+        print(outcome, name_of[number], test, sep="\t", file=log, flush=True)
+        if outcome in ("missed", "no test comes to it"):
+            print(f"{name_of[number]}" + ("" if outcome == "missed" else f"   ({outcome})"), file=missed, flush=True)
+        if done % 100 == 0:
+            print(f"{done} of {len(numbers)}: " + ", ".join(f"{count} {what}" for what, count in outcomes.items()), flush=True)
+print(", ".join(f"{count} {what}" for what, count in outcomes.items()))
