@@ -14,7 +14,7 @@ shift
 cargo mutants --version > /dev/null 2>&1 || cargo install --quiet --locked cargo-mutants
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0 CARGO_TERM_COLOR=never
 CARGO_TARGET_DIR=$out/rewriter cargo build --quiet --manifest-path scripts/mutants/Cargo.toml
-rm -rf "$out/copy"
+rm -rf "$out/copy" "$out"/{refused,cover}.json "$out/outcomes.txt" "$out/mutants.out"
 git clone --quiet . "$out/copy"
 files=()
 for file in "$@"; do files+=(--file "$file"); done

@@ -5,7 +5,7 @@ first, until one fails. Run by scripts/mutants.sh: COPY is a clone that may be s
 REWRITER the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
 """
 
-import collections, concurrent.futures, json, os, re, shutil, subprocess, sys, tempfile, time
+import collections, concurrent.futures, json, os, re, resource, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 copy, list_file, rewriter, out, *targets = sys.argv[1:]
@@ -13,9 +13,15 @@ copy, out = Path(copy).resolve(), Path(out).resolve()
 mutants = json.load(open(list_file))
 files = sorted({mutant["file"] for mutant in mutants})
 name_of = {i + 1: mutant["name"] for i, mutant in enumerate(mutants)}
+# What an earlier try on the same list has found out: a second one goes on from there.
+REFUSED, COVER = out / "refused.json", out / "cover.json"
 WORKERS = os.cpu_count() or 2
 # A test may take so many times as long as alone, and so many seconds more, before it counts as one that does not end.
 SLOWER, LONGER_S = 8, 20
+# Beyond the library's own tests, the likeliest are tried for so long, and no longer.
+MOST_S = 20
+# A change that takes all memory must not take the machine's.
+resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
 NOT_THERE = {"E0277", "E0308", "E0368", "E0369", "E0433", "E0599", "E0790"}
 
 
@@ -66,12 +72,14 @@ def cargo(*arguments):
 
 def compile_all():
     """Leaves out, again and again, what the compiler refuses."""
-    skipped, why = set(), {}
+    why = dict(json.loads(REFUSED.read_text())) if REFUSED.exists() else {}
+    skipped = set(why)
     while True:
         left = rewrite(skipped)
         changes, sites, site_of = regions()
         code, messages, said = cargo("check", "--lib")
         if code == 0:
+            REFUSED.write_text(json.dumps(sorted(why.items())))
             return skipped, left - skipped, why, site_of
         refused = set()
         for message in (m["message"] for m in messages if m["reason"] == "compiler-message"):
@@ -119,21 +127,23 @@ def run(program, tests, limit_s, **more):
 
 
 out.mkdir(parents=True, exist_ok=True)
-skipped, left, why, site_of = compile_all()
-# What the compiler refuses in itself is none: it lacks an operator, a function, a trait or a type. The rest fits no choice at run time, as
-# what is computed when it is compiled; cargo-mutants itself tries it.
-none = {n for n in skipped if why[n][0] in NOT_THERE and why[n][1]}
-left = left | (skipped - none)
-(out / "left.txt").write_text("".join(f"^{re.escape(name_of[n])}$\n" for n in sorted(left)))
-(out / "refused.txt").write_text("".join(f"{why[n][0]} {name_of[n]}\n" for n in sorted(none)))
-print(f"{len(mutants)} changes: {len(site_of)} compiled in, {len(none)} refused by the compiler, {len(left)} left to cargo-mutants",
-      flush=True)
-code, messages, said = cargo("test", "--no-run", "--lib", *(f"--test={target}" for target in targets))
-if code:
-    sys.exit(said[-4000:])
-programs = {m["target"]["name"]: m["executable"] for m in messages
-            if m["reason"] == "compiler-artifact" and m["profile"]["test"] and m["executable"]}
-print("compiled: " + ", ".join(sorted(programs)), flush=True)
+def build():
+    skipped, left, why, site_of = compile_all()
+    # What the compiler refuses in itself is none: it lacks an operator, a function, a trait or a type. The rest fits no choice at run time, as
+    # what is computed when it is compiled; cargo-mutants itself tries it.
+    none = {n for n in skipped if why[n][0] in NOT_THERE and why[n][1]}
+    left = left | (skipped - none)
+    (out / "left.txt").write_text("".join(f"^{re.escape(name_of[n])}$\n" for n in sorted(left)))
+    print(f"{len(mutants)} changes: {len(site_of)} compiled in, {len(none)} refused by the compiler, {len(left)} left to cargo-mutants",
+          flush=True)
+    code, messages, said = cargo("test", "--no-run", "--lib", *(f"--test={target}" for target in targets))
+    if code:
+        sys.exit(said[-4000:])
+    programs = {m["target"]["name"]: m["executable"] for m in messages
+                if m["reason"] == "compiler-artifact" and m["profile"]["test"] and m["executable"]}
+    print("compiled: " + ", ".join(sorted(programs)), flush=True)
+    return programs
+
 
 # What each test comes to, and how long it takes.
 Test = collections.namedtuple("Test", "program name seconds own")
@@ -150,45 +160,72 @@ def look(program, name, own):
         return test, passed, {int(line) for line in cover.read_text().split()} if cover.exists() else set()
 
 
-with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-    waited = []
-    for target, program in programs.items():
-        listed = subprocess.run([program, "--list", "--format=terse"], cwd=copy, env=environment(), capture_output=True, text=True).stdout
-        waited += [pool.submit(look, program, line.removesuffix(": test"), target == "tachometer")
-                   for line in listed.splitlines() if line.endswith(": test")]
-    for future in waited:
-        test, passed, sites = future.result()
-        if not passed:
-            print(f"fails without any change: {test.name}", flush=True)
-            continue
-        tests.append(test)
-        for site in sites:
-            tests_at[site].append(test)
+def look_at_all(programs):
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        waited = []
+        for target, program in programs.items():
+            listed = subprocess.run([program, "--list", "--format=terse"], cwd=copy, env=environment(), capture_output=True, text=True).stdout
+            waited += [pool.submit(look, program, line.removesuffix(": test"), target == "tachometer")
+                       for line in listed.splitlines() if line.endswith(": test")]
+        for future in waited:
+            test, passed, sites = future.result()
+            if passed:
+                yield test, sorted(sites)
+            else:
+                print(f"fails without any change: {test.name}", flush=True)
+
+
+if not COVER.exists():
+    COVER.write_text(json.dumps(list(look_at_all(build()))))
+site_of = regions()[2]
+for test, sites in json.loads(COVER.read_text()):
+    tests.append(Test(*test))
+    for site in sites:
+        tests_at[site].append(tests[-1])
 print(f"{len(tests)} tests in {sum(test.seconds for test in tests):.0f} s; {len(tests_at)} sites come to", flush=True)
 
 
-def attempt(number):
-    """The first test that notices, or None."""
-    come_to = sorted(tests_at[site_of[number]], key=lambda test: (not test.own, test.seconds))
-    quick = [test for test in come_to if test.own and test.seconds < 0.5]
-    rest = [test for test in come_to if test not in quick]
-    groups = ([quick] if quick else []) + [[test] for test in rest]
-    for group in groups:
+def words(text):
+    return {word.rstrip("s") for word in re.findall("[a-z]{4,}", text.lower())}
+
+
+def attempt(number, own):
+    """What becomes of a change, and the first test that notices: of the library's own, or of the others, the likeliest first."""
+    come_to = [test for test in tests_at[site_of[number]] if test.own == own]
+    about = words(name_of[number])
+    likely = sorted(come_to, key=lambda test: test.seconds / (1 + 4 * len(about & words(test.name))))
+    quick = [test for test in come_to if own and test.seconds < 0.5]
+    groups = ([quick] if quick else []) + [[test] for test in likely if test not in quick]
+    begun = time.monotonic()
+    for tried, group in enumerate(groups):
+        if not own and time.monotonic() - begun > MOST_S:
+            return "missed", f"{tried} of {len(groups)} tried"
         limit_s = SLOWER * sum(test.seconds for test in group) + LONGER_S
         passed = run(group[0].program, [test.name for test in group], limit_s, MUTANT=str(number))
         if not passed:
             return ("timeout" if passed is None else "caught"), group[0].name
-    return ("missed" if come_to else "no test comes to it"), ""
+    return ("missed" if tests_at[site_of[number]] else "no test comes to it"), ""
 
 
-outcomes = collections.Counter()
-with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, open(out / "outcomes.txt", "w") as log, open(out / "missed.txt", "w") as missed:
-    numbers = sorted(site_of)
-    for done, (number, (outcome, test)) in enumerate(zip(numbers, pool.map(attempt, numbers)), 1):
-        outcomes[outcome] += 1
-        print(outcome, name_of[number], test, sep="\t", file=log, flush=True)
-        if outcome in ("missed", "no test comes to it"):
-            print(f"{name_of[number]}" + ("" if outcome == "missed" else f"   ({outcome})"), file=missed, flush=True)
-        if done % 100 == 0:
-            print(f"{done} of {len(numbers)}: " + ", ".join(f"{count} {what}" for what, count in outcomes.items()), flush=True)
-print(", ".join(f"{count} {what}" for what, count in outcomes.items()))
+noticed = {}
+OUTCOMES = out / "outcomes.txt"
+if OUTCOMES.exists():
+    for line in OUTCOMES.read_text().splitlines():
+        what, name, test = line.split("\t")
+        noticed[name] = what, test
+# First the library's own tests on all of them, then the others on what is left.
+for own in True, False:
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, open(OUTCOMES, "a") as log:
+        waited = {pool.submit(attempt, number, own): name for number, name in sorted(name_of.items())
+                  if number in site_of and noticed.get(name, ("missed", ""))[0] not in ("caught", "timeout") and (not own or name not in noticed)}
+        for done, future in enumerate(concurrent.futures.as_completed(waited), 1):
+            name, (outcome, test) = waited[future], future.result()
+            noticed[name] = outcome, test
+            print(outcome, name, test, sep="\t", file=log, flush=True)
+            if done % 100 == 0:
+                print(f"{done} of {len(waited)}", flush=True)
+    print(", ".join(f"{count} {what}" for what, count in collections.Counter(what for what, _ in noticed.values()).items()), flush=True)
+with open(out / "missed.txt", "w") as missed:
+    for name, (outcome, test) in sorted(noticed.items()):
+        if outcome not in ("caught", "timeout"):
+            print(name + (f"   ({test or outcome})" if test or outcome != "missed" else ""), file=missed)

@@ -167,27 +167,31 @@ mod tests {
             r["started_at"] = "2026-01-02T00:00:00Z".into();
             scale(r, &["rpm"], [0.9; 3]);
         });
-        let elsewhere = report(|r| r["id"] = "a/c2".into());
+        // Another benchmark, of the time of the second.
+        let elsewhere = report(|r| {
+            r["id"] = "a/c2".into();
+            r["started_at"] = "2026-01-02T00:00:00Z".into();
+        });
         history.append_verdicts(&first).unwrap();
         assert!(!history.path().exists(), "there is nothing to say of a run that was compared with nothing");
-        for run in [&first, &elsewhere, &compared(&second)] {
+        for run in [&first, &compared(&second), &elsewhere] {
             history.append(run).unwrap();
         }
         let lines = || std::fs::read_to_string(history.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
         assert!(lines().len() == 3 && lines().iter().all(|line| line.contains("\"comparison\":null")));
         let runs = || history.read(&mut |line| panic!("{line}")).unwrap();
-        assert_eq!(runs(), [first.clone(), elsewhere.clone(), second.clone()]);
+        assert_eq!(runs(), [first.clone(), second.clone(), elsewhere.clone()]);
         history.append_verdicts(&compared(&second)).unwrap();
-        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second)]);
+        assert_eq!(runs(), [first.clone(), compared(&second), elsewhere.clone()]);
         // Of a run that is not there.
         let lost = report(|r| r["started_at"] = "2026-01-03T00:00:00Z".into());
         history.append_verdicts(&compared(&lost)).unwrap();
         assert_eq!(lines().len(), 5);
-        assert_eq!(runs(), [first.clone(), elsewhere.clone(), compared(&second)]);
+        assert_eq!(runs(), [first.clone(), compared(&second), elsewhere.clone()]);
         // What verdicts say is shown, wherever they come from.
         let text = std::fs::read_to_string(history.path()).unwrap();
         std::fs::write(history.path(), text.replace("\"baseline\":\"b\"", "\"baseline\":\"\\u001b[31m\"")).unwrap();
-        assert_eq!(runs()[2].comparison.as_ref().unwrap().baseline, r"\u{1b}[31m");
+        assert_eq!(runs()[1].comparison.as_ref().unwrap().baseline, r"\u{1b}[31m");
     }
 
     #[test]

@@ -136,8 +136,6 @@ impl Answer {
         let whole = choice.said.trim_end_matches('\u{fffd}').len();
         let goes_on = text.as_bytes().starts_with(&choice.said.as_bytes()[..whole]);
         let texts = match (texts, choice.texts) {
-            // The first event's text is both.
-            _ if choice.said.is_empty() => None,
             (Some(texts), _) => Some(texts),
             (None, Some(Texts::Added)) => Some(Texts::Added),
             (None, _) => Some(if goes_on { Texts::SoFar } else { Texts::Added }),
@@ -274,6 +272,64 @@ fn without_tags(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_events_together_carry_what_either_does() {
+        let none = Event::default();
+        let each = [
+            Event { role: true, ..none },
+            Event { content: true, ..none },
+            Event { reasoning: true, ..none },
+            Event { tool_call: true, ..none },
+            Event { finish: true, ..none },
+            Event { usage: true, ..none },
+            Event { error: true, ..none },
+            Event { done: true, ..none },
+            Event { known: true, ..none },
+        ];
+        for event in each {
+            assert_eq!((event.and(none), none.and(event), event.and(event)), (event, event, event));
+        }
+        assert!(none.and(none).is_ping());
+    }
+
+    #[test]
+    fn texts_go_on_or_are_added() {
+        use Texts::{Added, SoFar};
+        type Said<'a> = &'a [(u32, &'a str, Option<Texts>)];
+        let table: [(Said, &str); 7] = [
+            (&[(0, "a", None), (0, "ab", None), (0, "abc", None)], "abc"),
+            (&[(0, "a", None), (0, "b", None), (0, "bc", None)], "abbc"),
+            (&[(0, "a", None), (0, "ab", Some(Added))], "aab"),
+            // All so far, and yet another beginning.
+            (&[(0, "abc", Some(SoFar)), (0, "xyz", Some(SoFar)), (0, "xyz!", Some(SoFar))], "abcxyz!"),
+            // The second half of a character comes with the next event.
+            (&[(0, "x\u{fffd}", None), (0, "xé", None), (0, "xé.", None)], "xé."),
+            (&[(0, "x\u{fffd}\u{fffd}", None), (0, "x𝄞", None)], "x𝄞"),
+            // What another choice has said since is not taken back.
+            (&[(0, "x\u{fffd}", None), (1, "y", None), (0, "xé", None)], "x\u{fffd}yé"),
+        ];
+        for (events, expected) in table {
+            let mut answer = Answer::default();
+            for (choice, text, texts) in events {
+                assert!(answer.append_either(*choice, text, *texts), "{events:?}: {text} is something new");
+            }
+            assert!(!answer.append_either(9, "", None));
+            assert_eq!(answer.text, expected, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn counts_of_all_choices_add_up() {
+        let usage =
+            |prompt_tokens, completion_tokens, cached_tokens| Usage { prompt_tokens, completion_tokens, cached_tokens };
+        let mut answer = Answer::default();
+        assert!(!answer.add_usage_of(0, Usage::default()));
+        answer.add_usage_of(0, usage(Some(5), Some(1), None));
+        answer.add_usage_of(2, usage(Some(7), Some(2), Some(4)));
+        assert!(answer.add_usage_of(0, usage(Some(5), Some(3), None)), "its last count holds");
+        assert_eq!(answer.usage, Some(usage(Some(12), Some(5), Some(4))));
+    }
 
     #[test]
     fn error_bodies_of_any_shape_give_their_message() {

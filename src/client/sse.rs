@@ -189,6 +189,32 @@ mod tests {
         items
     }
 
+    /// Whether a stream of these pieces stays within a limit of ten bytes.
+    fn fits(pieces: &[&str]) -> bool {
+        let mut decoder = SseDecoder::new(10);
+        pieces.iter().all(|piece| decoder.feed(piece.as_bytes(), |_| ()).is_ok())
+    }
+
+    #[test]
+    fn as_much_as_the_limit_and_no_more() {
+        // A line that is not whole, an event's data, with a line feed for each line, and a name.
+        assert!(
+            fits(&["0123456789"])
+                && fits(&["01234", "56789"])
+                && !fits(&["0123456789a"])
+                && !fits(&["01234", "56789a"])
+        );
+        assert!(fits(&["data: 0123456789\n\n"]) && !fits(&["data: 0123456789a\n"]));
+        assert!(fits(&["data: 0123\ndata: 0123\n"]) && !fits(&["data: 0123\ndata: 01234\n"]));
+        assert!(fits(&["data: 0123\n", "01234"]) && !fits(&["data: 0123\n", "012345"]));
+        assert!(fits(&["event: 0123456789\n"]) && !fits(&["event: 0123456789a\n"]));
+    }
+
+    #[test]
+    fn a_piece_of_nothing_ends_no_line() {
+        assert_eq!(decode(&[b"data: a\r", b"", b"\ndata: b\r", b"", b"", b"\n\r", b"", b"\n"]), ["a\nb"]);
+    }
+
     #[test]
     fn the_grammar_however_it_is_cut() {
         let table: &[(&str, &[&str])] = &[

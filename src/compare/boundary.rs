@@ -149,6 +149,9 @@ mod tests {
             (Some(200.0), None, Moved::Up),
             (Some(100.0), Some(104.0), Moved::Same),
             (Some(98.0), Some(102.0), Moved::Same),
+            // As far apart, together, as two brackets of 5 % may be.
+            (Some(101.0), Some(110.25), Moved::Same),
+            (Some(101.0), Some(110.26), Moved::Undecided),
             (Some(80.0), Some(110.0), Moved::Undecided),
             (Some(90.0), None, Moved::Undecided),
             (None, None, Moved::Undecided),
@@ -164,6 +167,13 @@ mod tests {
         let of = |ends| compared(searched(ends, |_| ()), searched(ends, |_| ())).verdict;
         assert_eq!([(Some(3.0), Some(4.0)), (Some(64.0), None)].map(of), [Moved::Same, Moved::Same]);
         assert_eq!(of((None, Some(1.0))), Moved::Undecided);
+    }
+
+    #[test]
+    fn a_search_is_compared_with_searches() {
+        let search = || searched((Some(100.0), Some(104.0)), |_| ());
+        assert_eq!(boundaries_apart(&search(), &search()), [""; 0]);
+        assert_eq!(boundaries_apart(&search(), &report(|_| ())), ["one of them is no search"]);
     }
 
     #[test]

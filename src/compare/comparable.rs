@@ -397,6 +397,68 @@ mod tests {
         assert_eq!(why, ["2.9 % of the requests of the baseline failed; at most 1 % may"]);
     }
 
+    /// A run of one pass for each of these probes, on a server at a URL.
+    fn probed(url: &str, embedded: bool, probes: &[f64]) -> Report {
+        report(|r| {
+            (r["server"]["url"], r["server"]["embedded"]) = (url.into(), embedded.into());
+            let pass = r["passes"][0].clone();
+            let with = |probe: &f64| {
+                let mut pass = pass.clone();
+                pass["host"] = json!({"probe_s": probe});
+                pass
+            };
+            r["passes"] = probes.iter().map(with).collect();
+        })
+    }
+
+    #[test]
+    fn the_machine_differs_by_more_than_it_wavers() {
+        let here = "http://127.0.0.1:1";
+        let (base, slower, wavering) = ([1.0, 1.01, 0.99], [1.1, 1.11, 1.09], [0.9, 1.0, 1.2]);
+        let of = |(url, embedded): (&str, bool), probes: &[f64], design| {
+            host_difference(&probed(url, embedded, probes), &probed(url, embedded, &base), design)
+        };
+        let apart = |probes: &[f64]| of((here, false), probes, Design::Apart);
+        assert!(apart(&slower).is_some_and(|share| (share - 0.1).abs() < 1e-3), "{:?}", apart(&slower));
+        assert_eq!([apart(&wavering), apart(&base), apart(&[1.1])], [None; 3]);
+        assert!(of(("http://h:1", true), &slower, Design::Apart).is_some(), "the embedded engine is here");
+        assert_eq!(of(("http://h:1", false), &slower, Design::Apart), None);
+        assert_eq!(of((here, false), &slower, Design::Interleaved), None);
+        // A machine that never wavers, and does not differ.
+        assert_eq!(
+            host_difference(&probed(here, false, &[1.0; 3]), &probed(here, false, &[1.0; 3]), Design::Apart),
+            None
+        );
+        // ln 1.2 = 0.182322, twice in four, so that the mean's variance is (4 · 0.091161²) / 3 / 4.
+        let (mean, variance) = mean_log_probe(&probed(here, false, &[1.0, 1.2, 1.0, 1.2])).unwrap();
+        assert!((mean - 0.091161).abs() < 1e-6 && (variance - 0.002770).abs() < 1e-6, "{mean} {variance}");
+        assert_eq!(mean_log_probe(&probed(here, false, &[1.0])), None);
+    }
+
+    #[test]
+    fn who_else_used_the_machine_or_the_server() {
+        let with = |others: f64, stolen: f64| {
+            report(|r| set(r, "host", json!({"probe_s": 1.0, "others_cores": others, "stolen_share": stolen})))
+        };
+        let said =
+            |new: (f64, f64), base: (f64, f64)| warnings(&with(new.0, new.1), &with(base.0, base.1), Design::Apart);
+        assert_eq!(said((1.5, 0.1), (1.4, 0.09)), [""; 0]);
+        assert_eq!(
+            said((1.5, 0.1), (1.2, 0.1)),
+            ["other processes used 1.5 cores of the machine, 1.2 for the baseline"]
+        );
+        assert_eq!(
+            said((1.2, 0.1), (1.5, 0.1)),
+            ["other processes used 1.2 cores of the machine, 1.5 for the baseline"]
+        );
+        assert_eq!(said((1.5, 0.01), (1.5, 0.06)), ["1 % of the machine's time was stolen, 6 % for the baseline"]);
+        assert_eq!(warnings(&with(1.5, 0.1), &with(0.0, 0.0), Design::Interleaved), [""; 0]);
+        let gpus = |n: Option<u32>| report(|r| r["server"]["gpus"] = n.into());
+        let said = |new, base| warnings(&gpus(new), &gpus(base), Design::Apart);
+        assert_eq!(said(Some(4), Some(2)), ["the server has 4 GPUs, the baseline's had 2"]);
+        assert_eq!([said(Some(4), Some(4)), said(Some(4), None), said(None, None)], [[""; 0]; 3]);
+    }
+
     #[test]
     fn remarks() {
         let same = report(|_| ());

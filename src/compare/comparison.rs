@@ -298,6 +298,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_nothing_and_who_gave_it() {
+        let nothing = report(|r| set(r, "good", 0.into()));
+        assert!(was_zero(metric("goodput_rps"), &nothing) && !was_zero(metric("rpm"), &nothing));
+        assert!(!was_zero(metric("goodput_rps"), &report(|r| r["passes"][0]["good"] = 0.into())));
+        assert!(!was_zero(metric("goodput_rps"), &report(|r| r["passes"] = json!([]))));
+        let from =
+            |instances: [usize; 3]| report(|r| (0..3).for_each(|i| r["passes"][i]["instance"] = instances[i].into()));
+        let several = |new: [usize; 3], base: [usize; 3]| {
+            let (new, base) = (from(new), from(base));
+            has_several_processes(&super::super::comparable::pairs(&new.passes, &base.passes).collect::<Vec<_>>())
+        };
+        assert!(several([0, 0, 1], [0, 0, 0]) && several([0, 0, 0], [0, 1, 1]) && !several([0, 0, 0], [1, 1, 1]));
+        let stopped = |resolve: Value| report(|r| r["resolve"] = resolve);
+        let [planned, resolved] = [Value::Null, 0.03.into()].map(stopped);
+        assert!(
+            is_sequential(&planned, &resolved)
+                && is_sequential(&resolved, &planned)
+                && !is_sequential(&planned, &planned)
+        );
+    }
+
+    #[test]
     fn what_a_comparison_says() {
         let comparison = compared(|r| scale(r, &[OUTPUT], [0.9, 0.91, 0.89]));
         assert_eq!((comparison.pairs, comparison.compared_together, comparison.comparable), (3, 2, true));

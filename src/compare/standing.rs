@@ -141,10 +141,29 @@ mod tests {
     fn the_interval_of_a_run_alone() {
         let reach = |factors: &[f64]| precision(&run(factors).passes, &terms())[0].1;
         assert_eq!(reach(&[1.0, 1.001]), None);
-        assert!(
-            reach(&[1.0, 1.001, 1.0, 1.001, 1.0]).is_some_and(|reach| reach < 0.002),
-            "{:?}",
-            reach(&[1.0, 1.001, 1.0, 1.001, 1.0])
-        );
+        let of_five = reach(&[1.0, 1.001, 1.0, 1.001, 1.0]);
+        assert!(of_five.is_some_and(|reach| reach > 0.0001 && reach < 0.002), "{of_five:?}");
+        // Nothing, each time, is known well: no 0 by 0.
+        let gate = vec!["goodput_rps".parse().unwrap()];
+        let mut nothing = run(&[1.0; 5]);
+        nothing.passes.iter_mut().for_each(|pass| pass.good = Some(0));
+        assert_eq!(precision(&nothing.passes, &Terms { gate, ..terms() })[0].1, Some(0.0));
+    }
+
+    /// Of three processes with two passes each, whole processes are what is still needed.
+    #[test]
+    fn processes_are_the_units() {
+        let mut new = run(&[0.95, 0.951, 1.05, 1.051, 0.96, 0.961]);
+        new.passes.iter_mut().enumerate().for_each(|(i, pass)| pass.instance = Some(i / 2));
+        let by_process = standings(&new.passes, &run(&[1.0; 6]).passes, &terms(), 1)[0];
+        let by_pass = {
+            new.passes = [0, 2, 4].map(|i| new.passes[i].clone()).to_vec();
+            standings(&new.passes, &run(&[1.0; 6]).passes, &terms(), 1)[0]
+        };
+        // What the processes' means are is nearly what their first passes are.
+        let [needed, needed_by_pass] = [by_process, by_pass].map(|standing| standing.passes_needed.unwrap() as f64);
+        assert!((needed / (2.0 * needed_by_pass) - 1.0).abs() < 0.1, "{needed} {needed_by_pass}");
+        let [resolution, resolution_by_pass] = [by_process.resolution(60).unwrap(), by_pass.resolution(30).unwrap()];
+        assert!((resolution / resolution_by_pass - 1.0).abs() < 0.1, "{resolution} {resolution_by_pass}");
     }
 }

@@ -163,6 +163,25 @@ mod tests {
         assert_eq!((mean(last.ttft_s), last.prompt_tokens.unwrap().mean), (25.0, 250.0));
         assert_eq!((first.cached_share, middle.cached_share), (Some(0.0), Some(0.4)));
         assert_eq!((first.ideal_cached_share, middle.ideal_cached_share), (0.0, 0.5));
+        assert_eq!(last.cached_share, Some(0.48), "160 of 300 and 80 of 200");
+        assert_eq!(ideal_cached_share(&[&records[0]]), None, "it has no earlier prompt");
+    }
+
+    #[test]
+    fn a_prompt_that_stands_alone_is_a_conversation() {
+        let records = [record(0, 0, 0), record(1, 0, 0), record(2, 1, 150)];
+        let of = Conversations::of(&records, &prompts(&[0, 0, 1])).unwrap();
+        assert_eq!((of.started, of.completed, of.turns_not_sent), (2, 2, 0));
+        assert_eq!((of.first.unwrap().completed, of.last.unwrap().completed), (2, 1));
+    }
+
+    #[test]
+    fn what_was_not_sent_any_more() {
+        // The first turn alone, and one whose first turn nobody knows of.
+        for (records, not_sent) in [([record(0, 0, 0)], 2), ([record(1, 1, 150)], 2)] {
+            let of = Conversations::of(&records, &prompts(&[0, 1, 2])).unwrap();
+            assert_eq!((of.started, of.completed, of.turns_not_sent), (1, 0, not_sent));
+        }
     }
 
     #[test]

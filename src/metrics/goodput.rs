@@ -123,7 +123,8 @@ mod tests {
         let mut none = record(None, 0, 1, 2, 11);
         (none.first_token_ns, none.last_token_ns) = (None, None);
         assert!(!goodput.is_good(&none), "nothing of it was measured");
-        assert_eq!(goodput.count(&[record(None, 0, 200, 600, 11), failed, none]), 1);
+        let good = record(None, 0, 200, 600, 11);
+        assert_eq!(goodput.count(&[good.clone(), failed, good, none]), 2);
     }
 
     #[test]

@@ -132,6 +132,30 @@ pub struct Histograms {
 mod tests {
     use super::*;
 
+    /// A step of 2 % each: those of neighbours meet, and have no corner twice.
+    #[test]
+    fn buckets_side_by_side_are_one_line() {
+        let cumulative = Histogram::of([1.01, 1.03, 1.03, 1.05]).unwrap().cumulative();
+        let shares: Vec<f64> = cumulative.iter().map(|(_, share)| *share).collect();
+        assert_eq!(shares, [0.0, 0.25, 0.75, 1.0]);
+        let expected = [1.0, 1.02, 1.02 * 1.02, 1.02 * 1.02 * 1.02];
+        assert!(
+            cumulative.iter().zip(expected).all(|((value, _), edge)| (value - edge).abs() < 1e-12),
+            "{cumulative:?}"
+        );
+    }
+
+    /// From 1e-86 to 1e86 seconds.
+    #[test]
+    fn the_outermost_bucket_counts() {
+        let at = |bucket: i32| {
+            let mut histogram = Histogram::of([1.0]).unwrap();
+            histogram.add_at(bucket, 1);
+            histogram.count() - 1
+        };
+        assert_eq!([MOST_BUCKETS, -MOST_BUCKETS, MOST_BUCKETS + 1, -MOST_BUCKETS - 1].map(at), [1, 1, 0, 0]);
+    }
+
     #[test]
     fn values_are_known_to_a_hundredth() {
         let values = [0.5, 0.0, 3e-6, 12.0, 0.5];

@@ -88,6 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_are_equal_by_what_they_mean() {
+        let of = |text| Limit::parse(text, "s").unwrap();
+        assert!(of("300 ms") == of("0.3 s") && of("300 ms") != of("301 ms"));
+    }
+
+    #[test]
     fn limits_are_numbers_with_units() {
         for (text, measured_in, value, shown) in [
             ("300 ms", "s", 0.3, "300 ms"),

@@ -169,6 +169,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rates_grow_with_the_load_and_some_values_may_be_nothing() {
+        let of = |text: &str| Objective::parse(text).unwrap()[0].subject;
+        let [rate, share, latency, failed] = ["rps > 1", "good_share > 50 %", "ttft_p50 < 1 s", "failed < 1 %"].map(of);
+        assert_eq!([rate, share, latency, failed].map(Subject::is_throughput), [true, false, false, false]);
+        assert!(of("rpm > 1").is_throughput());
+        assert_eq!([rate, share, latency, failed].map(Subject::can_be_zero), [false, true, false, true]);
+        let limit = |text: &str, value: f64| Objective::parse(text).unwrap()[0].holds(value);
+        assert!(
+            limit("rps > 20", 20.1) && !limit("rps > 20", 20.0),
+            "a limit that is met to the last digit is not kept"
+        );
+        assert!(limit("ttft_p50 < 1 s", 0.9) && !limit("ttft_p50 < 1 s", 1.0));
+    }
+
+    #[test]
     fn objectives_are_read_and_shown() {
         for (text, shown) in [
             ("ttft_p99 < 300 ms", "ttft_p99 < 300 ms"),

@@ -356,7 +356,7 @@ mod tests {
     use super::*;
     use crate::{
         client::{Failure, FailureClass, Usage},
-        metrics::{ClientUse, Late},
+        metrics::{ClientUse, GpuMetrics, Late, ServerUse},
     };
 
     fn record(index: usize, sent_ms: u64, first_ms: u64, last_ms: u64, end_ms: u64, tokens: u32) -> Record {
@@ -375,6 +375,32 @@ mod tests {
     fn of(records: &[Record]) -> PassMetrics {
         let client = ClientUse { threads: 1, ..ClientUse::default() };
         PassMetrics::of(0, String::new(), records, ConnectionStats::default(), client)
+    }
+
+    #[test]
+    fn what_a_token_takes_and_how_many_are_good() {
+        let mut pass = of(&[record(0, 1000, 1100, 1500, 3000, 6)]);
+        assert_eq!(
+            (pass.client_cpu_share(), pass.cpu_s_per_output_token(), pass.joules_per_output_token()),
+            (None, None, None)
+        );
+        assert_eq!((pass.goodput_rps(), pass.good_share()), (None, None));
+        // 1 s of CPU in 2 s of 4 threads; 3 s and 12 J for 6 tokens.
+        (pass.client.cpu_s, pass.client.threads) = (Some(1.0), 4);
+        pass.server = Some(ServerUse { cpu_s: 3.0, ..ServerUse::default() });
+        pass.gpu = Some(GpuMetrics { energy_j: Some(12.0), ..GpuMetrics::default() });
+        pass.good = Some(3);
+        assert_eq!(pass.client_cpu_share(), Some(0.125));
+        assert_eq!((pass.cpu_s_per_output_token(), pass.joules_per_output_token()), (Some(0.5), Some(2.0)));
+        assert_eq!(pass.goodput_rps(), Some(1.5));
+        (pass.completed, pass.failed) = (8, 4);
+        assert_eq!((pass.good_share(), pass.failed_share()), (Some(0.25), 1.0 / 3.0));
+        (pass.output_tokens, pass.duration_s) = (0, 0.0);
+        assert_eq!(
+            (pass.client_cpu_share(), pass.cpu_s_per_output_token(), pass.joules_per_output_token()),
+            (None, None, None)
+        );
+        assert_eq!(pass.goodput_rps(), Some(0.0));
     }
 
     #[test]
