@@ -67,6 +67,7 @@ mod tests {
             let scrape: Scrape = text.parse().unwrap();
             assert_eq!((scrape.name.as_str(), scrape.is_rate, scrape.better), (name, is_rate, better));
             assert_eq!(scrape.to_string(), text);
+            assert_eq!(scrape.unit(), if is_rate { "1/s" } else { "" });
         }
         assert_eq!("lower:a".parse::<Scrape>().unwrap().to_string(), "a");
         for bad in ["", "rate:", "a b", "higher:", "a{b=\"c\"}"] {

@@ -69,3 +69,18 @@ impl Gauge {
         Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, max })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_tokens_are_this_clients_where_nobody_else_can_have_had_them() {
+        let of = |cached_tokens, tokens_of_others, restarted| {
+            let metrics = ServerMetrics { cached_tokens, tokens_of_others, restarted, ..ServerMetrics::default() };
+            metrics.cached_tokens_of_this_client()
+        };
+        assert_eq!(of(Some(7), None, false), Some(7));
+        assert_eq!([of(None, None, false), of(Some(7), Some(3), false), of(Some(7), None, true)], [None; 3]);
+    }
+}

@@ -168,6 +168,28 @@ mod tests {
         assert_eq!(steady.itl_s.unwrap().count, 38);
     }
 
+    /// A request each second, of 1.75 s: its first token after a quarter of a second, and the other at its end.
+    #[test]
+    fn tokens_count_where_they_arrived() {
+        let ns = |s: f64| (s * 1e9) as u64;
+        let mut records = closed_loop_of(1, 20);
+        for record in &mut records {
+            let sent = record.sent_ns.unwrap();
+            (record.first_token_ns, record.gaps) = (Some(sent + ns(0.25)), vec![Gap::from_ns(ns(1.5))]);
+            (record.last_token_ns, record.end_ns) = (Some(sent + ns(1.75)), sent + ns(1.75));
+        }
+        // From the first end, 11.75 s, to the last send, 29 s: first tokens of requests 2 to 18, second ones and ends of 1 to 17.
+        let steady = Steady::of(&records, None).unwrap();
+        assert_eq!((steady.started_s, steady.duration_s, steady.completed, steady.outside), (1.75, 17.25, 17, 3));
+        assert!((steady.output_tokens_per_s - 34.0 / 17.25).abs() < 1e-9, "{steady:?}");
+        // Without a stream they all arrive at the end.
+        for record in &mut records {
+            (record.first_token_ns, record.last_token_ns, record.gaps) = (None, None, Vec::new());
+        }
+        let whole = Steady::of(&records, None).unwrap();
+        assert!((whole.output_tokens_per_s - 34.0 / 17.25).abs() < 1e-9, "{whole:?}");
+    }
+
     /// Requests every 10 ms, of a server that takes each in 10 ms, or in 5 % more.
     #[test]
     fn what_a_server_can_not_do_piles_up() {

@@ -179,6 +179,37 @@ mod tests {
     use crate::run::samples::{report, scale, set};
 
     #[test]
+    fn intervals_that_reach_to_nothing_or_for_ever_have_no_ends() {
+        // The upper end of the first is a number, its lower one is not above 0.
+        let wide = interval(&each(&[1e-42, 1e7]), 0.95, Stopping::Planned).unwrap();
+        assert!(wide.ends.is_none() && (wide.point / 3.162e-18 - 1.0).abs() < 1e-3, "{wide:?}");
+        assert!(interval(&each(&[1.0, 2.0]), 0.95, Stopping::Planned).unwrap().ends.is_some());
+        let of_means = |values: &[f64], most| interval_of_means(&each(values), most, 0.95, Stopping::Planned).unwrap();
+        assert_eq!(of_means(&[1e308, 0.0], f64::INFINITY).ends, None);
+        assert_eq!(of_means(&[0.0, 0.2], 1.0).ends.unwrap().0, 0.0);
+        let share = interval_of(true, "1", &each(&[0.9, 1.0]), 0.95, Stopping::Planned).unwrap().ends.unwrap();
+        let rate = interval_of(true, "1/s", &each(&[0.9, 1.0]), 0.95, Stopping::Planned).unwrap().ends.unwrap();
+        assert!(share.1 == 1.0 && rate.1 > 1.5, "{share:?} {rate:?}");
+    }
+
+    #[test]
+    fn means_are_of_values_that_can_be() {
+        let of = |units: &[Vec<f64>]| Means::of(units).map(|means| (means.n, means.mean));
+        assert_eq!(of(&[vec![1.0, 3.0], vec![2.0, 5.0]]), Some((2, 2.75)));
+        assert_eq!(of(&[vec![0.0]]), Some((1, 0.0)));
+        for wrong in [
+            vec![],
+            vec![vec![]],
+            vec![vec![-1.0]],
+            vec![vec![f64::NAN]],
+            vec![vec![1.0], vec![]],
+            vec![vec![f64::INFINITY, 1.0]],
+        ] {
+            assert_eq!(of(&wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn every_metric_that_all_passes_measured() {
         let passes = report(|r| {
             scale(r, &["rpm"], [1.0, 2.0, 4.0]);

@@ -51,6 +51,10 @@ pub fn is_saturated(before: &AtLoad, now: &AtLoad) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        run::samples::{report, scale},
+        stats::{Stopping, estimate::estimates},
+    };
 
     /// A server that holds `most` requests at once, each of which takes a second: by Little's law.
     fn server(most: f64) -> Vec<AtLoad> {
@@ -72,6 +76,8 @@ mod tests {
         // A load that costs nothing is not the last.
         let at = |load, throughput, latency_s| AtLoad { load, throughput, latency_s };
         assert!(!is_saturated(&at(1.0, 9.0, 1.0), &at(2.0, 9.0, 1.0)));
+        // Three times the load: a tenth of what it grew by is a fifth of the throughput.
+        assert!(is_saturated(&at(1.0, 10.0, 1.0), &at(3.0, 11.0, 2.9)));
         assert!(
             is_saturated(&at(1.0, 9.0, 1.0), &at(2.0, 9.5, 1.9))
                 && !is_saturated(&at(1.0, 9.0, 1.0), &at(2.0, 11.0, 1.9))
@@ -81,5 +87,17 @@ mod tests {
     #[test]
     fn estimates_of_nothing_give_no_point() {
         assert_eq!(AtLoad::of(1.0, &ByMetric::default()), None);
+        let of = |rate: f64, latency: f64| {
+            let passes = report(|r| {
+                scale(r, &["output_tokens_per_s"], [rate; 3]);
+                scale(r, &["e2e_s", "p50"], [latency; 3]);
+            })
+            .passes;
+            AtLoad::of(4.0, &estimates(&passes, 0.95, Stopping::Planned)).map(|at| (at.throughput, at.latency_s))
+        };
+        assert_eq!(of(2.0, 3.0).map(|(rate, latency)| (rate.round(), latency.round())), Some((2.0, 3.0)));
+        // Without tokens, requests are what gets through.
+        assert_eq!(of(0.0, 3.0).map(|(rate, _)| rate.round()), Some(1.0));
+        assert_eq!(of(2.0, 0.0), None);
     }
 }

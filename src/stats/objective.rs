@@ -336,6 +336,29 @@ mod tests {
         assert_eq!((small.state, small.why_not.as_deref()), (State::Undecided, Some(why)));
         assert_eq!(of("ttft_p99 < 300 ms", 459).state, State::Met);
         assert_eq!(of("ttft_p50 < 300 ms", 6).state, State::Undecided);
+        // What failed was sent as well: of 2 passes, the one with fewer of both is the smallest, and its requests give the advice.
+        let why = |two: [(u64, u64); 2]| {
+            let judged = judged("ttft_p99 < 300 ms", |r| {
+                passes(1000, STEADY)(r);
+                r["passes"].as_array_mut().unwrap().truncate(2);
+                for (i, (completed, failed)) in two.into_iter().enumerate() {
+                    (r["passes"][i]["completed"], r["passes"][i]["failed"]) = (completed.into(), failed.into());
+                }
+            });
+            judged.why_not.unwrap_or_default()
+        };
+        assert!(
+            why([(400, 58), (450, 0)]).contains("had only 450: use --num-prompts 459,"),
+            "{}",
+            why([(400, 58), (450, 0)])
+        );
+        // 459 · 455 / 440, and no less.
+        assert!(
+            why([(440, 15), (457, 0)]).contains("had only 440: use --num-prompts 475,"),
+            "{}",
+            why([(440, 15), (457, 0)])
+        );
+        assert_eq!(why([(458, 1), (458, 1)]), "");
         // A mean is no percentile.
         assert_eq!(of("ttft_mean < 2 s", 6).why_not, None);
     }
@@ -382,6 +405,20 @@ mod tests {
         assert_eq!((all.point, all.upper), (Some(1.0), Some(1.0)));
     }
 
+    /// scipy.stats.beta.ppf(0.025, k, n - k + 1) and ppf(0.975, k + 1, n - k).
+    #[test]
+    fn exact_intervals_are_scipys() {
+        for (k, n, lower, upper) in [
+            (1, 100, 0.000_253_146_032_98, 0.054_459_385_392_08),
+            (7, 250, 0.011_330_013_795_66, 0.056_837_245_273_05),
+            (50, 100, 0.398_321_129_503_30, 0.601_678_870_496_70),
+            (99, 100, 0.945_540_614_607_92, 0.999_746_853_967_02),
+        ] {
+            let found = clopper_pearson(Count { k, n }, 0.95);
+            assert!((found.0 - lower).abs() < 1e-9 && (found.1 - upper).abs() < 1e-9, "{k} of {n}: {found:?}");
+        }
+    }
+
     /// Of 300 requests none failed: the share p at which 301 (1 - p)^300 is 0.05.
     #[test]
     fn a_count_that_is_looked_at_again_and_again_says_less() {
@@ -418,8 +455,8 @@ mod tests {
 
     #[test]
     fn requests_pile_up_where_the_whole_interval_says_so() {
-        let of = |growths: [f64; 3]| {
-            let passes = report(|r| {
+        let of = |growths: [f64; 3], processes: [usize; 3]| {
+            let mut passes = report(|r| {
                 for (pass, growth) in r["passes"].as_array_mut().unwrap().iter_mut().zip(growths) {
                     let latency = pass["e2e_s"].clone();
                     pass["steady"] = json!({
@@ -430,8 +467,15 @@ mod tests {
                 }
             })
             .passes;
+            passes.iter_mut().zip(processes).for_each(|(pass, process)| pass.instance = Some(process));
             piles_up(&passes, 0.025, 0.95, Stopping::Planned)
         };
+        let by_process = of;
+        let of = |growths| by_process(growths, [0, 1, 2]);
+        // The process with two passes has their mean, 0.02, and with the other 0.0245.
+        assert_eq!(by_process([0.01, 0.03, 0.029], [0, 0, 1]), State::Met);
+        assert_eq!(by_process([0.0, 0.04, 0.04], [0, 0, 1]), State::Undecided);
+        // Of one process, passes are the units; of one pass nothing is known.
         assert_eq!(of([0.05, 0.051, 0.049]), State::Missed);
         assert_eq!(of([0.0, 0.1, 0.05]), State::Undecided);
         assert_eq!(of([0.02, -0.1, 0.08]), State::Met);
