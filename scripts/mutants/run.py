@@ -22,6 +22,8 @@ SLOWER, LONGER_S = 8, 20
 MOST_S = 20
 # A change that takes all memory must not take the machine's.
 resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+# A program of no more tests than that is run whole, and the library's own tests that are no longer than that together.
+SMALL, QUICK_S = 100, 0.5
 NOT_THERE = {"E0277", "E0308", "E0368", "E0369", "E0433", "E0599", "E0790"}
 
 
@@ -111,8 +113,9 @@ def environment(**more):
 
 
 def run(program, tests, limit_s, **more):
-    """Whether all passed; None where they did not end."""
-    process = subprocess.Popen([program, "--exact", *tests, "--test-threads=1"], cwd=copy, env=environment(**more), start_new_session=True,
+    """Whether all passed; None where they did not end. Without tests, all of the program's."""
+    chosen = ["--exact", *tests, "--test-threads=1"] if tests else []
+    process = subprocess.Popen([program, *chosen], cwd=copy, env=environment(**more), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         return process.wait(limit_s) == 0
@@ -182,6 +185,10 @@ for test, sites in json.loads(COVER.read_text()):
     tests.append(Test(*test))
     for site in sites:
         tests_at[site].append(tests[-1])
+tests_of = collections.defaultdict(list)
+for test in tests:
+    tests_of[test.program].append(test)
+size_of = {program: len(all) for program, all in tests_of.items()}
 print(f"{len(tests)} tests in {sum(test.seconds for test in tests):.0f} s; {len(tests_at)} sites come to", flush=True)
 
 
@@ -190,20 +197,31 @@ def words(text):
 
 
 def attempt(number, own):
-    """What becomes of a change, and the first test that notices: of the library's own, or of the others, the likeliest first."""
+    """What becomes of a change, and the first test that notices: of the library's own, or of the others."""
     come_to = [test for test in tests_at[site_of[number]] if test.own == own]
     about = words(name_of[number])
-    likely = sorted(come_to, key=lambda test: test.seconds / (1 + 4 * len(about & words(test.name))))
-    quick = [test for test in come_to if own and test.seconds < 0.5]
-    groups = ([quick] if quick else []) + [[test] for test in likely if test not in quick]
-    begun = time.monotonic()
-    for tried, group in enumerate(groups):
-        if not own and time.monotonic() - begun > MOST_S:
-            return "missed", f"{tried} of {len(groups)} tried"
-        limit_s = SLOWER * sum(test.seconds for test in group) + LONGER_S
-        passed = run(group[0].program, [test.name for test in group], limit_s, MUTANT=str(number))
+    groups = []
+    if own:
+        groups.append([test for test in come_to if test.seconds < QUICK_S])
+        groups += [[test] for test in sorted(come_to, key=lambda test: test.seconds) if test.seconds >= QUICK_S]
+    else:
+        # Programs of few tests first: they were written for something, and all of one take less than some by themselves.
+        programs = sorted({test.program for test in come_to}, key=lambda program: size_of[program])
+        groups += [[test for test in come_to if test.program == program] for program in programs if size_of[program] <= SMALL]
+        groups += [[test] for test in sorted(come_to, key=lambda test: test.seconds / (1 + 4 * len(about & words(test.name))))
+                   if size_of[test.program] > SMALL]
+    begun = None
+    for tried, group in enumerate(group for group in groups if group):
+        program = group[0].program
+        whole = not own and size_of[program] <= SMALL
+        if not own and not whole:
+            begun = begun or time.monotonic()
+            if time.monotonic() - begun > MOST_S:
+                return "missed", f"{tried} of {len(groups)} tried"
+        limit_s = SLOWER * sum(test.seconds for test in (tests_of[program] if whole else group)) + LONGER_S
+        passed = run(program, [] if whole else [test.name for test in group], limit_s, MUTANT=str(number))
         if not passed:
-            return ("timeout" if passed is None else "caught"), group[0].name
+            return ("timeout" if passed is None else "caught"), Path(program).name.rsplit("-", 1)[0] if whole else group[0].name
     return ("missed" if tests_at[site_of[number]] else "no test comes to it"), ""
 
 
