@@ -20,7 +20,7 @@ files=()
 for file in "$@"; do files+=(--file "$file"); done
 (cd "$out/copy" && cargo mutants --list --json --config scripts/mutants/mutants.toml "${files[@]}") > "$out/list.json"
 python3 scripts/mutants/run.py "$out/copy" "$out/list.json" "$out/rewriter/debug/mutants" "$out" \
-  statistics engine load open_files connections faults mock_server tls cli
+  statistics properties front_door settings schema stamps engine load open_files connections faults mock_server tls cli
 # The few that are left, one by one.
 cd "$out/copy" && git checkout --quiet . && rm -f src/mutant.rs
 if [ -s "$out/left.txt" ]; then

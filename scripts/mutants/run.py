@@ -1,7 +1,8 @@
 """Looks for changes of the code that no test notices: all that cargo-mutants lists, compiled into one set of tests (src/main.rs).
 
-Each test is run once, and tells which changes it comes to; each change is then tried with the tests that come to it, the quickest
-first, until one fails. Run by scripts/mutants.sh: COPY is a clone that may be spoiled, LIST what `cargo mutants --list --json` printed,
+Each test is run once, and tells which changes it comes to. Each change is then tried with the tests that come to it, until one fails: with
+the library's own first, then with the programs of few tests, and then, for a while, with those tests whose names are most like its own.
+OUT/outcomes.txt has a line for each, and OUT/missed.txt those that nothing noticed. Run by scripts/mutants.sh: COPY is a clone that may be spoiled, LIST what `cargo mutants --list --json` printed,
 REWRITER the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
 """
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 copy, list_file, rewriter, out, *targets = sys.argv[1:]
 copy, out = Path(copy).resolve(), Path(out).resolve()
+out.mkdir(parents=True, exist_ok=True)
 mutants = json.load(open(list_file))
 files = sorted({mutant["file"] for mutant in mutants})
 name_of = {i + 1: mutant["name"] for i, mutant in enumerate(mutants)}
@@ -18,7 +20,7 @@ REFUSED, COVER = out / "refused.json", out / "cover.json"
 WORKERS = os.cpu_count() or 2
 # A test may take so many times as long as alone, and so many seconds more, before it counts as one that does not end.
 SLOWER, LONGER_S = 8, 20
-# Beyond the library's own tests, the likeliest are tried for so long, and no longer.
+# Of programs with many tests, the likeliest are tried for so long, and no longer.
 MOST_S = 20
 # A change that takes all memory must not take the machine's.
 resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
@@ -129,8 +131,8 @@ def run(program, tests, limit_s, **more):
         process.wait()
 
 
-out.mkdir(parents=True, exist_ok=True)
 def build():
+    """The programs with the tests, by their targets' names."""
     skipped, left, why, site_of = compile_all()
     # What the compiler refuses in itself is none: it lacks an operator, a function, a trait or a type. The rest fits no choice at run time, as
     # what is computed when it is compiled; cargo-mutants itself tries it.
@@ -172,10 +174,9 @@ def look_at_all(programs):
                        for line in listed.splitlines() if line.endswith(": test")]
         for future in waited:
             test, passed, sites = future.result()
-            if passed:
-                yield test, sorted(sites)
-            else:
-                print(f"fails without any change: {test.name}", flush=True)
+            if not passed:
+                sys.exit(f"fails without any change: {test.name}")
+            yield test, sorted(sites)
 
 
 if not COVER.exists():
