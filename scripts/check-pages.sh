@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
 program=${1:-}
-[ -n "$program" ] || { cargo build --quiet --bin tachometer && program=$PWD/target/debug/tachometer; }
+[ -n "$program" ] || { cargo build --quiet --bin tachometer && program=${CARGO_TARGET_DIR:-$PWD/target}/debug/tachometer; }
 command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium > /dev/null; } ||
   { echo "NOT CHECKED: there is no chromium here, and apt-get can't install it" && exit 0; }
 fixtures=$PWD/fixtures
