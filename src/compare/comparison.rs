@@ -3,7 +3,8 @@
 use super::{
     calibration::no_floors_for,
     change::{is_meant, paired_change},
-    comparable::{cache_reason, client_difference, host_difference, pairs, warnings, why_not},
+    comparable::{cache_reason, pairs, warnings, why_not},
+    confounders::{client_difference, host_difference},
     units::{Pair, units},
 };
 use crate::{

@@ -8,6 +8,7 @@ mod calibration;
 mod change;
 mod comparable;
 mod comparison;
+mod confounders;
 mod standing;
 mod trend;
 mod units;
