@@ -4,32 +4,33 @@
 //! still waits for the slice of the one that runs there, 3 ms by default. Linux 6.12 and later let a thread ask for shorter slices:
 //! it then runs sooner, for as long in all as before.
 
-use std::io;
-
 /// The shortest slice that Linux gives.
+#[cfg(target_os = "linux")]
 const SLICE_NS: u64 = 100_000;
 /// How late Linux may let a thread's timers run, so that one interrupt serves several: 50 µs by default.
+#[cfg(target_os = "linux")]
 const TIMER_SLACK_NS: u64 = 1;
 
 /// Asks for all that for the calling thread, and for those that it starts. It runs as it did before where the system gives none of it.
 #[cfg(target_os = "linux")]
 pub(super) fn run_soon() {
     _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NS);
-    _ = shorten_slices();
+    _ = schedule(|attributes| attributes.sched_runtime = SLICE_NS);
 }
 
 /// Other systems have nothing like it.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn run_soon() {}
 
-/// Sets the length of the thread's slices, and keeps its policy and its nice value. Threads of a real-time policy have no slices.
+/// Changes how the calling thread is scheduled, and keeps what `change` leaves: its policy and its nice value. Threads of other policies
+/// than the usual ones have no slices.
 ///
 /// # Errors
 /// Where the kernel refuses.
 #[cfg(target_os = "linux")]
 // No crate has these two calls: libc has neither, and nix and rustix leave them out.
 #[expect(unsafe_code)]
-fn shorten_slices() -> io::Result<()> {
+fn schedule(change: impl FnOnce(&mut nix::libc::sched_attr)) -> std::io::Result<()> {
     use nix::libc;
 
     const THIS_THREAD: libc::pid_t = 0;
@@ -39,16 +40,16 @@ fn shorten_slices() -> io::Result<()> {
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes at most `size` bytes, which `attributes` has, and keeps nothing of it.
     if unsafe { libc::syscall(libc::SYS_sched_getattr, THIS_THREAD, &raw mut attributes, size, NO_FLAGS) } != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(std::io::Error::last_os_error());
     }
     if ![libc::SCHED_OTHER, libc::SCHED_BATCH].contains(&(attributes.sched_policy as libc::c_int)) {
         return Ok(());
     }
     attributes.size = size;
-    attributes.sched_runtime = SLICE_NS;
+    change(&mut attributes);
     // SAFETY: the kernel reads `size` bytes of `attributes`, and keeps nothing of it.
     if unsafe { libc::syscall(libc::SYS_sched_setattr, THIS_THREAD, &raw const attributes, NO_FLAGS) } != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(std::io::Error::last_os_error());
     }
     Ok(())
 }
@@ -58,10 +59,11 @@ fn shorten_slices() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A field of the calling thread, as the kernel tells it: the 17th after the name in parentheses is the nice value.
-    fn nice() -> i64 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+    /// Policy, nice value, slice and timer slack of the calling thread.
+    fn scheduled() -> (u32, i32, u64, u64) {
+        let mut found = (0, 0, 0);
+        schedule(|now| found = (now.sched_policy, now.sched_nice, now.sched_runtime)).unwrap();
+        (found.0, found.1, found.2, nix::sys::prctl::get_timerslack().unwrap() as u64)
     }
 
     /// Whether this is Linux 6.12 or later.
@@ -71,22 +73,20 @@ mod tests {
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 12)
     }
 
+    /// The nice value is one that anybody may ask for.
     #[test]
-    fn a_thread_has_short_slices_and_its_nice_value() {
-        let before = nice();
+    fn a_thread_has_short_slices_and_keeps_its_nice_value() {
+        const NICEST: i32 = 19;
+        let others = scheduled();
         std::thread::spawn(move || {
-            shorten_slices().unwrap();
+            schedule(|attributes| attributes.sched_nice = NICEST).unwrap();
             run_soon();
-            assert_eq!(nix::sys::prctl::get_timerslack().unwrap() as u64, TIMER_SLACK_NS);
-            assert_eq!(nice(), before);
-            // Kernels that are built with CONFIG_SCHED_DEBUG tell.
-            let told = std::fs::read_to_string("/proc/thread-self/sched").unwrap_or_default();
-            let slice =
-                told.lines().find_map(|line| line.strip_prefix("se.slice")?.split(':').nth(1)?.trim().parse().ok());
-            assert!(!takes_slices() || slice.is_none_or(|slice: u64| slice == SLICE_NS), "{slice:?}");
+            let (policy, nice, slice_ns, slack_ns) = scheduled();
+            assert_eq!((policy, nice, slack_ns), (others.0, NICEST, TIMER_SLACK_NS));
+            assert!(!takes_slices() || slice_ns == SLICE_NS, "{slice_ns}");
         })
         .join()
         .unwrap();
-        assert_ne!(nix::sys::prctl::get_timerslack().unwrap() as u64, TIMER_SLACK_NS, "another thread has its own");
+        assert_eq!(scheduled(), others, "another thread has its own");
     }
 }
