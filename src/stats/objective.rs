@@ -468,6 +468,11 @@ mod tests {
             })
             .passes;
             passes.iter_mut().zip(processes).for_each(|(pass, process)| pass.instance = Some(process));
+            assert_eq!(
+                piles_up(&passes[..1], 1.0, 0.95, Stopping::Planned),
+                State::Undecided,
+                "one pass decides nothing"
+            );
             piles_up(&passes, 0.025, 0.95, Stopping::Planned)
         };
         let by_process = of;

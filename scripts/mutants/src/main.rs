@@ -7,15 +7,14 @@
 //! In the text, `/*[N*/ … /*]N*/` stands around the place of change N's site, and `/*<N*/ … /*>N*/` around change N itself.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
-    path::Path,
 };
 
 use proc_macro2::{LineColumn, Span};
 use serde::Deserialize;
 use syn::{
-    Arm, BinOp, Expr, ExprBinary, ExprStruct, ExprUnary, FieldValue,
+    Arm, Expr, ExprBinary, ExprStruct, ExprUnary, FieldValue,
     spanned::Spanned,
     visit::{self, Visit},
 };
@@ -97,9 +96,8 @@ impl Rewriter<'_> {
 
     /// Operators below a binary expression that are no expressions of their own in the text: its whole is written with each changed.
     fn operators(&self, expression: &ExprBinary, found: &mut Vec<(usize, usize, String)>) {
-        let (start, end) = self.range(operator(&expression.op));
+        let (start, _) = self.range(expression.op.span());
         found.extend(self.of(start, "BinaryOperator").into_iter().map(|(number, text)| (number, start, text)));
-        debug_assert!(end > start);
         for side in [&expression.left, &expression.right] {
             if let Expr::Binary(side) = &**side {
                 self.operators(side, found);
@@ -108,7 +106,7 @@ impl Rewriter<'_> {
     }
 
     /// Goes below the operands of a chain of operators.
-    fn below<'ast>(&mut self, expression: &'ast ExprBinary) {
+    fn below(&mut self, expression: &ExprBinary) {
         for side in [&expression.left, &expression.right] {
             match &**side {
                 Expr::Binary(side) => self.below(side),
@@ -162,11 +160,6 @@ impl Rewriter<'_> {
     }
 }
 
-fn operator(op: &BinOp) -> Span {
-    // The first of its characters has its start; the end is not asked for.
-    op.span()
-}
-
 /// Whether `let` stands in a chain of `&&`: such a chain is no expression that could stand elsewhere.
 fn has_let(expression: &Expr) -> bool {
     match expression {
@@ -203,9 +196,7 @@ impl<'ast> Visit<'ast> for Rewriter<'_> {
         let mut operators = Vec::new();
         self.operators(expression, &mut operators);
         let with = |(number, at, text): &(usize, usize, String)| {
-            let length = self.text[*at..].find(|c: char| !"+-*/%&|^<>=!".contains(c)).unwrap_or(0);
-            // `x<-1`: the operator is as long as the source has it, up to a sign of the operand.
-            let length = length.min(operator_length(&self.text[*at..]));
+            let length = operator_length(&self.text[*at..]);
             (*number, format!("{}{text} {}", &self.text[start..*at], &self.text[at + length..end]))
         };
         let others = operators.iter().map(with).collect();
@@ -260,12 +251,10 @@ impl<'ast> Visit<'ast> for Rewriter<'_> {
                 let name = self.range(member.span());
                 let others = self.of(start, "StructField");
                 let text = format!("({}).{}", &self.text[rest.0..rest.1], &self.text[name.0..name.1]);
-                if field.colon_token.is_some() {
-                    self.choice(value, others.into_iter().map(|(number, _)| (number, text.clone())).collect());
-                } else if !others.is_empty() {
+                if field.colon_token.is_none() && !others.is_empty() {
                     self.insert(start, format!("{}: ", &self.text[name.0..name.1]));
-                    self.choice(value, others.into_iter().map(|(number, _)| (number, text.clone())).collect());
                 }
+                self.choice(value, others.into_iter().map(|(number, _)| (number, text.clone())).collect());
             }
         }
         visit::visit_expr_struct(self, expression);
@@ -303,19 +292,23 @@ fn written(text: &str, mut sites: Vec<Site>) -> String {
     result
 }
 
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [list, skip, sources] = &arguments[..] else { panic!("usage: mutants LIST SKIP SOURCES") };
-    let mutants: Vec<Mutant> = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
-    let skip: HashSet<usize> = fs::read_to_string(skip).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    let mutants: Vec<Mutant> = serde_json::from_str(&read(list)).unwrap_or_else(|e| panic!("{list}: {e}"));
+    let number = |line: &str| line.parse().unwrap_or_else(|e| panic!("{skip}: {line}: {e}"));
+    let skip: HashSet<usize> = read(skip).lines().map(number).collect();
     // 0 is none.
     let numbered = || mutants.iter().enumerate().map(|(i, mutant)| (i + 1, mutant));
     let mut left: HashSet<usize> = numbered().map(|(number, _)| number).collect();
-    let mut files: Vec<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-    files.dedup();
+    let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
     for file in files {
-        let path = Path::new(sources).join(file);
-        let text = fs::read_to_string(&path).unwrap();
+        let path = format!("{sources}/{file}");
+        let text = read(&path);
         let lines: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let mut rewriter =
             Rewriter { text: &text, lines, changes: HashMap::new(), sites: Vec::new(), written: HashSet::new() };
@@ -324,9 +317,9 @@ fn main() {
             let start = rewriter.at(start);
             rewriter.changes.entry(start).or_default().push((number, mutant));
         }
-        rewriter.visit_file(&syn::parse_file(&text).unwrap());
+        rewriter.visit_file(&syn::parse_file(&text).unwrap_or_else(|e| panic!("{path}: {e}")));
         left = &left - &rewriter.written;
-        fs::write(&path, written(&text, rewriter.sites)).unwrap();
+        fs::write(&path, written(&text, rewriter.sites)).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
     let mut left: Vec<usize> = left.into_iter().collect();
     left.sort_unstable();
