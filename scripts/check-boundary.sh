@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 times=${1:-20}
 cargo build --quiet --release --bin tachometer
-tachometer=$PWD/${CARGO_TARGET_DIR:-target}/release/tachometer
+tachometer=${CARGO_TARGET_DIR:-$PWD/target}/release/tachometer
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

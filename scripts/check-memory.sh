@@ -3,12 +3,13 @@
 # of one turn, against the engine in a process of its own. Not part of the gate: minutes. usage: check-memory.sh [CONVERSATIONS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
 conversations=${1:-1000}
 cargo build --quiet --release --bin tachometer --example engine
-program=$PWD/target/release/tachometer
+program=$target/release/tachometer
 tokenizer=$PWD/fixtures/tokenizer.json
 folder=$(mktemp -d)
-target/release/examples/engine --port 0 --instance-num 64 --decode-step-ms 0 --decode-per-request-us 0 --prefill-tokens-per-s 1e12 \
+"$target/release/examples/engine" --port 0 --instance-num 64 --decode-step-ms 0 --decode-per-request-us 0 --prefill-tokens-per-s 1e12 \
   --kv-tokens 1000000000 --jitter 0 > "$folder/engine.txt" &
 engine=$!
 trap 'kill $engine; rm -rf "$folder"' EXIT

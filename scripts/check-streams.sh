@@ -4,13 +4,14 @@
 # usage: check-streams.sh SHARDS STREAMS [PROGRAM]      (PROGRAM: another build of tachometer than target/release/tachometer)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
 shards=${1:?usage: check-streams.sh SHARDS STREAMS [PROGRAM]}
 streams=${2:?usage: check-streams.sh SHARDS STREAMS [PROGRAM]}
-program=${3:-$PWD/target/release/tachometer}
+program=${3:-$target/release/tachometer}
 [ $# -ge 3 ] || cargo build --quiet --release --bin tachometer --example engine
 dir=$(mktemp -d)
 ulimit -n "$(ulimit -H -n)"
-target/release/examples/engine --port 0 --record "$dir/record.jsonl" --instance-num "$streams" --decode-step-ms 200 --decode-per-request-us 0 \
+"$target/release/examples/engine" --port 0 --record "$dir/record.jsonl" --instance-num "$streams" --decode-step-ms 200 --decode-per-request-us 0 \
   --prefill-tokens-per-s 1e12 --kv-tokens 1000000000 --jitter 0 > "$dir/engine.txt" &
 engine=$!
 trap 'kill $engine; rm -rf "$dir"' EXIT

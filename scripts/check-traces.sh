@@ -4,10 +4,11 @@
 # only right on an idle machine. usage: check-traces.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
 cargo build --quiet --release --bin tachometer --example engine
-program=$PWD/target/release/tachometer
+program=$target/release/tachometer
 folder=$(mktemp -d)
-taskset -c 1 target/release/examples/engine --port 0 --instance-num 1000 --decode-step-ms 5 --decode-per-request-us 0 \
+taskset -c 1 "$target/release/examples/engine" --port 0 --instance-num 1000 --decode-step-ms 5 --decode-per-request-us 0 \
   --prefill-tokens-per-s 100000000 --kv-tokens 100000000 > "$folder/engine.txt" &
 engine=$!
 trap 'kill $engine; rm -rf "$folder"' EXIT

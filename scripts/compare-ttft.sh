@@ -6,6 +6,7 @@
 # usage: compare-ttft.sh DIR [STREAMS…]      (DIR: made, and filled; STREAMS: 64 and 256 without any)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
 root=$PWD
 dir=${1:?usage: compare-ttft.sh DIR [STREAMS…]}
 shift
@@ -24,7 +25,7 @@ echo '{"tokenizer_class": "PreTrainedTokenizerFast"}' > "$dir/tokenizer/tokenize
 
 measure() { # TOOL STREAMS: with an engine of its own, whose record holds nothing else
   rm -rf "$dir/out" "$dir/record.jsonl"
-  target/release/examples/engine --port 0 --record "$dir/record.jsonl" --instance-num "$2" --decode-step-ms 20 --decode-per-request-us 0 \
+  "$target/release/examples/engine" --port 0 --record "$dir/record.jsonl" --instance-num "$2" --decode-step-ms 20 --decode-per-request-us 0 \
     --jitter 0 > "$dir/engine.txt" &
   local engine=$!
   until grep -qs listening "$dir/engine.txt"; do sleep 0.1; done
@@ -32,7 +33,7 @@ measure() { # TOOL STREAMS: with an engine of its own, whose record holds nothin
   url=$(sed 's/listening on //' "$dir/engine.txt")
   case $1 in
     tachometer)
-      target/release/tachometer --server "$url" --tokenizer "$dir/tokenizer" --dataset "random:64:normal(64,16)" --concurrency "$2" --num-prompts "$requests" \
+      "$target/release/tachometer" --server "$url" --tokenizer "$dir/tokenizer" --dataset "random:64:normal(64,16)" --concurrency "$2" --num-prompts "$requests" \
         --sample-size 1 --stream true --warmup 0 --metrics off --noplot --out "$dir/out"
       ;;
     aiperf)

@@ -61,6 +61,9 @@ const fn whole(name: &'static str, outcome: &'static str, message: &'static str,
 const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+const SIZED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n";
+/// Whole as it may look, there are 5,000 bytes to come.
+const BODY: &str = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
 const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
 const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" the\"}}]}\n\n";
 const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
@@ -220,6 +223,19 @@ const FAULTS: &[Fault] = &[
         "malformed",
         "the server streamed, although no stream was requested",
         &[Sends(SSE), Sends(TOKEN), Sends(DONE)],
+    ),
+    whole(
+        "body-without-its-end",
+        "truncated",
+        "closed the connection before the end of the body",
+        &[Sends(SIZED), Sends(BODY)],
+    ),
+    whole("reset-in-a-body", "reset", "the connection broke", &[Sends(SIZED), Sends(BODY), Resets]),
+    whole(
+        "body-that-trickles",
+        "timeout",
+        "no complete answer within 0.9 s (--timeout)",
+        &[Sends(SIZED), Sends(BODY), Trickles(" ")],
     ),
     whole("not-json", "malformed", "the body is not a completion", &[Sends(JSON), Sends("Hello")]),
     stream(

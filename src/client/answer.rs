@@ -304,7 +304,7 @@ mod tests {
             // All so far, and yet another beginning.
             (&[(0, "abc", Some(SoFar)), (0, "xyz", Some(SoFar)), (0, "xyz!", Some(SoFar))], "abcxyz!"),
             // The second half of a character comes with the next event.
-            (&[(0, "x\u{fffd}", None), (0, "xé", None), (0, "xé.", None)], "xé."),
+            (&[(0, "wxyz\u{fffd}", None), (0, "wxyzé", None), (0, "wxyzé.", None)], "wxyzé."),
             (&[(0, "x\u{fffd}\u{fffd}", None), (0, "x𝄞", None)], "x𝄞"),
             // What another choice has said since is not taken back.
             (&[(0, "x\u{fffd}", None), (1, "y", None), (0, "xé", None)], "x\u{fffd}yé"),

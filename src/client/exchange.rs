@@ -53,7 +53,7 @@ pub(super) async fn exchange(
         Err(_) => return End::TimedOut(Limit::Total, timeouts.total),
     }
     let limits = Limits { timeouts, streaming: reader.is_streaming() };
-    let mut timer = pin!(tokio::time::sleep(limits.next(record, None).1));
+    let mut timer = pin!(tokio::time::sleep(limits.next(record, None, now_ns()).1));
     let mut waits_for_token = true;
     let mut tail = Tail::default();
     let mut framing = match read_head(connection, reader, record, &limits, timer.as_mut()).await {
@@ -83,8 +83,7 @@ pub(super) async fn exchange(
             limits.rearm(timer.as_mut(), record, reader);
         }
         // What keeps coming keeps the timer from being looked at.
-        let since_send = connection.read_at_ns().saturating_sub(record.sent_ns.unwrap_or(u64::MAX));
-        if Duration::from_nanos(since_send) > timeouts.total {
+        if limits.are_over(record, connection.read_at_ns()) {
             return End::TimedOut(Limit::Total, timeouts.total);
         }
         let read = match reader.missing(asks_usage) {
@@ -205,10 +204,9 @@ struct Limits {
 }
 
 impl Limits {
-    /// The limit that runs out next, and the time left to it.
-    fn next(&self, record: &Record, last_event_ns: Option<u64>) -> (Limit, Duration) {
+    /// The limit that runs out next, and the time left to it now.
+    fn next(&self, record: &Record, last_event_ns: Option<u64>, now: u64) -> (Limit, Duration) {
         let Timeouts { first_token, stall, total, .. } = self.timeouts;
-        let now = now_ns();
         let left = |since_ns: Option<u64>, limit: Duration| {
             limit.saturating_sub(Duration::from_nanos(now.saturating_sub(since_ns.unwrap_or(now))))
         };
@@ -221,8 +219,13 @@ impl Limits {
         if part.1 < whole.1 { part } else { whole }
     }
 
+    /// Whether a response that is still being read at that time takes too long in all.
+    fn are_over(&self, record: &Record, read_at_ns: u64) -> bool {
+        Duration::from_nanos(read_at_ns.saturating_sub(record.sent_ns.unwrap_or(u64::MAX))) > self.timeouts.total
+    }
+
     fn rearm(&self, timer: Pin<&mut Sleep>, record: &Record, reader: &ResponseReader) {
-        timer.reset(Instant::now() + self.next(record, reader.last_event_ns()).1);
+        timer.reset(Instant::now() + self.next(record, reader.last_event_ns(), now_ns()).1);
     }
 
     fn of(&self, limit: Limit) -> Duration {
@@ -247,13 +250,61 @@ async fn read(
             biased;
             read = connection.read() => return Ok(read),
             () = timer.as_mut() => {
-                let (limit, left) = limits.next(record, reader.last_event_ns());
+                let (limit, left) = limits.next(record, reader.last_event_ns(), now_ns());
                 if left.is_zero() {
                     return Err(End::TimedOut(limit, limits.of(limit)));
                 }
                 // Events have come since it was set.
                 limits.rearm(timer.as_mut(), record, reader);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn limits(streaming: bool) -> Limits {
+        let [first_token, stall, total] = [200, 50, 1000].map(Duration::from_secs);
+        Limits { timeouts: Timeouts { first_token, stall, total, ..Timeouts::default() }, streaming }
+    }
+
+    #[test]
+    fn a_response_that_keeps_coming_is_over_at_the_total_limit() {
+        let (mut record, limits) = (Record::new(0, 1, 1), limits(true));
+        assert!(!limits.are_over(&record, 5000 * S));
+        record.sent_ns = Some(7 * S);
+        for (read_at_ns, over) in
+            [(0, false), (7 * S, false), (1007 * S, false), (1007 * S + 1, true), (2000 * S, true)]
+        {
+            assert_eq!(limits.are_over(&record, read_at_ns), over, "{read_at_ns}");
+        }
+    }
+
+    #[test]
+    fn the_limit_that_runs_out_next() {
+        let next = |streaming, record: &Record, last_event_s: Option<u64>, now_s: u64| {
+            let (limit, left) = limits(streaming).next(record, last_event_s.map(|at| at * S), now_s * S);
+            (limit, left.as_secs())
+        };
+        let mut record = Record::new(0, 1, 1);
+        // Before it is sent, no time passes.
+        assert_eq!(next(true, &record, None, 40), (Limit::FirstToken, 200));
+        record.sent_ns = Some(10 * S);
+        assert_eq!(next(true, &record, None, 40), (Limit::FirstToken, 170));
+        assert_eq!(next(true, &record, None, 500), (Limit::FirstToken, 0));
+        assert_eq!(next(false, &record, None, 40), (Limit::Total, 970));
+        record.first_token_ns = Some(30 * S);
+        assert_eq!(next(true, &record, Some(35), 40), (Limit::Stall, 45));
+        assert_eq!(next(true, &record, Some(980), 990), (Limit::Total, 20));
+        // Of two at once, the one that says more.
+        assert_eq!(next(true, &record, Some(960), 1000), (Limit::Total, 10));
+        assert_eq!(next(false, &record, Some(35), 40), (Limit::Total, 970));
+        for (limit, seconds) in [(Limit::FirstToken, 200), (Limit::Stall, 50), (Limit::Total, 1000)] {
+            assert_eq!(limits(true).of(limit).as_secs(), seconds);
         }
     }
 }

@@ -332,11 +332,13 @@ impl ResponseReader {
         };
         let media_type = self.api.dialect().framing().media_type();
         let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(media_type));
-        if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other) {
+        // Of a body that was cut nothing has been looked at.
+        let is_cut = self.mode == Mode::Json && !matches!(end, End::Complete);
+        if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other && !is_cut) {
             return Some(Failure::new(FailureClass::Malformed, "the response contains no part of a completion"));
         }
         let counted = answer.usage.and_then(|usage| usage.completion_tokens).unwrap_or_default();
-        let has_token = record.token_events > 0 || !answer.text.is_empty() || counted > 0 || !self.api.generates();
+        let has_token = !answer.text.is_empty() || counted > 0 || !self.api.generates();
         if answer.done || answer.finish_reason.is_some() {
             if self.streaming && self.mode == Mode::Json {
                 let message = "a stream was requested, but the response is a single JSON body";
@@ -349,6 +351,9 @@ impl ResponseReader {
             End::Broken(e) => Failure::new(FailureClass::Reset, format!("the connection broke: {e}")),
             End::Closed if self.head.is_none() => {
                 Failure::new(FailureClass::Reset, "the server closed the connection instead of answering")
+            }
+            End::Closed if is_cut => {
+                Failure::new(FailureClass::Truncated, "the server closed the connection before the end of the body")
             }
             _ => {
                 let message = "the stream ended with neither a finish reason nor [DONE]";
@@ -514,10 +519,68 @@ mod tests {
         assert_eq!(read(true, "text/event-stream", &[&a, STOP, cut], End::LeftOpen).0.outcome, Ok(()));
         let (record, _) = read(true, "text/event-stream", &[&a, STOP, cut], End::Complete);
         assert_eq!(record.outcome.unwrap_err().class, FailureClass::Malformed);
+        // A last event without its blank line ends with the stream, and is cut where the connection breaks.
+        let unended = STOP.trim_end();
+        for end in [End::Closed, End::Complete] {
+            assert_eq!(read(true, "text/event-stream", &[&a, unended, "\n"], end).0.outcome, Ok(()));
+        }
+        let (record, _) = read(true, "text/event-stream", &[&a, unended, "\n"], broken());
+        assert_eq!(record.outcome.unwrap_err().class, FailureClass::Reset);
+        // A body may look whole, and is not, before its end.
+        let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
+        for (end, class) in [
+            (End::Closed, FailureClass::Truncated),
+            (broken(), FailureClass::Reset),
+            (End::TimedOut(Limit::Total, Duration::from_secs(3)), FailureClass::Timeout),
+        ] {
+            let (record, _) = read(false, "application/json", &[body], end);
+            assert_eq!(record.outcome.unwrap_err().class, class);
+        }
         // What comes after a finish reason changes nothing.
         for end in [End::LeftOpen, End::Closed, broken(), End::TimedOut(Limit::Stall, Duration::from_secs(3))] {
             assert_eq!(read(true, "text/event-stream", &[&a, STOP], end).0.outcome, Ok(()));
         }
+    }
+
+    #[test]
+    fn listeners_hear_of_each_event_when_it_comes() {
+        let heard = |streaming, content_type, pieces: &[&str]| {
+            let mut reader = ResponseReader::new(Api::default(), streaming);
+            let mut record = Record::new(0, 1, 1);
+            record.sent_ns = Some(4);
+            reader.take_head(head(content_type)).unwrap();
+            let mut heard = Vec::new();
+            let mut hear = |arrived: Arrived<'_>| heard.push((arrived.at.as_nanos(), arrived.text.to_owned()));
+            for (i, piece) in pieces.iter().enumerate() {
+                reader.take_payload(piece.as_bytes(), 10 * (i as u64 + 1), &mut record, &mut hear);
+            }
+            reader.conclude(End::Complete, 1000, &mut record, &mut hear);
+            heard.into_iter().map(|(at, text)| format!("{at} {text}")).collect::<Vec<_>>()
+        };
+        let (a, b) = (delta("\"content\":\"a\""), delta("\"content\":\"b\""));
+        let two = format!("{a}{b}");
+        let stream = heard(true, "text/event-stream", &[&a, ": ping\n\n", &two, STOP, "data: [DONE]\n\n"]);
+        assert_eq!(stream, ["6 a", "26 a", "26 b", "36 ", "46 "]);
+        let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
+        assert_eq!(heard(false, "application/json", &[&body[..20], &body[20..]]), ["16 A"]);
+    }
+
+    #[test]
+    fn what_ends_before_its_head_is_no_answer() {
+        let outcome = |streaming, end| {
+            let mut reader = ResponseReader::new(Api::default(), streaming);
+            // As after an answer before it, which was streamed.
+            reader.mode = if streaming { Mode::Events } else { Mode::Json };
+            let mut record = Record::new(0, 1, 1);
+            assert!(!reader.has_head());
+            reader.conclude(end, 1000, &mut record, &mut |_| ());
+            let failure = record.outcome.unwrap_err();
+            (failure.class, failure.message)
+        };
+        let closed = (FailureClass::Reset, "the server closed the connection instead of answering".to_owned());
+        assert_eq!([true, false].map(|streaming| outcome(streaming, End::Closed)), [closed.clone(), closed]);
+        let broken = (FailureClass::Reset, "the connection broke: x".to_owned());
+        assert_eq!(outcome(true, End::Broken(io::Error::other("x"))), broken);
     }
 
     #[test]
@@ -547,8 +610,12 @@ mod tests {
             let mut reader = ResponseReader::new(Api::default(), streaming);
             let mut record = Record::new(0, 1, 1);
             reader.take_head(head(if streaming { "text/event-stream" } else { "application/json" })).unwrap();
-            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 1, &mut record, &mut |_| ()));
-            assert_eq!(reader.has_usage(), pieces.contains(&USAGE));
+            pieces.iter().for_each(|piece| reader.take_payload(piece.as_bytes(), 7, &mut record, &mut |_| ()));
+            assert_eq!(
+                (reader.has_usage(), reader.is_done()),
+                (pieces.contains(&USAGE), pieces.contains(&"data: [DONE]\n\n"))
+            );
+            assert_eq!(reader.last_event_ns(), (!pieces.is_empty()).then_some(7));
             assert_eq!((reader.is_streaming(), reader.reads_events(), reader.has_head()), (streaming, streaming, true));
             reader.missing(asks_usage)
         };

@@ -266,6 +266,28 @@ mod tests {
     type Edit = fn(&mut Value);
 
     #[test]
+    fn what_the_servers_counters_say() {
+        let of = |edit: Edit| {
+            not_alone(
+                "this run",
+                &report(|r| {
+                    set(r, "server_metrics", json!({"server": "vllm", "readings": 3, "restarted": false}));
+                    edit(r);
+                }),
+            )
+        };
+        assert_eq!(of(|_| ()), None);
+        assert_eq!(of(|r| r["passes"][0]["server_metrics"]["tokens_of_others"] = 0.into()), None);
+        let others = "somebody else used the server during the passes of this run: it generated 7 more tokens than were asked for";
+        let two = |r: &mut Value| {
+            (0..2).for_each(|i| r["passes"][i]["server_metrics"]["tokens_of_others"] = (3 + i).into());
+        };
+        assert_eq!(of(two).as_deref(), Some(others));
+        let restarted = of(|r| r["passes"][2]["server_metrics"]["restarted"] = true.into());
+        assert_eq!(restarted.as_deref(), Some("the server was restarted in the middle of a pass of this run"));
+    }
+
+    #[test]
     fn reasons() {
         let same = report(|_| ());
         let table: &[(Edit, &[&str], &[&str])] = &[

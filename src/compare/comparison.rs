@@ -438,6 +438,67 @@ mod tests {
     }
 
     #[test]
+    fn what_was_nothing_can_not_be_compared_and_fails_no_gate() {
+        let gated = |gate: &str, new: fn(&mut Value), base: fn(&mut Value)| {
+            let terms = Terms { gate: vec![metric(gate)], ..terms() };
+            let found = compare(&report(new), &baseline(base), None, &terms);
+            let said = found.warnings.iter().any(|warning| warning.contains(" was 0 in the baseline"));
+            (found.unmeasured, said, found.metrics.contains_key(&metric(gate)))
+        };
+        let nothing: fn(&mut Value) = |r| set(r, "good", 0.into());
+        let unknown: fn(&mut Value) = |r| set(r, "good", Value::Null);
+        let limited: fn(&mut Value) = |r| r["workload"]["goodput"] = "ttft < 1 s".into();
+        let no_latency: fn(&mut Value) = |r| scale(r, &["ttft_s", "p50"], [0.0; 3]);
+        let limited_without_latency: fn(&mut Value) = |r| {
+            r["workload"]["goodput"] = "ttft < 1 s".into();
+            scale(r, &["ttft_s", "p50"], [0.0; 3]);
+        };
+        let goodput = || vec!["goodput_rps".to_owned()];
+        assert_eq!(gated("goodput_rps", |_| (), |_| ()), (vec![], false, true));
+        assert_eq!(gated("goodput_rps", |_| (), nothing), (vec![], true, false));
+        assert_eq!(gated("goodput_rps", unknown, |_| ()), (goodput(), false, false));
+        // A time of nothing is none.
+        assert_eq!(gated("ttft_p50", |_| (), no_latency), (vec!["ttft_p50".to_owned()], false, false));
+        // Of other limits, goodput is not compared at all, and all else is.
+        assert_eq!(gated("goodput_rps", limited, |_| ()), (vec![], false, false));
+        assert_eq!(gated("ttft_p50", limited, |_| ()), (vec![], false, true));
+        let unmeasured = (vec!["ttft_p50".to_owned()], false, false);
+        assert_eq!(gated("ttft_p50", limited_without_latency, |_| ()), unmeasured);
+    }
+
+    #[test]
+    fn what_is_still_needed_is_whole_processes() {
+        // Six passes: each process of the server has two of the same throughput, or there are three passes.
+        let run = |values: &[f64], a_process: usize| {
+            report(|r| {
+                let pass = r["passes"][0].clone();
+                let passes = values.iter().enumerate().map(|(seed, value)| {
+                    let mut pass = pass.clone();
+                    (pass["seed"], pass["digest"]) = (seed.into(), format!("sha256:{seed}").into());
+                    (pass[OUTPUT], pass["instance"]) = ((*value).into(), (seed / a_process).into());
+                    pass
+                });
+                r["passes"] = passes.collect();
+            })
+        };
+        let of = |values: &[f64], a_process| {
+            let base = Baseline { report: run(&vec![1.0; values.len()], a_process), ..baseline(|_| ()) };
+            compare(&run(values, a_process), &base, None, &terms()).metrics[&metric(OUTPUT)].clone()
+        };
+        let (by_process, by_pass) = (of(&[0.95, 0.95, 1.01, 1.01, 0.96, 0.96], 2), of(&[0.95, 1.01, 0.96], 1));
+        assert!(by_pass.passes_needed.is_some_and(|needed| needed > 6), "{by_pass:?}");
+        assert_eq!(by_process.passes_needed, by_pass.passes_needed.map(|needed| 2 * needed));
+        // So far apart that the interval ends nowhere.
+        let wild = of(&[1e-200, 1e200, 1.0], 1);
+        assert_eq!((wild.lower, wild.upper), (None, None));
+    }
+
+    #[test]
+    fn passes_that_went_on_until_they_were_enough_are_said() {
+        assert!(compared(|r| r["resolve"] = 0.03.into()).sequential && !compared(|_| ()).sequential);
+    }
+
+    #[test]
     fn passes_without_a_partner() {
         let fewer = compared(|r| r["passes"][2]["seed"] = 7.into());
         assert_eq!(fewer.pairs, 2);

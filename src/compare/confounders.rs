@@ -77,6 +77,11 @@ mod tests {
         assert!(of(("http://h:1", true), &slower, Design::Apart).is_some(), "the embedded engine is here");
         assert_eq!(of(("http://h:1", false), &slower, Design::Apart), None);
         assert_eq!(of((here, false), &slower, Design::Interleaved), None);
+        // One of two servers is elsewhere.
+        for (url, base_url) in [(here, "http://h:1"), ("http://h:1", here)] {
+            let (new, base) = (probed(url, false, &slower), probed(base_url, false, &base));
+            assert_eq!(host_difference(&new, &base, Design::Apart), None);
+        }
         // A machine that never wavers, and does not differ.
         assert_eq!(
             host_difference(&probed(here, false, &[1.0; 3]), &probed(here, false, &[1.0; 3]), Design::Apart),

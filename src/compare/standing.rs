@@ -130,6 +130,11 @@ mod tests {
         assert_eq!(of(&slower[..4], 1000).verdict, Verdict::Inconclusive);
         let open = of(&[0.95, 1.05, 0.96, 1.06], 1);
         assert!(!open.is_settled() && open.passes_needed.is_some_and(|n| n > 10), "{open:?}");
+        // And then more of them are needed.
+        let among_ten = of(&[0.95, 1.05, 0.96, 1.06], 10).passes_needed;
+        assert!(among_ten.is_some_and(|n| n > open.passes_needed.unwrap()), "{open:?}, {among_ten:?}");
+        // So far apart that the interval ends nowhere.
+        assert_eq!(of(&[1e-200, 1e200, 1.0], 1).ends, None);
         let resolution = |passes| open.resolution(passes).unwrap();
         assert!(resolution(100) < 0.03 && resolution(100) < resolution(10), "{open:?}");
         assert_eq!((open.resolution(1), of(&[1.0], 1).resolution(9)), (None, None));

@@ -115,6 +115,7 @@ mod tests {
             r["started_at"] = format!("2026-01-{day:02}T00:00:00Z").into();
             r["estimates"] = json!({"rpm": {"point": rpm, "lower": rpm - 1.0, "upper": rpm + 1.0, "confidence_level": 0.95, "unit": "1/min",
                 "better": "higher"}});
+            r["server"]["build"] = "b".into();
             edit(r);
         })
     }

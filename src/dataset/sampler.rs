@@ -344,15 +344,42 @@ mod tests {
         }
     }
 
+    /// As the Python tools, which take the first turn whosever it is.
+    #[test]
+    fn prompts_that_are_the_systems_turns_are_counted() {
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let conversations: Vec<_> = (0..60)
+            .map(|i| {
+                let from = if i % 3 == 0 { "system" } else { "human" };
+                let turn = |from: &str, value: String| serde_json::json!({"from": from, "value": value});
+                let first = turn(from, format!("{from}: what is this, and what is it for?"));
+                serde_json::json!({"conversations": [first, turn("gpt", "It is nothing of importance.".to_owned())]})
+            })
+            .collect();
+        let path = folder.path().join("systems.json");
+        std::fs::write(&path, serde_json::to_vec(&conversations).unwrap()).unwrap();
+        for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
+            let sampler = Sampler::new(ShareGpt::file(&path), tokenizer.clone(), policy).unwrap();
+            assert_eq!(sampler.of_system(), 0);
+            // The last draw counts.
+            for n in [60, 50, 1] {
+                let drawn = sampler.draw(0, n).unwrap();
+                let of_system = drawn.iter().filter(|prompt| prompt.text.starts_with("system")).count();
+                assert_eq!((drawn.len(), sampler.of_system()), (n, of_system), "{policy}");
+            }
+        }
+    }
+
     /// Of the fixture's tokenizer kitoken has only about what it takes.
     #[cfg(feature = "fast-count")]
     #[test]
     fn a_scan_says_who_counted() {
         for (tokenizer, counted_by) in [
-            (crate::dataset::counter::tests::modern(), CountedBy::Kitoken),
-            (crate::fixtures::tokenizer().unwrap(), CountedBy::Itself),
+            (crate::dataset::counter::tests::modern(), "kitoken"),
+            (crate::fixtures::tokenizer().unwrap(), "tokenizers"),
         ] {
-            assert_eq!(fixture(Policy::FilterThenSample, &Arc::new(tokenizer)).counted_by, counted_by);
+            assert_eq!(fixture(Policy::FilterThenSample, &Arc::new(tokenizer)).counted_by(), counted_by);
         }
     }
 

@@ -140,6 +140,12 @@ fn gamma(rng: &mut PythonRandom, shape: f64) -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn gaps_have_the_names_of_the_command_line() {
+        let names = [Arrival::Constant, Arrival::Poisson, Arrival::Gamma].map(|arrival| arrival.to_string());
+        assert_eq!(names, ["constant", "poisson", "gamma"]);
+    }
+
     /// Expected by CPython: from itertools.accumulate over random.Random(7).expovariate(1), …, scaled to 3 gaps at 10 a second.
     #[test]
     fn arrivals_are_cpythons() {

@@ -168,3 +168,37 @@ async fn drain(mut client: Client, slot: usize, pass: Pass, queue: Queue, kept: 
     client.settle().await;
     kept.connections.borrow_mut()[slot] = client.connection_stats();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataset::Prompt,
+        load::{Share, samples::pass},
+    };
+
+    #[test]
+    fn what_a_closed_loop_says_of_itself() {
+        let closed = Closed { concurrency: 64 };
+        assert_eq!((closed.connections(3), closed.concurrency(), closed.max_in_flight()), (64, Some(64), None));
+        assert_eq!((closed.tiny().concurrency(), Closed { concurrency: 2 }.tiny().concurrency()), (Some(4), Some(2)));
+        // What hangs on the server it does not prescribe.
+        assert_eq!((closed.requests_in(60.0), closed.lasts_s(2000), closed.request_rate()), (None, 0.0, None));
+        assert_eq!((closed.remark(&Vec::new().into()), closed.is_recorded()), (None, false));
+    }
+
+    #[test]
+    fn conversations_are_drawn_in_order_until_there_are_none_or_the_time_is_over() {
+        let whole = pass((0..5).map(|_| Prompt::new("a", 1)).collect::<Vec<_>>());
+        let second_of_two = Pass { share: Share { rank: 1, of: 2 }, ..whole.clone() };
+        let drawn = |pass: &Pass, conversations, ends_ns| {
+            let queue = Queue { next: Arc::default(), conversations, ends_ns };
+            // Of one without an end, the first seven.
+            (0..7).map_while(|_| queue.next(pass)).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(&whole, whole.conversations(), None), [0, 1, 2, 3, 4]);
+        assert_eq!(drawn(&second_of_two, whole.conversations(), None), [1, 3]);
+        assert_eq!(drawn(&whole, None, Some(u64::MAX)), [0, 1, 2, 3, 4, 5, 6]);
+        assert!(drawn(&whole, None, Some(now_ns())).is_empty());
+    }
+}

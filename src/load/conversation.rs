@@ -108,3 +108,102 @@ impl Live {
         Prompt { before, prompt_tokens: self.tokens, shared_tokens, ..prompt.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataset::Sequence,
+        load::{StopReason, samples::pass},
+    };
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    /// Two conversations, of one and of three turns, with 10 tokens a turn, after a system's message.
+    fn two() -> Sequence {
+        let turn = |(place, turn): (usize, u32)| {
+            let system = Message { role: "system".to_owned(), content: format!("s{place}") };
+            Prompt { turn, prompt_tokens: 10, before: vec![system].into(), ..Prompt::new(format!("t{place}"), 1) }
+        };
+        [0, 0, 1, 2].into_iter().enumerate().map(turn).collect()
+    }
+
+    /// Sends the second conversation, of which this turn fails. Gives the positions and what was due when, and how many were not sent.
+    fn sent(
+        pass: &Pass,
+        fails: Option<usize>,
+        due_ns: Option<u64>,
+        ends_ns: Option<u64>,
+    ) -> (Vec<(usize, Option<u64>)>, usize) {
+        let mut sent = Vec::new();
+        let not_sent = run(converse(pass, 1, due_ns, ends_ns, async |index, prompt, due_ns| {
+            assert_eq!(prompt.text, format!("t{index}"));
+            sent.push((index, due_ns));
+            Ended { is_completed: fails != Some(index), end_ns: index as u64, answer: None }
+        }));
+        (sent, not_sent)
+    }
+
+    #[test]
+    fn turns_follow_one_another_until_one_fails() {
+        let mut pass = pass(two());
+        let closed = |pass: &Pass, fails, ends_ns| {
+            let (sent, not_sent) = sent(pass, fails, None, ends_ns);
+            (sent.into_iter().map(|(index, _)| index).collect::<Vec<_>>(), not_sent)
+        };
+        assert_eq!(closed(&pass, None, None), (vec![1, 2, 3], 0));
+        assert_eq!(closed(&pass, Some(1), None), (vec![1], 2));
+        assert_eq!(closed(&pass, Some(2), None), (vec![1, 2], 1));
+        assert_eq!(closed(&pass, Some(3), None), (vec![1, 2, 3], 0));
+        // After the end of the pass nothing is sent, nor of one that is stopped: what is missing there was cut off.
+        assert_eq!(closed(&pass, None, Some(now_ns() + 3_600_000_000_000)), (vec![1, 2, 3], 0));
+        assert_eq!(closed(&pass, None, Some(now_ns())), (vec![1], 2));
+        pass.stop.stop(StopReason::Error);
+        assert_eq!((closed(&pass, None, None), closed(&pass, Some(1), None)), ((vec![1], 0), (vec![1], 0)));
+        pass.stop = crate::load::Stop::default();
+        // In an open loop each is due when the one before it has ended.
+        let (open, _) = sent(&pass, None, Some(77), None);
+        assert_eq!(open, [(1, Some(77)), (2, Some(1)), (3, Some(2))]);
+    }
+
+    #[test]
+    fn a_pause_is_waited_for_and_no_longer_than_the_pass() {
+        let mut pass = pass(two());
+        let pause = Duration::from_millis(20);
+        let begun_ns = now_ns();
+        assert!(run(is_still_on_after(&pass, begun_ns, pause, None)));
+        let waited_ns = now_ns() - begun_ns;
+        assert!(waited_ns >= 20_000_000, "{waited_ns}");
+        // An hour's pause, of a pass that is over before.
+        let ends_ns = Some(now_ns() + 1_000_000);
+        assert!(!run(is_still_on_after(&pass, now_ns(), Duration::from_secs(3600), ends_ns)));
+        // The time from which such a turn is late is now, in an open loop.
+        pass.prompts = pass.prompts.iter().map(|prompt| Prompt { pause, ..prompt.clone() }).collect();
+        let begun_ns = now_ns();
+        let (sent, _) = sent(&pass, None, Some(77), None);
+        assert!(sent[0].1 == Some(77) && sent[1..].iter().all(|(_, due_ns)| *due_ns >= Some(begun_ns)), "{sent:?}");
+    }
+
+    #[test]
+    fn the_servers_own_answers_stand_in_the_history() {
+        let pass = pass(two().live());
+        let mut sent = Vec::new();
+        let not_sent = run(converse(&pass, 1, None, None, async |index, prompt, _| {
+            let history: Vec<String> = prompt.before.iter().map(|m| format!("{}:{}", m.role, m.content)).collect();
+            sent.push((prompt.text.clone(), history.join(" "), prompt.prompt_tokens, prompt.shared_tokens));
+            Ended { is_completed: true, end_ns: 0, answer: Some((format!("a{index}"), 3)) }
+        }));
+        assert_eq!(not_sent, 0);
+        let expected = [
+            ("t1", "system:s1", 10, 0),
+            ("t2", "system:s1 user:t1 assistant:a1", 23, 13),
+            ("t3", "system:s1 user:t1 assistant:a1 user:t2 assistant:a2", 36, 26),
+        ];
+        assert_eq!(
+            sent,
+            expected.map(|(text, history, all, shared)| (text.to_owned(), history.to_owned(), all, shared))
+        );
+    }
+}

@@ -16,6 +16,8 @@ mod pass;
 mod point;
 mod recorded;
 mod run;
+#[cfg(test)]
+mod samples;
 mod scheduling;
 #[cfg(feature = "harness")]
 mod searched;

@@ -268,3 +268,73 @@ impl Pool {
         self.not_sent.set(self.not_sent.get() + not_sent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataset::Prompt,
+        load::{Share, StopReason, samples::pass},
+    };
+
+    #[test]
+    fn what_an_open_loop_says_of_itself() {
+        let open = |rate: f64, max_in_flight| Open {
+            request_rate: RequestRate(rate),
+            arrival: Arrival::Poisson,
+            burstiness: 1.0,
+            max_in_flight,
+        };
+        // As many connections as requests arrive in a second, within bounds.
+        let connections = |rate, prompts, most| open(rate, most).connections(prompts);
+        assert_eq!(
+            [2.0, 100.0, 5000.0, f64::INFINITY].map(|rate| connections(rate, 2000, None)),
+            [64, 100, 1024, 1024]
+        );
+        assert_eq!(
+            [(9, None), (2000, Some(7)), (0, None)].map(|(prompts, most)| connections(100.0, prompts, most)),
+            [9, 7, 1]
+        );
+        assert_eq!(
+            [10.0, 0.25, 0.01].map(|seconds| open(10.0, None).requests_in(seconds)),
+            [Some(100), Some(3), Some(1)]
+        );
+        assert_eq!((open(10.0, None).lasts_s(101), open(10.0, None).lasts_s(0)), (10.0, 0.0));
+        assert_eq!((open(1.0, Some(3)).max_in_flight(), open(1.0, None).max_in_flight()), (Some(3), None));
+        let tiny = open(0.1, Some(3)).tiny();
+        assert_eq!(
+            (tiny.request_rate(), tiny.max_in_flight(), tiny.concurrency()),
+            (Some(RequestRate(1000.0)), Some(3), None)
+        );
+    }
+
+    #[test]
+    fn arrivals_go_to_threads_in_turn_and_never_before_their_time() {
+        let arrivals_ns = [0, 0, 0, 0, 0, 0, 30_000_000];
+        let schedule = Schedule::Open { arrivals_ns: arrivals_ns.into(), connections: 1, max_in_flight: None };
+        let whole = Pass { schedule, ..pass(arrivals_ns.map(|_| Prompt::new("a", 1))) };
+        let told = |pass: &Pass| {
+            let (senders, receivers) = channels(2);
+            let start_ns = now_ns();
+            dispatch(pass, senders, start_ns);
+            let told = receivers.into_iter().map(|mut due| std::iter::from_fn(|| due.try_recv().ok()).collect());
+            (told.collect::<Vec<Vec<usize>>>(), now_ns() - start_ns)
+        };
+        let (of_whole, took_ns) = told(&whole);
+        assert_eq!(of_whole, [vec![0, 2, 4, 6], vec![1, 3, 5]]);
+        assert!(took_ns >= 30_000_000, "{took_ns}");
+        assert_eq!(told(&Pass { share: Share { rank: 1, of: 2 }, ..whole.clone() }).0, [vec![1, 5], vec![3]]);
+        whole.stop.stop(StopReason::Error);
+        assert!(told(&whole).0.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn each_thread_has_a_channel() {
+        let (senders, receivers) = channels(3);
+        for (place, (sender, mut receiver)) in senders.into_iter().zip(receivers).enumerate() {
+            sender.send(place).unwrap();
+            assert_eq!(receiver.try_recv(), Ok(place));
+        }
+        assert_eq!(channels(3).0.len(), 3);
+    }
+}

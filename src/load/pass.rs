@@ -157,3 +157,71 @@ impl Pass {
         Client::new(self.target.clone(), self.writer.clone(), number, thread.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::samples::pass;
+
+    /// Conversations of so many turns each, whose texts are their places.
+    fn conversations(turns: &[u32]) -> Sequence {
+        let turns = turns.iter().flat_map(|turns| 0..*turns);
+        turns.enumerate().map(|(place, turn)| Prompt { turn, ..Prompt::new(place.to_string(), 1) }).collect()
+    }
+
+    fn timed(prompts: Sequence, conversations: usize) -> Pass {
+        Pass { lasts: Some(Lasts::new(Duration::from_secs(1), conversations, 7)), ..pass(prompts) }
+    }
+
+    #[test]
+    fn how_many_conversations_begin() {
+        let closed = pass(conversations(&[2, 1, 3]));
+        assert_eq!(closed.conversations(), Some(3));
+        assert_eq!(timed(conversations(&[2, 1, 3]), 3).conversations(), None);
+        let schedule = Schedule::Open { arrivals_ns: [0, 1, 2, 3].into(), connections: 1, max_in_flight: None };
+        // Of those that repeat, the schedule has the number.
+        assert_eq!(Pass { schedule, ..timed(conversations(&[2, 1, 3]), 3) }.conversations(), Some(4));
+    }
+
+    #[test]
+    fn turns_have_places_of_their_own_in_each_round() {
+        let whole = |pass: &Pass, number: usize| {
+            let turns = pass.turns(number);
+            let texts: Vec<&str> = turns.clone().map(|position| &*pass.prompt(position).text).collect();
+            (turns, texts.join(" "))
+        };
+        let once = pass(conversations(&[2, 1, 3]));
+        assert_eq!([0, 1, 2].map(|number| whole(&once, number).0), [0..2, 2..3, 3..6]);
+        assert_eq!([0, 1, 2].map(|number| whole(&once, number).1), ["0 1", "2", "3 4 5"]);
+        // The second and the third round have the same conversations in another order.
+        let again = timed(conversations(&[2, 1, 3]), 3);
+        for round in 0..3 {
+            let mut rounds: Vec<_> = (0..3).map(|number| whole(&again, 3 * round + number)).collect();
+            rounds.sort_by_key(|(turns, _)| turns.start);
+            let expected = [(0..2, "0 1"), (2..3, "2"), (3..6, "3 4 5")];
+            let expected =
+                expected.map(|(turns, texts)| (turns.start + 6 * round..turns.end + 6 * round, texts.to_owned()));
+            assert_eq!(rounds, expected, "round {round}");
+        }
+        // A prompt alone has the position in which it is sent.
+        let (alone, once) = (timed(conversations(&[1; 5]), 5), pass(conversations(&[1; 5])));
+        assert_eq!((alone.turns(12), once.turns(3)), (12..13, 3..4));
+        let lasts = alone.lasts.as_ref().unwrap();
+        for position in 0..20 {
+            assert_eq!(alone.prompt(position).text, lasts.prompt(position).to_string());
+        }
+        assert_eq!(once.prompt(3).text, "3");
+    }
+
+    #[test]
+    fn what_clients_used_adds_up() {
+        let cost = |cpu_ns, threads| ClientCost { cpu_ns, threads, ..ClientCost::default() };
+        let mut all = cost(Some(2_000_000_000), 3);
+        all.add(&cost(Some(500_000_000), 4));
+        let used = all.used();
+        assert_eq!((used.cpu_s, used.threads), (Some(2.5), 7));
+        // Of what one does not tell there is no sum.
+        all.add(&cost(None, 1));
+        assert_eq!((all.cpu_ns, all.threads), (None, 8));
+    }
+}

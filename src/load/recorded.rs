@@ -252,6 +252,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_recorded_load_says_of_itself() {
+        let limited = Recorded { max_in_flight: Some(7), ..shape(0.5, true) };
+        assert_eq!([9, 2000, 0].map(|prompts| shape(1.0, false).connections(prompts)), [9, 64, 1]);
+        assert_eq!(
+            (limited.connections(2000), limited.max_in_flight(), limited.tiny().max_in_flight()),
+            (7, Some(7), Some(7))
+        );
+        assert!(limited.is_recorded() && !limited.tiny().is_recorded());
+        assert_eq!(shape(1.0, false).to_string(), "open loop at recorded times");
+        let said = "open loop at recorded times × 0.5, spread between the points of their grid, at most 7 in flight";
+        assert_eq!(limited.to_string(), said);
+        // What lies just as far apart as a clock may be off is two moments.
+        assert!(is_one_moment(&5, &(4 + JITTER_NS)) && !is_one_moment(&5, &(5 + JITTER_NS)));
+    }
+
+    #[test]
     fn what_must_be_known_is_said() {
         let remark = |shape: Recorded, recorded: &[u64]| shape.remark(&at(recorded)).unwrap_or_default();
         assert_eq!(
@@ -268,6 +284,11 @@ mod tests {
         assert!(remark(shape(1.0, true), &[0, 3001, 9003]).starts_with("--spread has no effect"));
         // Each at a moment of its own is no burst.
         assert_eq!(remark(shape(1.0, false), &[0, 3000, 9000]), "");
+        // An hour is not too long, and a request alone is no burst.
+        assert_eq!(
+            (remark(shape(1.0, false), &[0, 3_600_000]), remark(shape(1.0, false), &[0])),
+            (String::new(), String::new())
+        );
         assert!(remark(shape(2.0, false), &[0, 3_600_000]).starts_with("the last prompt is sent after 2.0 hours"));
         assert_eq!(most_in_a_second(&[0, 1, 999_999_999, 1_000_000_000, 1_000_000_001]), 3);
         assert_eq!((most_in_a_second(&[]), Grid::of(&[])), (0, None));

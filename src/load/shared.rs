@@ -104,38 +104,19 @@ pub(super) fn rethrow<T>(ended: Result<T, JoinError>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
-        client::{Headers, RequestWriter, Sampling, ServerUrl, Target, Timeouts, Trust, clock::now_ns},
-        load::{FailureLimit, Share, Stop},
+        client::clock::now_ns,
+        load::{Lasts, samples::pass},
     };
-
-    fn pass() -> Pass {
-        let target = Target::new(ServerUrl::parse("http://h:1").unwrap(), Timeouts::default(), &Trust::default());
-        let (target, sampling) = (target.unwrap(), Sampling::default());
-        Pass {
-            writer: Arc::new(RequestWriter::new(&target.url, "m", &sampling, &Headers::default())),
-            target: Arc::new(target),
-            sampling: Arc::new(sampling),
-            prompts: Vec::new().into(),
-            share: Share::default(),
-            start: Arc::new(()),
-            schedule: Schedule::Closed { concurrency: 2 },
-            lasts: None,
-            threads: 2,
-            request_id_prefix: "r".into(),
-            retries: 0,
-            failures: FailureLimit::default(),
-            stop: Stop::default(),
-            observer: Arc::new(()),
-        }
-    }
 
     /// All threads begin at one moment, which is still to come when they hear of it first; or none does.
     #[test]
     fn threads_start_together_or_not_at_all() {
         for fails in [false, true] {
-            let pass = pass();
+            let pass = pass([]);
             let shared = Shared::new(&pass, 2);
             let before_ns = now_ns();
             if fails {
@@ -152,11 +133,42 @@ mod tests {
 
     #[test]
     fn what_threads_gave_adds_up() {
-        let of = |cpu_ns, begun: &[usize]| ThreadResult { cpu_ns, begun: begun.into(), ..ThreadResult::default() };
-        let mut all = of(Some(2), &[1]);
-        all.merge(of(Some(3), &[0, 4]));
-        assert_eq!((all.cpu_ns, all.begun.as_slice()), (Some(5), &[1, 0, 4][..]));
-        all.merge(of(None, &[]));
+        let of = |cpu_ns, begun: &[usize], not_sent| ThreadResult {
+            cpu_ns,
+            begun: begun.into(),
+            not_sent,
+            ..ThreadResult::default()
+        };
+        let mut all = of(Some(2), &[1], 3);
+        all.merge(of(Some(3), &[0, 4], 4));
+        assert_eq!((all.cpu_ns, all.begun.as_slice(), all.not_sent), (Some(5), &[1, 0, 4][..], 7));
+        all.merge(of(None, &[], 0));
         assert_eq!(all.cpu_ns, None);
+    }
+
+    #[test]
+    fn a_pass_that_goes_on_for_a_time_ends_that_long_after_its_start() {
+        let timed = Pass { lasts: Some(Lasts::new(Duration::from_secs(3), 1, 0)), ..pass([]) };
+        for (pass, lasts_ns) in [(&timed, Some(3_000_000_000)), (&pass([]), None)] {
+            let shared = Shared::new(pass, 1);
+            assert_eq!(shared.ends_ns(), None, "it has not begun");
+            let start_ns = shared.started().unwrap();
+            assert_eq!(shared.ends_ns(), lasts_ns.map(|lasts_ns: u64| start_ns + lasts_ns));
+        }
+    }
+
+    #[test]
+    fn a_task_that_panicked_ends_the_pass_and_one_that_was_stopped_does_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let task = |panics: bool| tokio::spawn(async move { if panics { panic!("on purpose") } else { 5 } });
+            assert_eq!(rethrow(task(false).await), Some(5));
+            let stopped = tokio::spawn(std::future::pending::<i32>());
+            stopped.abort();
+            assert_eq!(rethrow(stopped.await), None);
+            let ended = task(true).await;
+            let thrown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rethrow(ended)));
+            assert_eq!(thrown.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        });
     }
 }

@@ -66,6 +66,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_ready_comes_before_a_stop_and_what_is_not_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let stop = Stop::default();
+            assert_eq!(stop.unless_stopped(async { 1 }).await, Some(1));
+            stop.stop(StopReason::Error);
+            assert_eq!(stop.unless_stopped(async { 2 }).await, Some(2));
+            assert_eq!(stop.unless_stopped(std::future::pending::<i32>()).await, None);
+            // One that has not come yet is waited for.
+            let stop = Stop::default();
+            let waiting = tokio::spawn({
+                let stop = stop.clone();
+                async move { stop.stopped().await }
+            });
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            stop.stop(StopReason::Error);
+            waiting.await.unwrap();
+        });
+    }
+
+    #[test]
     fn an_interruption_outranks_failures_and_is_not_forgiven() {
         let stop = Stop::default();
         assert_eq!(stop.reason(), None);
