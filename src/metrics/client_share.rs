@@ -83,6 +83,7 @@ mod tests {
         near(client_share(&records, Some(2)), 20.0 / 170.0);
         records[0].end_wait_ns = 10_000_000;
         near(client_share(&records, Some(2)), 10.0 / 170.0);
+        assert_eq!(client_share(&[turn(0, 0, 5, 5, 0), turn(1, 1, 5, 5, 0)], Some(1)), None);
     }
 
     #[test]
@@ -99,6 +100,16 @@ mod tests {
         // Of which the first 10 ms were a wait for a body that stayed open.
         records[0].end_wait_ns = 10_000_000;
         near(client_share(&records, Some(2)), 20.0 / (2.0 * 220.0));
+        // Whenever that was.
+        let later = |record: &Record| {
+            let mut later = record.clone();
+            (later.sent_ns, later.end_ns) =
+                (record.sent_ns.map(|ns| ns + 7_000_000_000), record.end_ns + 7_000_000_000);
+            later
+        };
+        near(client_share(&records.iter().map(later).collect::<Vec<_>>(), Some(2)), 20.0 / (2.0 * 220.0));
+        // Of no time there is no share.
+        assert_eq!(client_share(&[record(None, 5, 5), record(None, 5, 5)], Some(1)), None);
         // Whoever has sent once only has lost nothing yet.
         assert_eq!(client_share(&records, Some(5)), None);
         assert_eq!(client_share(&records, Some(6)), None);

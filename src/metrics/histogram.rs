@@ -178,5 +178,11 @@ mod tests {
         assert_eq!(both.count(), 6);
         assert_eq!(serde_json::from_str::<Histogram>(&serde_json::to_string(&both).unwrap()).unwrap(), both);
         assert_eq!(Histogram::of([]), None);
+        let json = |values: &[f64]| serde_json::to_value(Histogram::of(values.iter().copied()).unwrap()).unwrap();
+        assert_eq!((json(&[1.0]).get("zeros"), json(&[1.0, 0.0]).get("zeros")), (None, Some(&1.into())));
+        // Buckets of a file that nothing lies in take no room.
+        let spacious: Histogram = serde_json::from_str(r#"{"first": -50, "counts": [0, 0, 7, 0]}"#).unwrap();
+        let merged = serde_json::to_value(Histogram::pooled([&spacious].into_iter()).unwrap()).unwrap();
+        assert_eq!(merged["counts"].as_array().unwrap().iter().filter_map(|n| n.as_u64()).collect::<Vec<_>>(), [7]);
     }
 }

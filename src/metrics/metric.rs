@@ -419,6 +419,18 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_runs_measure() {
+        let which = |is: fn(&Quantity) -> bool| {
+            let mut names: Vec<&str> = Metric::all().map(Metric::quantity).filter(|q| is(q)).map(|q| q.name).collect();
+            names.dedup();
+            names
+        };
+        assert_eq!(which(Quantity::is_of_goodput), ["goodput_rps", "good_share"]);
+        let rare = ["cpu_s_per_output_token", "joules_per_output_token", "goodput_rps", "good_share"];
+        assert_eq!(which(Quantity::is_rare), rare);
+    }
+
+    #[test]
     fn names_that_are_not_known_are_passed_over() {
         let read: ByMetric<f64> = serde_json::from_str(r#"{"rpm": 1.0, "joules": {"a": 2}, "e2e_p99": 3.0}"#).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"e2e_p99":3.0,"rpm":1.0}"#);

@@ -167,6 +167,7 @@ impl fmt::Display for Objective {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::samples::{report, set};
 
     #[test]
     fn rates_grow_with_the_load_and_some_values_may_be_nothing() {
@@ -181,6 +182,20 @@ mod tests {
             "a limit that is met to the last digit is not kept"
         );
         assert!(limit("ttft_p50 < 1 s", 0.9) && !limit("ttft_p50 < 1 s", 1.0));
+    }
+
+    #[test]
+    fn shares_are_counted_by_request() {
+        let report = report(|r| {
+            set(r, "failed", 20.into());
+            set(r, "good", 70.into());
+        });
+        let count = |text: &str| {
+            let count = Objective::parse(text).unwrap()[0].subject.count(&report.passes[0]);
+            count.map(|count| (count.k, count.n))
+        };
+        assert_eq!((count("failed < 1 %"), count("good_share > 50 %")), (Some((20, 120)), Some((70, 120))));
+        assert_eq!((count("ttft_p50 < 1 s"), count("rps > 1")), (None, None));
     }
 
     #[test]

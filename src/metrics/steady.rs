@@ -182,6 +182,19 @@ mod tests {
         let steady = Steady::of(&records, None).unwrap();
         assert_eq!((steady.started_s, steady.duration_s, steady.completed, steady.outside), (1.75, 17.25, 17, 3));
         assert!((steady.output_tokens_per_s - 34.0 / 17.25).abs() < 1e-9, "{steady:?}");
+        // In flight in it: request 1 for its last second, 2 to 17 from end to end, 18 for its first second.
+        let in_flight = (2.0 + 16.0 * 1.75) / 17.25;
+        assert!((steady.in_flight - in_flight).abs() < 1e-9, "{steady:?}");
+        assert!((steady.littles_law - 17.0 / 17.25 * 1.75 / in_flight).abs() < 1e-9, "{steady:?}");
+        // First tokens after 0.9 s, of 1 to 18, and the others after 1.1 s, of 1 to 17, in what is left from 11.1 s on.
+        let mut close = records.clone();
+        for record in &mut close {
+            let sent = record.sent_ns.unwrap();
+            (record.first_token_ns, record.gaps) = (Some(sent + ns(0.9)), vec![Gap::from_ns(ns(0.2))]);
+            (record.last_token_ns, record.end_ns) = (Some(sent + ns(1.1)), sent + ns(1.1));
+        }
+        let steady = Steady::of(&close, None).unwrap();
+        assert!((steady.output_tokens_per_s - 35.0 / 17.9).abs() < 1e-9, "{steady:?}");
         // Without a stream they all arrive at the end.
         for record in &mut records {
             (record.first_token_ns, record.last_token_ns, record.gaps) = (None, None, Vec::new());

@@ -148,5 +148,12 @@ mod tests {
         let (_, estimates) = found(&records(20));
         assert!(!estimates.contains_key(&"itl_p50".parse().unwrap()));
         assert!(found(&[]).1.is_empty());
+        // A goodput of nothing is a number, and a latency of nothing is none.
+        let requests = records(200);
+        let (mut pass, _) = found(&requests);
+        (pass.good, pass.output_tokens_per_s) = (Some(0), 0.0);
+        let estimates = estimates_within(&pass, &requests, 0.9);
+        assert_eq!(estimates.get(&"good_share".parse().unwrap()).map(|estimate| estimate.point), Some(0.0));
+        assert!(!estimates.contains_key(&"output_tokens_per_s".parse().unwrap()));
     }
 }

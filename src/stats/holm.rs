@@ -11,3 +11,19 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     }
     adjusted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R's `p.adjust(c(0.04, 0.01, 0.03), "holm")`.
+    #[test]
+    fn the_smallest_is_corrected_for_all_and_the_largest_for_none_below() {
+        let adjusted = holm(&[0.04, 0.01, 0.03]);
+        for (got, expected) in adjusted.iter().zip([0.06, 0.03, 0.06]) {
+            assert!((got - expected).abs() < 1e-12, "{adjusted:?}");
+        }
+        assert_eq!(holm(&[0.5, 0.6]), [1.0, 1.0]);
+        assert!(holm(&[]).is_empty());
+    }
+}

@@ -53,7 +53,10 @@ mod tests {
     use super::*;
     use crate::{
         run::samples::{report, scale},
-        stats::{Stopping, estimate::estimates},
+        stats::{
+            Replication, Stopping,
+            estimate::{Interval, estimates},
+        },
     };
 
     /// A server that holds `most` requests at once, each of which takes a second: by Little's law.
@@ -99,5 +102,11 @@ mod tests {
         // Without tokens, requests are what gets through.
         assert_eq!(of(0.0, 3.0).map(|(rate, _)| rate.round()), Some(1.0));
         assert_eq!(of(2.0, 0.0), None);
+        let estimates = [("output_tokens_per_s", 0.0), ("rpm", 60.0), ("e2e_p50", 2.0)].map(|(name, point)| {
+            let metric: Metric = name.parse().unwrap();
+            let interval = Interval { point, ends: None };
+            (metric, Estimate::new(metric, interval, 0.95, Replication::Pass))
+        });
+        assert_eq!(AtLoad::of(4.0, &estimates.into_iter().collect()).map(|at| at.throughput), Some(60.0));
     }
 }
