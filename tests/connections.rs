@@ -219,6 +219,19 @@ const DONE: &str = "data: [DONE]\n\n";
 fn stream(events: &[&str], ends: bool) -> (Vec<Record>, ConnectionStats) {
     let text = events.concat();
     let answer = format!("{HEAD}{:x}\r\n{text}\r\n{}", text.len(), if ends { "0\r\n\r\n" } else { "" });
+    stream_all(vec![Streamed { answer, closes: false }; 40])
+}
+
+/// An answer, and whether the connection is closed after it.
+#[derive(Clone)]
+struct Streamed {
+    answer: String,
+    closes: bool,
+}
+
+/// Streams answers, one after another.
+fn stream_all(answers: Vec<Streamed>) -> (Vec<Record>, ConnectionStats) {
+    let (requests, answers) = (answers.len(), Arc::new((answers, AtomicUsize::new(0))));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tasks = tokio::task::LocalSet::new();
     runtime.block_on(tasks.run_until(async {
@@ -227,10 +240,14 @@ fn stream(events: &[&str], ends: bool) -> (Vec<Record>, ConnectionStats) {
         tokio::task::spawn_local(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let answer = answer.clone();
+                let answers = answers.clone();
                 tokio::task::spawn_local(async move {
                     while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {
+                        let Streamed { answer, closes } = &answers.0[answers.1.fetch_add(1, Ordering::SeqCst)];
                         stream.write_all(answer.as_bytes()).await.unwrap();
+                        if *closes {
+                            return;
+                        }
                     }
                 });
             }
@@ -241,7 +258,7 @@ fn stream(events: &[&str], ends: bool) -> (Vec<Record>, ConnectionStats) {
         let mut client = Client::new(target.clone(), writer, 0, PerThread::default());
         let prompt = Prompt::new("Hi", 1);
         let mut records = Vec::new();
-        for index in 0..40 {
+        for index in 0..requests {
             records.push(client.complete(index, &prompt, 1, "r").await);
         }
         (records, client.connection_stats())
@@ -271,4 +288,16 @@ fn a_body_that_ends_costs_no_connection() {
         assert!(records.iter().all(|record| record.end_wait_ns == 0));
         assert_eq!((stats.opened, stats.resent), (1, 0));
     }
+}
+
+/// A stream that is cut in the middle of its answer says nothing of how bodies end.
+#[test]
+fn a_stream_that_is_cut_leaves_the_habit_as_it_is() {
+    let streamed = |text: &str, closes| Streamed { answer: format!("{HEAD}{:x}\r\n{text}\r\n", text.len()), closes };
+    let (left_open, cut) = (streamed(ANSWER, false), streamed("data: {\"cho", true));
+    let (records, _) = stream_all([vec![left_open.clone(); 3], vec![cut, left_open]].concat());
+    let waits: Vec<bool> = records.iter().map(|record| record.end_wait_ns > 0).collect();
+    assert_eq!(waits, [true, true, true, false, false]);
+    let classes = records.iter().map(|record| record.outcome.as_ref().err().map(|failure| failure.class));
+    assert_eq!(classes.collect::<Vec<_>>(), [None, None, None, Some(FailureClass::Truncated), None]);
 }

@@ -150,6 +150,7 @@ const FAULTS: &[Fault] = &[
         "out of memory",
         &[Sends(JSON), Sends("{\"error\":{\"message\":\"out of memory\"}}")],
     ),
+    stream("left-open-after-done", "completed", "", &[Sends(SSE), Sends(TOKEN), Sends(DONE), Nothing]),
     stream("empty-stream", "truncated", "neither a finish reason nor [DONE]", &[Sends(SSE)]),
     stream("role-and-done", "empty", "ended without any token", &[Sends(SSE), Sends(ROLE), Sends(DONE)]),
     stream(
@@ -557,6 +558,7 @@ fn expect(record: Record, fault: &Fault) -> Result<(), Failed> {
         "finish-reason-with-every-piece" => assert_eq!(pass.output_tokens, 3),
         "fractional-count" | "text-in-parts" => assert_eq!(pass.output_tokens, 1),
         "content-filter" => assert_eq!((pass.content_filtered, pass.contradicted), (1, 0)),
+        "left-open-after-done" => assert_eq!((pass.connections.left_open, pass.contradicted), (0, 0)),
         _ => assert_eq!(pass.contradicted, 0),
     }
     Ok(())

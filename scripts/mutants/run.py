@@ -6,7 +6,7 @@ OUT/outcomes.txt has a line for each, and OUT/missed.txt those that nothing noti
 REWRITER the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
 """
 
-import collections, concurrent.futures, json, os, re, resource, shutil, subprocess, sys, tempfile, time
+import collections, concurrent.futures, json, os, re, resource, shutil, subprocess, sys, tempfile, time, tomllib
 from pathlib import Path
 
 copy, list_file, rewriter, out, *targets = sys.argv[1:]
@@ -20,12 +20,14 @@ REFUSED, COVER = out / "refused.json", out / "cover.json"
 WORKERS = os.cpu_count() or 2
 # A test may take so many times as long as alone, and so many seconds more, before it counts as one that does not end.
 SLOWER, LONGER_S = 8, 20
-# Of programs with many tests, the likeliest are tried for so long, and no longer.
-MOST_S = 20
+# Of a program with many tests, the likeliest are tried for so long, and no longer.
+MOST_S = 10
 # A change that takes all memory must not take the machine's.
 resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
-# A program of no more tests than that is run whole, and the library's own tests that are no longer than that together.
+# Of a program of no more tests than that all are tried at once, and so are the library's own tests that are no longer than that.
 SMALL, QUICK_S = 100, 0.5
+# These take one test by its name, or run all.
+OF_ONE_NAME = {test["name"] for test in tomllib.load(open(copy / "Cargo.toml", "rb"))["test"] if not test.get("harness", True)}
 NOT_THERE = {"E0277", "E0308", "E0368", "E0369", "E0433", "E0599", "E0790"}
 
 
@@ -116,7 +118,7 @@ def environment(**more):
 
 def run(program, tests, limit_s, **more):
     """Whether all passed; None where they did not end. Without tests, all of the program's."""
-    chosen = ["--exact", *tests, "--test-threads=1"] if tests else []
+    chosen = ["--exact", *tests] if tests else []
     process = subprocess.Popen([program, *chosen], cwd=copy, env=environment(**more), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -189,8 +191,12 @@ for test, sites in json.loads(COVER.read_text()):
 tests_of = collections.defaultdict(list)
 for test in tests:
     tests_of[test.program].append(test)
-size_of = {program: len(all) for program, all in tests_of.items()}
+seconds_of = {program: sum(test.seconds for test in all) for program, all in tests_of.items()}
 print(f"{len(tests)} tests in {sum(test.seconds for test in tests):.0f} s; {len(tests_at)} sites come to", flush=True)
+
+
+def target(program):
+    return Path(program).name.rsplit("-", 1)[0]
 
 
 def words(text):
@@ -201,28 +207,32 @@ def attempt(number, own):
     """What becomes of a change, and the first test that notices: of the library's own, or of the others."""
     come_to = [test for test in tests_at[site_of[number]] if test.own == own]
     about = words(name_of[number])
-    groups = []
-    if own:
-        groups.append([test for test in come_to if test.seconds < QUICK_S])
-        groups += [[test] for test in sorted(come_to, key=lambda test: test.seconds) if test.seconds >= QUICK_S]
-    else:
-        # Programs of few tests first: they were written for something, and all of one take less than some by themselves.
-        programs = sorted({test.program for test in come_to}, key=lambda program: size_of[program])
-        groups += [[test for test in come_to if test.program == program] for program in programs if size_of[program] <= SMALL]
-        groups += [[test] for test in sorted(come_to, key=lambda test: test.seconds / (1 + 4 * len(about & words(test.name))))
-                   if size_of[test.program] > SMALL]
-    begun = None
-    for tried, group in enumerate(group for group in groups if group):
-        program = group[0].program
-        whole = not own and size_of[program] <= SMALL
-        if not own and not whole:
-            begun = begun or time.monotonic()
-            if time.monotonic() - begun > MOST_S:
-                return "missed", f"{tried} of {len(groups)} tried"
-        limit_s = SLOWER * sum(test.seconds for test in (tests_of[program] if whole else group)) + LONGER_S
-        passed = run(program, [] if whole else [test.name for test in group], limit_s, MUTANT=str(number))
+
+    def notice(program, some, whole=False):
+        limit_s = SLOWER * sum(test.seconds for test in (tests_of[program] if whole else some)) + LONGER_S
+        passed = run(program, [] if whole else [test.name for test in some], limit_s, MUTANT=str(number))
         if not passed:
-            return ("timeout" if passed is None else "caught"), Path(program).name.rsplit("-", 1)[0] if whole else group[0].name
+            return ("timeout" if passed is None else "caught"), target(program) if len(some) > 1 else some[0].name
+
+    if own:
+        quick = [test for test in come_to if test.seconds < QUICK_S]
+        slow = [[test] for test in sorted(come_to, key=lambda test: test.seconds) if test.seconds >= QUICK_S]
+        noticing = (notice(some[0].program, some) for some in [quick, *slow] if some)
+        return next(filter(None, noticing), ("missed" if tests_at[site_of[number]] else "no test comes to it", ""))
+    for program in sorted({test.program for test in come_to}, key=seconds_of.get):
+        some = [test for test in come_to if test.program == program]
+        if len(tests_of[program]) <= SMALL:
+            noticed = notice(program, some, target(program) in OF_ONE_NAME)
+            if noticed:
+                return noticed
+            continue
+        begun = time.monotonic()
+        for test in sorted(some, key=lambda test: test.seconds / (1 + 4 * len(about & words(test.name)))):
+            noticed = notice(program, [test])
+            if noticed:
+                return noticed
+            if time.monotonic() - begun > MOST_S:
+                break
     return ("missed" if tests_at[site_of[number]] else "no test comes to it"), ""
 
 

@@ -124,8 +124,9 @@ fn growth(records: &[Record], start_ns: u64) -> Option<f64> {
         };
         records.iter().filter_map(overlap).sum::<f64>() / (to_ns - from_ns) as f64
     };
-    let came = records.iter().filter_map(since_ns).filter(|at_ns| start_ns < *at_ns && *at_ns <= end_ns).count();
-    (came > 0 && start_ns < middle_ns && middle_ns < end_ns)
+    let came = records.iter().filter_map(since_ns).filter(|at_ns| start_ns < *at_ns).count();
+    // Where there is time between them, the last of them has come in it.
+    (start_ns < middle_ns)
         .then(|| (in_flight(middle_ns, end_ns) - in_flight(start_ns, middle_ns)) / (came as f64 / 2.0))
 }
 
@@ -201,6 +202,21 @@ mod tests {
         }
         let whole = Steady::of(&records, None).unwrap();
         assert!((whole.output_tokens_per_s - 34.0 / 17.25).abs() < 1e-9, "{whole:?}");
+    }
+
+    #[test]
+    fn what_grew_is_what_was_in_flight_in_the_second_half() {
+        let record = |(since_ns, end_ns): (u64, u64)| {
+            let mut record = Record::new(0, 1, 1);
+            (record.sent_ns, record.end_ns) = (Some(since_ns), end_ns);
+            record
+        };
+        let records = [(0, 5), (10, 15), (20, 30), (30, 40), (40, 50)].map(record);
+        // Half a request in the first 20 ns, one in the next; and four have come in both.
+        assert_eq!(growth(&records, 0), Some(0.25));
+        // In no time nothing grows.
+        assert_eq!([38, 39, 40, 41].map(|start_ns| growth(&records, start_ns).is_some()), [true, false, false, false]);
+        assert_eq!(growth(&[], 0), None);
     }
 
     /// Requests every 10 ms, of a server that takes each in 10 ms, or in 5 % more.

@@ -45,7 +45,6 @@ impl Stopping {
         }
         let (n, nu) = (n as f64, n as f64 - 1.0);
         match self {
-            Self::Planned if t.is_infinite() => 0.0,
             Self::Planned => (2.0 * t_above(t, nu)).min(1.0),
             Self::Sequential => {
                 let gain = 1.0 + n * PRIOR;
