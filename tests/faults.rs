@@ -61,6 +61,7 @@ const fn whole(name: &'static str, outcome: &'static str, message: &'static str,
 const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+const PLAIN: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n";
 const SIZED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n";
 /// Whole as it may look, there are 5,000 bytes to come.
 const BODY: &str = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
@@ -94,6 +95,12 @@ const FAULTS: &[Fault] = &[
     stream("no-answer", "timeout", "no answer within 0.3 s (--first-token-timeout)", &[Nothing]),
     whole("no-answer-not-streamed", "timeout", "no complete answer within 0.9 s (--timeout)", &[Nothing]),
     stream("silence-after-head", "timeout", "no token within 0.3 s (--first-token-timeout)", &[Sends(SSE), Nothing]),
+    stream(
+        "silence-of-another-type",
+        "timeout",
+        "no token within 0.3 s (--first-token-timeout)",
+        &[Sends(PLAIN), Nothing],
+    ),
     stream("role-and-silence", "timeout", "no token within 0.3 s", &[Sends(SSE), Sends(ROLE), Nothing]),
     stream("pings-alone", "timeout", "no token within 0.3 s", &[Sends(SSE), Trickles(": ping\n\n")]),
     stream(
@@ -237,6 +244,12 @@ const FAULTS: &[Fault] = &[
         "timeout",
         "no complete answer within 0.9 s (--timeout)",
         &[Sends(SIZED), Sends(BODY), Trickles(" ")],
+    ),
+    whole(
+        "half-a-body",
+        "truncated",
+        "the body ends in the middle of its JSON",
+        &[Sends(JSON), Sends("{\"choices\":[{")],
     ),
     whole("not-json", "malformed", "the body is not a completion", &[Sends(JSON), Sends("Hello")]),
     stream(

@@ -14,7 +14,7 @@ pub enum FailureClass {
     Http(u16),
     /// An error event, or an error object, inside HTTP 200.
     StreamError,
-    /// The stream ended with neither a finish reason nor `[DONE]`.
+    /// The stream ended with neither a finish reason nor `[DONE]`, or a body was cut.
     Truncated,
     /// The connection was reset, or closed before a response.
     Reset,

@@ -299,6 +299,12 @@ impl ResponseReader {
                         let at_ns = self.state.last_event_ns.unwrap_or_default();
                         self.state.tell(event, 0, at_ns, record, hear);
                     }
+                    Err(e) if e.is_eof() && !self.body.is_empty() => {
+                        return End::Malformed(Failure::new(
+                            FailureClass::Truncated,
+                            "the body ends in the middle of its JSON",
+                        ));
+                    }
                     Err(e) => self.state.fail(format!("the body is not a completion: {e}")),
                 }
             }
@@ -332,8 +338,12 @@ impl ResponseReader {
         };
         let media_type = self.api.dialect().framing().media_type();
         let is_other = self.head.as_ref().is_some_and(|head| !head.content_type.starts_with(media_type));
-        // Of a body that was cut nothing has been looked at.
-        let is_cut = self.mode == Mode::Json && !matches!(end, End::Complete);
+        // What was cut may have had its completion still to come, and of a body nothing is looked at before its end.
+        let is_cut = match end {
+            End::TimedOut(..) | End::Broken(_) => true,
+            End::Closed => self.mode == Mode::Json,
+            _ => false,
+        };
         if self.state.recognised == 0 && (self.state.unrecognised > 0 || is_other && !is_cut) {
             return Some(Failure::new(FailureClass::Malformed, "the response contains no part of a completion"));
         }
@@ -526,6 +536,11 @@ mod tests {
         }
         let (record, _) = read(true, "text/event-stream", &[&a, unended, "\n"], broken());
         assert_eq!(record.outcome.unwrap_err().class, FailureClass::Reset);
+        // Whatever is said to come.
+        let (record, _) = read(true, "text/plain", &[], broken());
+        assert_eq!(record.outcome.unwrap_err().class, FailureClass::Reset);
+        let (record, _) = read(true, "text/plain", &[], End::Closed);
+        assert_eq!(record.outcome.unwrap_err().class, FailureClass::Malformed);
         // A body may look whole, and is not, before its end.
         let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
         for (end, class) in [
@@ -698,6 +713,10 @@ mod tests {
         assert_eq!(outcome(true, of(200, json, ""), body), one_body);
         let streamed = failed("malformed", "the server streamed, although no stream was requested");
         assert_eq!(outcome(false, of(200, "text/event-stream", ""), STOP), streamed);
+        let half = failed("truncated", "the body ends in the middle of its JSON");
+        assert_eq!(outcome(false, of(200, json, ""), &body[..20]), half);
+        let nothing = "the body is not a completion: EOF while parsing a value at line 1 column 0";
+        assert_eq!(outcome(false, of(200, json, ""), ""), failed("malformed", nothing));
         let foreign = failed("malformed", "the response contains no part of a completion");
         assert_eq!(outcome(false, of(200, json, ""), "{}"), foreign);
         assert_eq!(outcome(true, of(200, "text/html", ""), ""), foreign);
