@@ -10,7 +10,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 shift
 [ $# -gt 0 ] || set -- 'src/stats/**' 'src/metrics/**' 'src/compare/**' 'src/baseline/**' 'src/load/**' src/dataset/sampler.rs 'src/client/api/**' \
-  src/client/{answer,response,sse,http1,exchange}.rs
+  src/client/{answer,sse,http1,exchange}.rs 'src/client/response/**'
 cargo mutants --version > /dev/null 2>&1 || cargo install --quiet --locked cargo-mutants
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0 CARGO_TERM_COLOR=never
 CARGO_TARGET_DIR=$out/rewriter cargo build --quiet --manifest-path scripts/mutants/Cargo.toml
