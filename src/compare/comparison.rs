@@ -488,9 +488,11 @@ mod tests {
         let (by_process, by_pass) = (of(&[0.95, 0.95, 1.01, 1.01, 0.96, 0.96], 2), of(&[0.95, 1.01, 0.96], 1));
         assert!(by_pass.passes_needed.is_some_and(|needed| needed > 6), "{by_pass:?}");
         assert_eq!(by_process.passes_needed, by_pass.passes_needed.map(|needed| 2 * needed));
-        // So far apart that the interval ends nowhere.
-        let wild = of(&[1e-200, 1e200, 1.0], 1);
-        assert_eq!((wild.lower, wild.upper), (None, None));
+        // So far apart that the interval ends nowhere, on either side or on one.
+        for wild in [[1e-200, 1e200, 1.0], [1e-87, 1e-174, 1e-130], [1e130, 1e260, 1e195]] {
+            let wild = of(&wild, 1);
+            assert_eq!((wild.lower, wild.upper), (None, None));
+        }
     }
 
     #[test]

@@ -134,7 +134,9 @@ mod tests {
         let among_ten = of(&[0.95, 1.05, 0.96, 1.06], 10).passes_needed;
         assert!(among_ten.is_some_and(|n| n > open.passes_needed.unwrap()), "{open:?}, {among_ten:?}");
         // So far apart that the interval ends nowhere.
-        assert_eq!(of(&[1e-200, 1e200, 1.0], 1).ends, None);
+        for wild in [[1e-200, 1e200, 1.0, 1.0], [1e-87, 1e-174, 1e-130, 1e-130], [1e130, 1e260, 1e195, 1e195]] {
+            assert_eq!(of(&wild, 1).ends, None, "{wild:?}");
+        }
         let resolution = |passes| open.resolution(passes).unwrap();
         assert!(resolution(100) < 0.03 && resolution(100) < resolution(10), "{open:?}");
         assert_eq!((open.resolution(1), of(&[1.0], 1).resolution(9)), (None, None));

@@ -177,6 +177,14 @@ mod tests {
         let cores = |day: usize| move |r: &mut Value| r["host"]["cores"] = (2 + day % 2).into();
         let runs: Vec<Report> = (1..=30).map(|day| run(day, 1000.0 + 500.0 * (day % 2) as f64, cores(day))).collect();
         assert_eq!(shape(&rpm(&runs)), [(15, vec![]), (15, vec![])]);
+        // And so are two servers with different numbers of GPUs, where both say how many they have.
+        let gpus = |of: fn(usize) -> usize| {
+            let runs: Vec<Report> =
+                (1..=30).map(|day| run(day, 1000.0, |r| r["server"]["gpus"] = of(day).into())).collect();
+            shape(&rpm(&runs))
+        };
+        assert_eq!(gpus(|day| 2 + day % 2), [(15, vec![]), (15, vec![])]);
+        assert_eq!(gpus(|_| 4), [(30, vec![])]);
     }
 
     #[test]

@@ -122,6 +122,9 @@ mod tests {
         assert!((0..10).all(|_| !timed.note(&ended(false))) && timed.are_exceeded());
         assert!((0..90).all(|_| !timed.note(&ended(true))) && !timed.are_exceeded());
         assert!(timed.note(&ended(false)) && timed.are_exceeded());
+        // The one that has just ended is one of them.
+        let timed = FailureLimit::new(FailureBudget::Percent(10.0), None);
+        assert!((0..110).all(|i| !timed.note(&ended(i < 99))));
         let none = FailureLimit::default();
         assert!((0..9).all(|_| !none.note(&ended(false))));
     }

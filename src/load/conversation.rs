@@ -121,16 +121,16 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
-    /// Two conversations, of one and of three turns, with 10 tokens a turn, after a system's message.
-    fn two() -> Sequence {
+    /// Three conversations, of one, one and three turns, with 10 tokens a turn, after a system's message.
+    fn three() -> Sequence {
         let turn = |(place, turn): (usize, u32)| {
             let system = Message { role: "system".to_owned(), content: format!("s{place}") };
             Prompt { turn, prompt_tokens: 10, before: vec![system].into(), ..Prompt::new(format!("t{place}"), 1) }
         };
-        [0, 0, 1, 2].into_iter().enumerate().map(turn).collect()
+        [0, 0, 0, 1, 2].into_iter().enumerate().map(turn).collect()
     }
 
-    /// Sends the second conversation, of which this turn fails. Gives the positions and what was due when, and how many were not sent.
+    /// Sends the third conversation, of which this turn fails. Gives the positions and what was due when, and how many were not sent.
     fn sent(
         pass: &Pass,
         fails: Option<usize>,
@@ -138,7 +138,7 @@ mod tests {
         ends_ns: Option<u64>,
     ) -> (Vec<(usize, Option<u64>)>, usize) {
         let mut sent = Vec::new();
-        let not_sent = run(converse(pass, 1, due_ns, ends_ns, async |index, prompt, due_ns| {
+        let not_sent = run(converse(pass, 2, due_ns, ends_ns, async |index, prompt, due_ns| {
             assert_eq!(prompt.text, format!("t{index}"));
             sent.push((index, due_ns));
             Ended { is_completed: fails != Some(index), end_ns: index as u64, answer: None }
@@ -148,29 +148,29 @@ mod tests {
 
     #[test]
     fn turns_follow_one_another_until_one_fails() {
-        let mut pass = pass(two());
+        let mut pass = pass(three());
         let closed = |pass: &Pass, fails, ends_ns| {
             let (sent, not_sent) = sent(pass, fails, None, ends_ns);
             (sent.into_iter().map(|(index, _)| index).collect::<Vec<_>>(), not_sent)
         };
-        assert_eq!(closed(&pass, None, None), (vec![1, 2, 3], 0));
-        assert_eq!(closed(&pass, Some(1), None), (vec![1], 2));
-        assert_eq!(closed(&pass, Some(2), None), (vec![1, 2], 1));
-        assert_eq!(closed(&pass, Some(3), None), (vec![1, 2, 3], 0));
+        assert_eq!(closed(&pass, None, None), (vec![2, 3, 4], 0));
+        assert_eq!(closed(&pass, Some(2), None), (vec![2], 2));
+        assert_eq!(closed(&pass, Some(3), None), (vec![2, 3], 1));
+        assert_eq!(closed(&pass, Some(4), None), (vec![2, 3, 4], 0));
         // After the end of the pass nothing is sent, nor of one that is stopped: what is missing there was cut off.
-        assert_eq!(closed(&pass, None, Some(now_ns() + 3_600_000_000_000)), (vec![1, 2, 3], 0));
-        assert_eq!(closed(&pass, None, Some(now_ns())), (vec![1], 2));
+        assert_eq!(closed(&pass, None, Some(now_ns() + 3_600_000_000_000)), (vec![2, 3, 4], 0));
+        assert_eq!(closed(&pass, None, Some(now_ns())), (vec![2], 2));
         pass.stop.stop(StopReason::Error);
-        assert_eq!((closed(&pass, None, None), closed(&pass, Some(1), None)), ((vec![1], 0), (vec![1], 0)));
+        assert_eq!((closed(&pass, None, None), closed(&pass, Some(2), None)), ((vec![2], 0), (vec![2], 0)));
         pass.stop = crate::load::Stop::default();
         // In an open loop each is due when the one before it has ended.
         let (open, _) = sent(&pass, None, Some(77), None);
-        assert_eq!(open, [(1, Some(77)), (2, Some(1)), (3, Some(2))]);
+        assert_eq!(open, [(2, Some(77)), (3, Some(2)), (4, Some(3))]);
     }
 
     #[test]
     fn a_pause_is_waited_for_and_no_longer_than_the_pass() {
-        let mut pass = pass(two());
+        let mut pass = pass(three());
         let pause = Duration::from_millis(20);
         let begun_ns = now_ns();
         assert!(run(is_still_on_after(&pass, begun_ns, pause, None)));
@@ -188,18 +188,18 @@ mod tests {
 
     #[test]
     fn the_servers_own_answers_stand_in_the_history() {
-        let pass = pass(two().live());
+        let pass = pass(three().live());
         let mut sent = Vec::new();
-        let not_sent = run(converse(&pass, 1, None, None, async |index, prompt, _| {
+        let not_sent = run(converse(&pass, 2, None, None, async |index, prompt, _| {
             let history: Vec<String> = prompt.before.iter().map(|m| format!("{}:{}", m.role, m.content)).collect();
             sent.push((prompt.text.clone(), history.join(" "), prompt.prompt_tokens, prompt.shared_tokens));
             Ended { is_completed: true, end_ns: 0, answer: Some((format!("a{index}"), 3)) }
         }));
         assert_eq!(not_sent, 0);
         let expected = [
-            ("t1", "system:s1", 10, 0),
-            ("t2", "system:s1 user:t1 assistant:a1", 23, 13),
-            ("t3", "system:s1 user:t1 assistant:a1 user:t2 assistant:a2", 36, 26),
+            ("t2", "system:s2", 10, 0),
+            ("t3", "system:s2 user:t2 assistant:a2", 23, 13),
+            ("t4", "system:s2 user:t2 assistant:a2 user:t3 assistant:a3", 36, 26),
         ];
         assert_eq!(
             sent,

@@ -53,8 +53,11 @@ mod tests {
         let lasts = Lasts::new(Duration::from_secs(1), 50, 7);
         assert_eq!(lasts.time(), Duration::from_secs(1));
         // The seeds of the rounds follow that of the pass.
-        let of_next_seed = Lasts::new(Duration::from_secs(1), 50, 8);
-        assert!((0..50).all(|i| lasts.prompt(100 + i) == of_next_seed.prompt(50 + i)));
+        for (round, seed) in [(1, 8), (2, 9)] {
+            let mut order: Vec<usize> = (0..50).collect();
+            PythonRandom::new(seed).shuffle(&mut order);
+            assert!((0..50).all(|i| lasts.prompt(50 * round + i) == order[i]));
+        }
         let round = |round: usize| (0..50).map(|i| lasts.prompt(50 * round + i)).collect::<Vec<_>>();
         assert_eq!(round(0), (0..50).collect::<Vec<_>>());
         // Asked for in any order.

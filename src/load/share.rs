@@ -67,4 +67,10 @@ mod tests {
         assert_eq!([0, 1, 2].map(|rank| Share { rank, of: 3 }.part(64)), [22, 21, 21]);
         assert_eq!(Share { rank: 2, of: 3 }.part(2), 1);
     }
+
+    #[test]
+    fn whoever_waits_for_nobody_begins_soon() {
+        let (before_ns, begin_ns) = (now_ns(), ().begin_ns());
+        assert!(begin_ns > before_ns && begin_ns < now_ns() + 3_600_000_000_000, "{before_ns} {begin_ns}");
+    }
 }

@@ -158,14 +158,21 @@ mod tests {
         assert_eq!(record.outcome.unwrap_err().class, FailureClass::Malformed);
         // A body may look whole, and is not, before its end.
         let body = "{\"choices\":[{\"message\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}";
-        for (end, class) in [
-            (End::Closed, FailureClass::Truncated),
-            (broken(), FailureClass::Reset),
-            (End::TimedOut(Limit::Total, Duration::from_secs(3)), FailureClass::Timeout),
+        for (end, class, message) in [
+            (End::Closed, FailureClass::Truncated, "the server closed the connection before the end of the body"),
+            (broken(), FailureClass::Reset, "the connection broke: x"),
+            (
+                End::TimedOut(Limit::Total, Duration::from_secs(3)),
+                FailureClass::Timeout,
+                "no complete answer within 3 s (--timeout)",
+            ),
         ] {
             let (record, _) = read(false, "application/json", &[body], end);
-            assert_eq!(record.outcome.unwrap_err().class, class);
+            assert_eq!(record.outcome.unwrap_err(), Failure::new(class, message));
         }
+        let (record, _) = read(true, "text/event-stream", &[&a], End::Closed);
+        let cut = Failure::new(FailureClass::Truncated, "the stream ended with neither a finish reason nor [DONE]");
+        assert_eq!(record.outcome.unwrap_err(), cut);
         // What comes after a finish reason changes nothing.
         for end in [End::LeftOpen, End::Closed, broken(), End::TimedOut(Limit::Stall, Duration::from_secs(3))] {
             assert_eq!(read(true, "text/event-stream", &[&a, STOP], end).0.outcome, Ok(()));
