@@ -28,7 +28,8 @@ use tachometer::{
 const BODY: &str =
     r#"{"choices":[{"message":{"content":"A"},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}"#;
 
-/// Answers each request: with the status at its place in `statuses`, 200 beyond them; not at all where the prompt says `wait`.
+/// Answers each request: with the status at its place in `statuses`, 200 beyond them; with 503 where the prompt says `fail`, and not at
+/// all where it says `wait`.
 fn serve(statuses: &'static [u16]) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -48,10 +49,11 @@ fn connection(mut stream: TcpStream, statuses: &[u16], requests: &AtomicUsize) {
     // Each request of these tests comes in one piece.
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
         let number = requests.fetch_add(1, Ordering::SeqCst);
-        if String::from_utf8_lossy(&buffer[..n]).contains("wait") {
+        let request = String::from_utf8_lossy(&buffer[..n]);
+        if request.contains("wait") {
             continue;
         }
-        let status = statuses.get(number).copied().unwrap_or(200);
+        let status = if request.contains("fail") { 503 } else { statuses.get(number).copied().unwrap_or(200) };
         let answer = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
             BODY.len()
@@ -249,6 +251,32 @@ fn a_pass_that_is_stopped_at_its_end_is_whole_unless_it_failed() {
     }
 }
 
+/// So is one whose conversations have failed before, and one whose time is over.
+#[test]
+fn what_was_not_to_be_sent_is_not_cut_short() {
+    let conversations = || -> Sequence {
+        let texts = [("fail", 0), ("now", 1), ("now", 2), ("now", 0), ("now", 1)];
+        texts.into_iter().map(|(text, turn)| Prompt { turn, ..Prompt::new(text, 1) }).collect()
+    };
+    let one_by_one = Schedule::Open { arrivals_ns: [0, 1].into(), connections: 1, max_in_flight: Some(1) };
+    for schedule in [closed(1), one_by_one] {
+        let (url, _) = serve(&[]);
+        let pass = Pass { prompts: conversations(), ..pass(&url, &[], schedule) };
+        let result = stop_at(pass, 3, StopReason::Interrupted);
+        let failed = Some(FailureClass::Http(503));
+        assert_eq!((result.stopped, classes(&result)), (None, vec![(0, failed), (3, None), (4, None)]));
+    }
+    let (url, _) = serve(&[]);
+    let mut pass = repeated(&url, closed(1), Duration::from_millis(1));
+    let stop = pass.stop.clone();
+    pass.observer = Arc::new(At(AtomicUsize::new(0), 1, move || {
+        std::thread::sleep(Duration::from_millis(100));
+        stop.stop(StopReason::Interrupted);
+    }));
+    let result = run_pass(&pass).unwrap();
+    assert_eq!((result.stopped, result.records.len()), (None, 1));
+}
+
 /// So often as is allowed, where that may help, after a pause that doubles; time runs from the first send.
 #[test]
 fn a_failed_request_is_sent_again_as_often_as_may_be() {
@@ -289,14 +317,26 @@ fn a_panic_is_passed_on() {
     }
 }
 
-/// The CPU time is the pass's own, and the timers are looked at.
+/// Takes a second of CPU time to say when a pass begins.
+struct Laborious;
+
+impl Start for Laborious {
+    fn begin_ns(&self) -> u64 {
+        let cpu = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+        while cpu() < Duration::from_secs(1) {
+            std::hint::spin_loop();
+        }
+        ().begin_ns()
+    }
+}
+
+/// The CPU time is that of the pass from its begin on, and the timers are looked at.
 #[test]
 fn what_the_client_used_is_told() {
-    let cpu = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
-    // The first client thread is this one.
-    while cpu() < Duration::from_secs(1) {
-        std::hint::spin_loop();
-    }
+    let (url, _) = serve(&[]);
+    let late = Pass { start: Arc::new(Laborious), ..pass(&url, &["now"; 5], closed(1)) };
+    let cpu_s = run_pass(&late).unwrap().client.used().cpu_s.unwrap();
+    assert!((1e-6..0.9).contains(&cpu_s), "{cpu_s}");
     let ended: Arc<Mutex<Option<Instant>>> = Arc::default();
     let (url, _) = serve(&[]);
     // 200 ms of arrivals: ticks of the timers lie between them.
@@ -402,6 +442,7 @@ fn turns_of_a_conversation_follow_one_another() {
             (3, 0),
             (4, 1)
         ]));
+        assert!(result.records.iter().all(|record| (record.pause_ns > 0) == (record.turn > 0)));
         for (before, next) in [(0, 1), (1, 2), (3, 4)].map(|(a, b)| (&result.records[a], &result.records[b])) {
             let waited = next.sent_ns.unwrap() - before.end_ns;
             assert!(waited >= 30_000_000 && next.pause_ns == 30_000_000, "{waited}");

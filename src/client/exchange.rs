@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use super::{
     clock::now_ns,
     connection::Connection,
+    habits::Habits,
     http1::{self, Framing},
     per_thread::PerThread,
     record::Record,
@@ -146,18 +147,13 @@ impl Tail {
         missing: Missing,
         target: &Target,
     ) -> Option<io::Result<usize>> {
-        let patience = match missing {
-            Missing::Usage if target.habits.sends_usage() => USAGE_WAIT,
-            _ if target.habits.ends_bodies() => END_WAIT,
-            _ => {
-                // No more than what is there already.
-                let mut read = pin!(connection.read());
-                return poll_fn(|context| match read.as_mut().poll(context) {
-                    Poll::Ready(read) => Poll::Ready(Some(read)),
-                    Poll::Pending => Poll::Ready(None),
-                })
-                .await;
-            }
+        let Some(patience) = patience(missing, &target.habits) else {
+            let mut read = pin!(connection.read());
+            return poll_fn(|context| match read.as_mut().poll(context) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await;
         };
         let last = *self.since.get_or_insert_with(Instant::now) + MOST_TAIL;
         tokio::time::timeout_at(last.min(Instant::now() + patience), connection.read()).await.ok()
@@ -170,6 +166,15 @@ impl Tail {
 
     fn note(&self, record: &mut Record) {
         record.end_wait_ns = self.since.map_or(0, |since| since.elapsed().as_nanos() as u64);
+    }
+}
+
+/// How long to wait for what is missing; `None` for no more than what is there already.
+fn patience(missing: Missing, habits: &Habits) -> Option<Duration> {
+    match missing {
+        Missing::Usage if habits.sends_usage() => Some(USAGE_WAIT),
+        _ if habits.ends_bodies() => Some(END_WAIT),
+        _ => None,
     }
 }
 
@@ -264,6 +269,7 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::api::Api;
 
     const S: u64 = 1_000_000_000;
 
@@ -306,5 +312,39 @@ mod tests {
         for (limit, seconds) in [(Limit::FirstToken, 200), (Limit::Stall, 50), (Limit::Total, 1000)] {
             assert_eq!(limits(true).of(limit).as_secs(), seconds);
         }
+    }
+
+    #[test]
+    fn what_is_usually_left_out_is_not_waited_for() {
+        let habits = Habits::default();
+        let patience = |missing| patience(missing, &habits);
+        assert_eq!([Missing::Usage, Missing::End].map(patience), [Some(USAGE_WAIT), Some(END_WAIT)]);
+        (0..3).for_each(|_| habits.note_usage_left_out(true));
+        assert_eq!([Missing::Usage, Missing::End].map(patience), [Some(END_WAIT); 2]);
+        (0..3).for_each(|_| habits.note_left_open(true));
+        assert_eq!([Missing::Usage, Missing::End].map(patience), [None; 2]);
+        habits.note_usage_left_out(false);
+        assert_eq!([Missing::Usage, Missing::End].map(patience), [Some(USAGE_WAIT), None]);
+    }
+
+    #[test]
+    fn what_follows_an_answer_is_timed_from_its_last_end() {
+        let (mut tail, mut record) =
+            (Tail { since: Some(Instant::now() - Duration::from_secs(3)) }, Record::new(0, 1, 1));
+        tail.note(&mut record);
+        assert!(record.end_wait_ns >= 3 * S);
+        tail.reset();
+        tail.note(&mut record);
+        assert_eq!(record.end_wait_ns, 0);
+    }
+
+    #[test]
+    fn the_timer_is_set_to_the_limit_that_runs_out_next() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut timer, before) = (pin!(tokio::time::sleep(Duration::ZERO)), Instant::now());
+            limits(true).rearm(timer.as_mut(), &Record::new(0, 1, 1), &ResponseReader::new(Api::default(), true));
+            assert!(timer.deadline() >= before + Duration::from_secs(200));
+        });
     }
 }

@@ -230,8 +230,10 @@ mod tests {
         for series in [[1.0; 60], [0.0; 60]] {
             assert_eq!(level_changes(&series, 0.0), []);
         }
-        let step: Vec<f64> = [[1.0; 10], [2.0; 10]].concat();
+        let step: Vec<f64> = [[1.0; 10], [1.5; 10]].concat();
         assert_eq!(places(&step, 0.0), [10]);
+        // A step that is just as great as the least is none.
+        assert_eq!((places(&step, 0.49), places(&step, 0.5)), (vec![10], vec![]));
     }
 
     /// What is there is found from the front and from the back alike.

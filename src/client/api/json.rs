@@ -55,7 +55,9 @@ pub(super) struct Count(pub(super) Option<u32>);
 /// What a value of any type may stand for; each kind of value is none unless told otherwise.
 pub(super) trait FromAny<'de>: Default {
     const EXPECTED: &'static str;
-    fn of_text(text: Cow<'de, str>) -> Self;
+    fn of_text(_: Cow<'de, str>) -> Self {
+        Self::default()
+    }
     fn of_number(_: f64) -> Self {
         Self::default()
     }
@@ -185,9 +187,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 impl<'de, T: Deserialize<'de>> FromAny<'de> for Object<T> {
     const EXPECTED: &'static str = "an object";
-    fn of_text(_: Cow<'de, str>) -> Self {
-        Self(None)
-    }
     fn of_object<A: MapAccess<'de>>(object: A) -> Result<Self, A::Error> {
         T::deserialize(MapAccessDeserializer::new(object)).map(|value| Self(Some(value)))
     }
@@ -210,9 +209,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
 
 impl<'de, T: Deserialize<'de>> FromAny<'de> for List<T> {
     const EXPECTED: &'static str = "a list";
-    fn of_text(_: Cow<'de, str>) -> Self {
-        Self::default()
-    }
     fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = list.next_element()? {
@@ -234,9 +230,6 @@ impl<'de> Deserialize<'de> for Size {
 
 impl<'de> FromAny<'de> for Size {
     const EXPECTED: &'static str = "a list";
-    fn of_text(_: Cow<'de, str>) -> Self {
-        Self(None)
-    }
     fn of_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut size = 0;
         while list.next_element::<IgnoredAny>()?.is_some() {
@@ -258,9 +251,6 @@ impl<'de> Deserialize<'de> for Flag {
 
 impl FromAny<'_> for Flag {
     const EXPECTED: &'static str = "a truth value";
-    fn of_text(_: Cow<str>) -> Self {
-        Self(false)
-    }
     fn of_bool(value: bool) -> Self {
         Self(value)
     }

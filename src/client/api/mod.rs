@@ -17,6 +17,8 @@ mod openai;
 mod rerank;
 mod responses;
 mod sglang;
+#[cfg(test)]
+mod tests;
 mod tgi;
 mod turbomind;
 mod turns;
@@ -147,26 +149,5 @@ impl Serialize for Api {
 impl<'de> Deserialize<'de> for Api {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn each_has_a_name_and_says_whose_it_is() {
-        let all: Vec<Api> = Api::all().collect();
-        let different = |of: fn(&Api) -> String| all.iter().map(of).collect::<BTreeSet<String>>().len();
-        assert_eq!(different(|api| api.to_string()), all.len());
-        assert_eq!(different(|api| api.help().to_owned()), all.len());
-        for api in all {
-            assert_eq!((api.to_string().parse(), format!("{api:?}")), (Ok(api), api.to_string()));
-            assert!(api.help().contains(' ') || api.help().contains('/'), "{api}: {}", api.help());
-            // The query is a text too.
-            assert_eq!(api.texts(4), if api.name() == "rerank" { 5 } else { 4 }, "{api}");
-        }
     }
 }
