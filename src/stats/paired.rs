@@ -233,4 +233,14 @@ mod tests {
             assert!((got / expected - 1.0).abs() < 1e-6, "{nu}: {got}, not {expected}");
         }
     }
+
+    /// Of two processes, of which one had twice the passes: (2, 1) and (2, 4) on average.
+    #[test]
+    fn a_unit_counts_once_however_many_passes_it_has() {
+        let units = [vec![(1.0, 2.0), (3.0, 0.0)], vec![(2.0, 4.0)]];
+        let change = PairedChange::of_means(&units, Stopping::Planned).unwrap();
+        assert!((change.change() - 0.25).abs() < 1e-12, "{change:?}");
+        // Residuals of −1.5 and 1.5: their deviation is 1.5 · √2, and its share of 2 a unit.
+        assert!((change.standard_error - 1.5 / 2.0).abs() < 1e-12, "{change:?}");
+    }
 }
