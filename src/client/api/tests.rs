@@ -223,6 +223,11 @@ fn whole_answers() {
         ),
         (
             "responses",
+            r#"{"object":"response","status":"completed","output":[{"type":"message","content":[{"text":"a","refusal":"no"}]}]}"#,
+            r#"content finish known: "ano", completed, no usage, done"#,
+        ),
+        (
+            "responses",
             r#"{"object":"response","status":"completed","output":[{"type":"reasoning","content":[{"text":"hm"}]},{"type":"message","content":[{"text":""}]}]}"#,
             r#"reasoning finish known: "hm", completed, no usage, done"#,
         ),

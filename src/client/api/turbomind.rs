@@ -44,8 +44,8 @@ impl Dialect for TurboMind {
         body.insert("max_tokens".to_owned(), json!(tokens));
     }
 
-    fn asks_usage(&self, body: &Map<String, Value>) -> bool {
-        SgLang.asks_usage(body)
+    fn asks_usage(&self, _: &Map<String, Value>) -> bool {
+        false
     }
 
     fn take_item(&self, answer: &mut Answer, name: &[u8], data: &[u8]) -> Result<Event, serde_json::Error> {
