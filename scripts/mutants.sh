@@ -21,17 +21,4 @@ for file in "$@"; do files+=(--file "$file"); done
 (cd "$out/copy" && cargo mutants --list --json --config scripts/mutants/mutants.toml "${files[@]}") > "$out/list.json"
 python3 scripts/mutants/run.py "$out/copy" "$out/list.json" "$out/rewriter/debug/mutants" "$out" \
   statistics properties front_door settings schema stamps engine load open_files connections faults mock_server tls cli
-# The few that are left, one by one.
-cd "$out/copy" && git checkout --quiet . && rm -f src/mutant.rs
-if [ -s "$out/left.txt" ]; then
-  left=()
-  while read -r name; do left+=(--re "$name"); done < "$out/left.txt"
-  for tests in --lib --test=mock_server --test=cli; do
-    # Exit codes 2 and 3: some were missed, or timed out.
-    cargo mutants --in-place --no-shuffle --baseline skip --timeout 900 --build-timeout 1200 --iterate --colors never \
-      --config scripts/mutants/mutants.toml --output "$out" "${left[@]}" "-C=$tests" || [ $? -le 3 ]
-    [ -s "$out/mutants.out/missed.txt" ] || break
-  done
-  cat "$out/mutants.out/missed.txt" >> "$out/missed.txt"
-fi
 cat "$out/missed.txt"

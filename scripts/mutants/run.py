@@ -2,8 +2,9 @@
 
 Each test is run once, and tells which changes it comes to. Each change is then tried with the tests that come to it, until one fails: with
 the library's own first, then with the programs of few tests, and then, for a while, with those tests whose names are most like its own.
-OUT/outcomes.txt has a line for each, and OUT/missed.txt those that nothing noticed. Run by scripts/mutants.sh: COPY is a clone that may be spoiled, LIST what `cargo mutants --list --json` printed,
-REWRITER the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
+The few that fit no choice at run time are compiled one by one. OUT/outcomes.txt has a line for each change, and OUT/missed.txt those that
+nothing noticed. Run by scripts/mutants.sh: COPY is a clone that may be spoiled, LIST what `cargo mutants --list --json` printed, REWRITER
+the program that writes the changes, OUT a folder for the outcomes, and TARGETS the tests to go beyond the library's own.
 """
 
 import collections, concurrent.futures, json, os, re, resource, shutil, subprocess, sys, tempfile, time, tomllib
@@ -16,7 +17,7 @@ mutants = json.load(open(list_file))
 files = sorted({mutant["file"] for mutant in mutants})
 name_of = {i + 1: mutant["name"] for i, mutant in enumerate(mutants)}
 # What an earlier try on the same list has found out: a second one goes on from there.
-REFUSED, COVER = out / "refused.json", out / "cover.json"
+REFUSED, LEFT, COVER = out / "refused.json", out / "left.json", out / "cover.json"
 WORKERS = os.cpu_count() or 2
 # A test may take so many times as long as alone, and so many seconds more, before it counts as one that does not end.
 SLOWER, LONGER_S = 8, 20
@@ -137,11 +138,11 @@ def build():
     """The programs with the tests, by their targets' names."""
     skipped, left, why, site_of = compile_all()
     # What the compiler refuses in itself is none: it lacks an operator, a function, a trait or a type. The rest fits no choice at run time, as
-    # what is computed when it is compiled; cargo-mutants itself tries it.
+    # what is computed when it is compiled.
     none = {n for n in skipped if why[n][0] in NOT_THERE and why[n][1]}
     left = left | (skipped - none)
-    (out / "left.txt").write_text("".join(f"^{re.escape(name_of[n])}$\n" for n in sorted(left)))
-    print(f"{len(mutants)} changes: {len(site_of)} compiled in, {len(none)} refused by the compiler, {len(left)} left to cargo-mutants",
+    LEFT.write_text(json.dumps(sorted(left)))
+    print(f"{len(mutants)} changes: {len(site_of)} compiled in, {len(none)} refused by the compiler, {len(left)} to be compiled one by one",
           flush=True)
     code, messages, said = cargo("test", "--no-run", "--lib", *(f"--test={target}" for target in targets))
     if code:
@@ -236,6 +237,32 @@ def attempt(number, own):
     return ("missed" if tests_at[site_of[number]] else "no test comes to it"), ""
 
 
+def alone(number):
+    """What becomes of a change that is compiled on its own, and the first tests that notice."""
+    subprocess.run(["git", "checkout", "-q", "src"], cwd=copy, check=True)
+    (copy / "src/mutant.rs").unlink(missing_ok=True)
+    mutant = mutants[number - 1]
+    path = copy / mutant["file"]
+    lines = path.read_text().splitlines(keepends=True)
+    begin, end = (sum(map(len, lines[:at["line"] - 1])) + at["column"] - 1 for at in (mutant["span"]["start"], mutant["span"]["end"]))
+    text = "".join(lines)
+    path.write_text(text[:begin] + mutant["replacement"] + text[end:])
+    module = "::".join(Path(mutant["file"]).with_suffix("").parts[1:]).removesuffix("::mod")
+    for tests in ["--lib", "--", module], ["--lib"], *([f"--test={target}"] for target in ("load", "mock_server", "cli")):
+        if subprocess.run(["cargo", "test", "--quiet", "--no-run", *tests[:1]], cwd=copy, capture_output=True).returncode:
+            return "refused", ""
+        process = subprocess.Popen(["cargo", "test", "--quiet", *tests], cwd=copy, start_new_session=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if process.wait(900):
+                return "caught", " ".join(tests)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+            return "timeout", " ".join(tests)
+    return "missed", "compiled alone"
+
+
 noticed = {}
 OUTCOMES = out / "outcomes.txt"
 if OUTCOMES.exists():
@@ -254,7 +281,14 @@ for own in True, False:
             if done % 100 == 0:
                 print(f"{done} of {len(waited)}", flush=True)
     print(", ".join(f"{count} {what}" for what, count in collections.Counter(what for what, _ in noticed.values()).items()), flush=True)
+with open(OUTCOMES, "a") as log:
+    for number in json.loads(LEFT.read_text()):
+        name = name_of[number]
+        if noticed.get(name, ("missed",))[0] == "missed":
+            noticed[name] = alone(number)
+            print(noticed[name][0], name, noticed[name][1], sep="\t", file=log, flush=True)
+print(", ".join(f"{count} {what}" for what, count in collections.Counter(what for what, _ in noticed.values()).items()), flush=True)
 with open(out / "missed.txt", "w") as missed:
     for name, (outcome, test) in sorted(noticed.items()):
-        if outcome not in ("caught", "timeout"):
+        if outcome not in ("caught", "timeout", "refused"):
             print(name + (f"   ({test or outcome})" if test or outcome != "missed" else ""), file=missed)

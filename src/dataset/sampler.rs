@@ -371,6 +371,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_systems_turn_is_the_prompt_or_left_out_or_goes_before_it() {
+        let tokenizer = Arc::new(crate::fixtures::tokenizer().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let turn = |from: &str, value: &str| serde_json::json!({"from": from, "value": value});
+        let turns = [
+            turn("system", "You answer all questions."),
+            turn("human", "What is this, and what is it for?"),
+            turn("gpt", "It is nothing of importance."),
+        ];
+        let path = folder.path().join("system.json");
+        std::fs::write(&path, serde_json::json!([{"conversations": turns}]).to_string()).unwrap();
+        for policy in [Policy::FilterThenSample, Policy::ShuffleThenFilter] {
+            let drawn = |system_turns| {
+                let (dataset, tokenizer) = (ShareGpt::file(&path), tokenizer.clone());
+                let sampler =
+                    Sampler::with_index(dataset, tokenizer, policy, system_turns, folder.path(), &|| false).unwrap();
+                let prompt = sampler.draw(0, 1).unwrap().remove(0);
+                let before: Vec<String> = prompt.before.iter().map(|m| format!("{}: {}", m.role, m.content)).collect();
+                (before.join("; "), prompt.text)
+            };
+            let texts = |before: &str, text: &str| (before.to_owned(), text.to_owned());
+            assert_eq!(drawn(SystemTurns::Keep), texts("", "You answer all questions."));
+            assert_eq!(drawn(SystemTurns::Drop), texts("", "What is this, and what is it for?"));
+            let sent = texts("system: You answer all questions.", "What is this, and what is it for?");
+            assert_eq!(drawn(SystemTurns::Send), sent);
+        }
+    }
+
     /// Of the fixture's tokenizer kitoken has only about what it takes.
     #[cfg(feature = "fast-count")]
     #[test]
