@@ -248,7 +248,7 @@ def alone(number):
     text = "".join(lines)
     path.write_text(text[:begin] + mutant["replacement"] + text[end:])
     module = "::".join(Path(mutant["file"]).with_suffix("").parts[1:]).removesuffix("::mod")
-    for tests in ["--lib", "--", module], ["--lib"], *([f"--test={target}"] for target in ("load", "mock_server", "cli")):
+    for tests in ["--lib", "--", module], ["--lib"], *([f"--test={target}"] for target in targets):
         if subprocess.run(["cargo", "test", "--quiet", "--no-run", *tests[:1]], cwd=copy, capture_output=True).returncode:
             return "refused", ""
         process = subprocess.Popen(["cargo", "test", "--quiet", *tests], cwd=copy, start_new_session=True, stdin=subprocess.DEVNULL,
