@@ -306,7 +306,7 @@ mod tests {
         record.first_token_ns = Some(30 * S);
         assert_eq!(next(true, &record, Some(35), 40), (Limit::Stall, 45));
         assert_eq!(next(true, &record, Some(980), 990), (Limit::Total, 20));
-        // Of two at once, the one that says more.
+        // Where both run out at once, it is the total.
         assert_eq!(next(true, &record, Some(960), 1000), (Limit::Total, 10));
         assert_eq!(next(false, &record, Some(35), 40), (Limit::Total, 970));
         for (limit, seconds) in [(Limit::FirstToken, 200), (Limit::Stall, 50), (Limit::Total, 1000)] {
