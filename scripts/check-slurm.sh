@@ -2,7 +2,7 @@
 # Four shards under a real Slurm of two nodes, against an engine in a process of its own: closed and open loop, through a folder and a
 # port. What they report together is what one process computes from the engine's record and from the lines of all requests; the job's
 # exit code is the verdict. As root, on Debian.
-# usage: [RATE=60] check-slurm.sh DIR      (RATE: requests a second of the open loop; DIR: made, and filled)
+# usage: [RATE=150] [TOKENS=40] check-slurm.sh DIR      (RATE: requests a second of the open loop, of so many tokens; DIR: made, and filled)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -24,7 +24,7 @@ trap 'kill $engine 2> /dev/null || true; scripts/slurm/down.sh "$dir/slurm"; pri
 
 export PROGRAM=$target/release/tachometer TACHOMETER_SERVER=http://127.0.0.1:$port
 export TACHOMETER_DATASET=$root/fixtures/sharegpt.json TACHOMETER_TOKENIZER=$root/fixtures/tokenizer.json
-export TACHOMETER_NUM_PROMPTS=${PROMPTS:-400} TACHOMETER_SAMPLE_SIZE=2 TACHOMETER_MAX_TOKENS=40
+export TACHOMETER_NUM_PROMPTS=${PROMPTS:-400} TACHOMETER_SAMPLE_SIZE=2 TACHOMETER_MAX_TOKENS=${TOKENS:-40}
 job() { # NAME FLAGS…: submits it, waits for it, checks what came of it
   local name=$1 status=0
   shift
@@ -40,13 +40,12 @@ job closed --concurrency 16
 python3 scripts/check_shards.py "$dir/closed/tachometer/sharegpt/c16/new/report.json" "$dir/closed/requests.jsonl" "$dir/record.jsonl"
 # The nodes have one address here, and n1 is no name of it.
 grep -q " n1$" /etc/hosts || echo "127.0.0.1 n1" >> /etc/hosts
-# So many that the cores here are not what makes them late.
-rate=${RATE:-60}
-RENDEZVOUS=port job open --request-rate "$rate" --client-threads 1 --max-tokens 16
+rate=${RATE:-150}
+RENDEZVOUS=port job open --request-rate "$rate" --client-threads 1
 python3 scripts/check_shards.py "$dir/open/tachometer/sharegpt/r$rate/new/report.json" "$dir/open/requests.jsonl" "$dir/record.jsonl"
 # The exit code of the gate is the job's.
 status=0
 (cd "$dir/open" && sbatch --quiet --wait --nodes=2 --ntasks=4 --cpus-per-task=1 --chdir="$dir/open" \
-    "$root/deploy/slurm/serving.sbatch" --request-rate "$rate" --max-tokens 16 --fail-on objective --objective "rps > 100000") || status=$?
+    "$root/deploy/slurm/serving.sbatch" --request-rate "$rate" --fail-on objective --objective "rps > 100000") || status=$?
 [ $status = 4 ] || { echo "exit code $status, not that of a missed objective" && exit 1; }
 echo "the job's exit code is the run's"
