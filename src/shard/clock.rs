@@ -1,4 +1,4 @@
-//! How the clocks of two shards compare, as NTP finds it: a message there and back, four times.
+//! How the clocks of two shards compare, as NTP finds it: messages there and back, of which the quickest counts.
 
 use super::message::Clock;
 use crate::client::clock::now_ns;
@@ -64,13 +64,13 @@ pub(super) fn quickest(exchanges: impl IntoIterator<Item = Exchange>) -> Option<
     exchanges.into_iter().map(Exchange::clock).min_by_key(|clock| clock.uncertainty_ns)
 }
 
-/// What the one before a pass and the one after it say of the time between: the surer of the two, and where the other contradicts it, as
-/// much less sure.
+/// What the one before a pass and the one after it say of the time between: the offset is that of the surer of the two. All began by the one
+/// before, so that it is never said to be surer than that, and where the two contradict each other, as much less sure.
 pub(super) fn over(before: Clock, after: Clock) -> Clock {
     let (surer, other) = if before.uncertainty_ns <= after.uncertainty_ns { (before, after) } else { (after, before) };
     let apart = surer.offset_ns.abs_diff(other.offset_ns);
     let unexplained = apart.saturating_sub(surer.uncertainty_ns + other.uncertainty_ns);
-    Clock { uncertainty_ns: surer.uncertainty_ns + unexplained, ..surer }
+    Clock { uncertainty_ns: before.uncertainty_ns + unexplained, ..surer }
 }
 
 #[cfg(test)]
@@ -107,7 +107,9 @@ mod tests {
     #[test]
     fn clocks_that_drift_apart_are_less_sure() {
         let clock = |offset_ns, uncertainty_ns| Clock { offset_ns, uncertainty_ns };
-        assert_eq!(over(clock(100, 30), clock(110, 20)), clock(110, 20));
+        assert_eq!(over(clock(100, 20), clock(110, 30)), clock(100, 20));
+        // Who began by a clock that was less sure may have begun so far off.
+        assert_eq!(over(clock(100, 30), clock(110, 20)), clock(110, 30));
         assert_eq!(over(clock(100, 10), clock(200, 20)), clock(100, 80));
     }
 }
