@@ -20,10 +20,10 @@ pub(super) struct Chunk<'a> {
     pub(super) usage: Option<RawUsage>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) object: Text<'a>,
-    #[serde(borrow, default, rename = "type")]
-    pub(super) kind: Text<'a>,
+    #[serde(default)]
+    pub(super) object: IsError,
+    #[serde(default, rename = "type")]
+    pub(super) kind: IsError,
     #[serde(default)]
     pub(super) code: Option<IgnoredAny>,
     #[serde(default)]
@@ -52,8 +52,9 @@ pub(super) struct Choice<'a> {
     pub(super) index: Count,
     #[serde(borrow, default)]
     pub(super) delta: Option<Delta<'a>>,
+    /// Of a whole answer, and in a box: a choice is moved several times, and one of a stream has none.
     #[serde(borrow, default)]
-    pub(super) message: Option<Delta<'a>>,
+    pub(super) message: Option<Box<Delta<'a>>>,
     #[serde(borrow, default)]
     pub(super) text: Text<'a>,
     #[serde(borrow, default)]
@@ -62,8 +63,8 @@ pub(super) struct Choice<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct Delta<'a> {
-    #[serde(borrow, default)]
-    pub(super) role: Text<'a>,
+    #[serde(default)]
+    pub(super) role: IsText,
     #[serde(borrow, default)]
     pub(super) content: Content<'a>,
     #[serde(borrow, default)]
@@ -88,6 +89,28 @@ pub(super) struct ToolCall<'a> {
 pub(super) struct Function<'a> {
     #[serde(borrow, default)]
     pub(super) arguments: Text<'a>,
+}
+
+/// Whether a value is a text.
+#[derive(Default)]
+pub(super) struct IsText(pub(super) bool);
+
+impl FromAny<'_> for IsText {
+    const EXPECTED: &'static str = "a string";
+    fn of_text(_: Cow<str>) -> Self {
+        Self(true)
+    }
+}
+
+/// Whether a value is the text `error`.
+#[derive(Default)]
+pub(super) struct IsError(pub(super) bool);
+
+impl FromAny<'_> for IsError {
+    const EXPECTED: &'static str = "a string";
+    fn of_text(text: Cow<str>) -> Self {
+        Self(text == "error")
+    }
 }
 
 /// A list of choices that allocates nothing for the usual one.
@@ -165,12 +188,17 @@ impl<'de> FromAny<'de> for Part<'de> {
 }
 
 macro_rules! from_any {
-    ($($type:ident),*) => {
+    ($($type:ident),*; $($owned:ident),*) => {
         $(impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_any(AnyVisitor(PhantomData::<$type<'de>>))
             }
         })*
+        $(impl<'de> Deserialize<'de> for $owned {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(AnyVisitor(PhantomData::<Self>))
+            }
+        })*
     };
 }
-from_any!(Content, Part);
+from_any!(Content, Part; IsText, IsError);

@@ -101,7 +101,7 @@ fn take_chunk(answer: &mut Answer, chunk: Chunk, json: &[u8]) -> Event {
             take_choice(answer, choice, &mut event);
         }
     }
-    let says_so = chunk.object.is("error") || chunk.kind.is("error");
+    let says_so = chunk.object.0 || chunk.kind.0;
     let is_bare = chunk.choices.is_none() && chunk.code.is_some() && chunk.message.is_some();
     event.error = event.error || fails(answer, chunk.error, says_so || is_bare, json);
     event.usage = chunk.usage.is_some_and(|usage| answer.add_usage(usage_of(usage)));
@@ -112,8 +112,8 @@ fn take_choice(answer: &mut Answer, choice: &Choice, event: &mut Event) {
     let index = choice.index.0.unwrap_or(0);
     let had = answer.text.len();
     event.content |= choice.text.append_to(answer);
-    for delta in [&choice.delta, &choice.message].into_iter().flatten() {
-        event.role |= delta.role.0.is_some();
+    for delta in choice.delta.iter().chain(choice.message.as_deref()) {
+        event.role |= delta.role.0;
         // Some servers send the reasoning under both names.
         let reasoning = if delta.reasoning.is_empty() { &delta.reasoning_content } else { &delta.reasoning };
         event.reasoning |= reasoning.append_to(answer);
