@@ -61,6 +61,8 @@ struct Seat {
     link: Option<Arc<dyn Link>>,
     /// Which pass it is about.
     order: u64,
+    /// Which pass it has been told of. That one ends is no news to it before.
+    told: u64,
     status: Status,
 }
 
@@ -117,7 +119,7 @@ impl Shared {
                 Ok(())
             });
             // In this order: what ended a pass is forgiven before the next one is ordered.
-            let order = self.seats()[rank - 1].order;
+            let order = self.seats()[rank - 1].told;
             let stopped = self.stop.reason();
             let mut tell = || {
                 let stop = stopped.map(|reason| (order, reason));
@@ -175,7 +177,8 @@ impl Leader {
     /// Where nobody can come, or not all have.
     pub fn gather_shards(terms: &Terms, run_id: &str, stop: &Stop, tell: impl Fn(&str)) -> Result<Self, ShardError> {
         let others = terms.share.of - 1;
-        let seat = || Seat { host: String::new(), is_taken: false, link: None, order: 0, status: Status::Idle };
+        let seat =
+            || Seat { host: String::new(), is_taken: false, link: None, order: 0, told: 0, status: Status::Idle };
         let shared = Arc::new(Shared {
             seats: Mutex::new((0..others).map(|_| seat()).collect()),
             changed: Condvar::new(),
@@ -270,8 +273,9 @@ impl Leader {
             seats.iter().filter_map(|seat| seat.link.clone()).collect()
         };
         for (i, link) in links.iter().enumerate() {
-            if let Err(ShardError(why)) = say(&**link, &ToMember::Order(Box::new(order.clone()), learned)) {
-                self.shared.fail(i + 1, why);
+            match say(&**link, &ToMember::Order(Box::new(order.clone()), learned)) {
+                Ok(()) => self.shared.seats()[i].told = order.number,
+                Err(ShardError(why)) => self.shared.fail(i + 1, why),
             }
         }
         self.check()
@@ -406,4 +410,77 @@ impl Start for Begin {
 pub(super) fn wait_for(clock: SharedClock, start_ns: u64) {
     let left_ns = start_ns.saturating_sub(clock.now_ns()).saturating_sub(EARLY_NS);
     thread::sleep(Duration::from_nanos(left_ns));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A way to a shard that says nothing; one that is told of a pass may end it for all.
+    #[derive(Default)]
+    struct Silent {
+        told: Mutex<Vec<ToMember>>,
+        ends: Option<Stop>,
+    }
+
+    impl Link for Silent {
+        fn send(&self, message: &[u8]) -> io::Result<()> {
+            let message = decode(message)?;
+            if let (ToMember::Order(..), Some(stop)) = (&message, &self.ends) {
+                stop.stop(StopReason::Interrupted);
+                // The others hear of what there is to hear.
+                thread::sleep(LISTEN);
+            }
+            self.told.lock().unwrap().push(message);
+            Ok(())
+        }
+        fn receive(&self, _: Duration) -> io::Result<Received> {
+            thread::sleep(Duration::from_millis(1));
+            Ok(Received::Nothing)
+        }
+        fn limit(&self, _: u32) {}
+    }
+
+    /// Ctrl-C at one shard, while the next pass is ordered of one after the other.
+    #[test]
+    fn who_is_told_of_a_pass_that_has_ended_is_told_of_its_end_after_it() {
+        let stop = Stop::default();
+        let links = [Silent { ends: Some(stop.clone()), ..Silent::default() }, Silent::default()].map(Arc::new);
+        let seat = |link: &Arc<Silent>| Seat {
+            host: String::new(),
+            is_taken: true,
+            link: Some(link.clone()),
+            order: 0,
+            told: 0,
+            status: Status::Idle,
+        };
+        let shared = Arc::new(Shared {
+            seats: Mutex::new(links.iter().map(seat).collect()),
+            changed: Condvar::new(),
+            stop,
+            patience: Duration::from_secs(1000),
+            clock: SharedClock::of_this_process(),
+            is_over: AtomicBool::new(false),
+        });
+        let serve = |rank: usize| {
+            let (shared, link) = (shared.clone(), links[rank - 1].clone());
+            thread::spawn(move || shared.serve(rank, &*link))
+        };
+        let threads = Mutex::new(vec![serve(1), serve(2)]);
+        let leader = Leader { shared: shared.clone(), threads, orders: AtomicU64::new(0) };
+        leader.order(&Order { number: leader.next_order(), ..Order::default() }, Learned::default()).unwrap();
+        let ends_last = || {
+            let told = links[1].told.lock().unwrap();
+            let order = told.iter().position(|message| matches!(message, ToMember::Order(..)));
+            let end = told.iter().rposition(|message| matches!(message, ToMember::Stop { order: 1, .. }));
+            order.zip(end).is_some_and(|(order, end)| end > order)
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !ends_last() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(ends_last(), "{:?}", links[1].told.lock().unwrap());
+    }
 }

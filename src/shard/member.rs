@@ -258,7 +258,12 @@ impl Shared {
                     pass.stop.stop(reason);
                 }
             }
-            ToMember::End { went_well } => return Some(Next::End { went_well }),
+            ToMember::End { went_well } => {
+                // Nobody says any more when what waits begins.
+                self.pass().stop.stop(StopReason::Error);
+                self.changed.notify_all();
+                return Some(Next::End { went_well });
+            }
         }
         self.changed.notify_all();
         None
@@ -308,5 +313,67 @@ impl Start for Ready {
         drop(pass);
         wait_for(shared.clock, start_ns);
         shared.clock.local_ns(start_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::mpsc::RecvTimeoutError};
+
+    use super::*;
+    use crate::shard::link::encode;
+
+    /// A way to a shard 0 that orders a pass, and is over when the pass might begin.
+    struct Brief {
+        clock: SharedClock,
+        says: Mutex<Vec<ToMember>>,
+    }
+
+    impl Link for Brief {
+        fn send(&self, message: &[u8]) -> io::Result<()> {
+            let now_ns = self.clock.now_ns();
+            let answer = match decode(message)? {
+                ToLeader::Ping { sent_ns } => ToMember::Pong { sent_ns, received_ns: now_ns, returned_ns: now_ns },
+                ToLeader::Ready { .. } => ToMember::End { went_well: false },
+                _ => return Ok(()),
+            };
+            self.says.lock().unwrap().insert(0, answer);
+            Ok(())
+        }
+        fn receive(&self, _: Duration) -> io::Result<Received> {
+            thread::sleep(Duration::from_millis(1));
+            let message = self.says.lock().unwrap().pop();
+            message.map_or(Ok(Received::Nothing), |message| Ok(Received::Message(encode(&message)?)))
+        }
+        fn limit(&self, _: u32) {}
+    }
+
+    #[test]
+    fn a_pass_that_waits_to_begin_ends_with_the_run() {
+        let clock = SharedClock::of_this_process();
+        let order = Box::new(Order { number: 1, ..Order::default() });
+        let says = Mutex::new(vec![ToMember::Order(order, Learned::default())]);
+        let (pong, pongs) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            link: Arc::new(Brief { clock, says }),
+            clock,
+            patience: Duration::from_secs(1000),
+            interrupt: Stop::default(),
+            pass: Mutex::default(),
+            changed: Condvar::new(),
+            pongs: Mutex::new(pongs),
+            is_over: AtomicBool::new(false),
+        });
+        let (tell, next) = mpsc::channel();
+        let listening = shared.clone();
+        thread::spawn(move || listening.listen(&pong, &tell));
+        assert!(matches!(next.recv(), Ok(Next::Order(..))));
+        let (done, ended) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            Ready { shared, order: 1 }.begin_ns();
+            drop(done);
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Err(RecvTimeoutError::Disconnected));
+        assert!(matches!(next.recv(), Ok(Next::End { went_well: false })));
     }
 }
