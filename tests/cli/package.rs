@@ -3,11 +3,10 @@
 use std::{
     ffi::OsString,
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, LazyLock},
-    time::Duration,
 };
 
 use libtest_mimic::Failed;
@@ -225,16 +224,24 @@ pub fn refusing(status: &'static str, body: &'static str) -> Result<String, Fail
     let url = listener.local_addr()?.to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-            let mut request = vec![0; 1 << 16];
-            let n = stream.read(&mut request).unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..n]).into_owned();
-            let key = request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or("none");
-            let body = body.replace("KEY", key);
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            _ = stream.write_all((head + &body).as_bytes());
+            std::thread::spawn(move || refuse(stream.unwrap(), status, body));
         }
     });
     Ok(url)
+}
+
+/// Answers one request, once its head has come, and whatever of its body came with that. Of a connection without one, nothing is said.
+fn refuse(mut stream: TcpStream, status: &str, body: &str) {
+    let (mut request, mut chunk) = (Vec::new(), vec![0; 1 << 16]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => request.extend(&chunk[..n]),
+            _ => return,
+        }
+    }
+    let request = String::from_utf8_lossy(&request);
+    let key = request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or("none");
+    let body = body.replace("KEY", key);
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    _ = stream.write_all((head + &body).as_bytes());
 }
