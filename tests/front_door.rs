@@ -75,7 +75,10 @@ async fn clients_move_between_threads() {
 #[tokio::test]
 async fn an_answer_that_is_given_up_leaves_nothing_to_the_next() {
     let engine = engine();
-    let mut client = Client::connect(&engine.url(), MODEL).await.unwrap();
+    // Without `ignore_eos` the engine may end an answer sooner, depending on how far the one before it came.
+    let sampling = Sampling { stream: true, ignore_eos: true, ..Sampling::default() };
+    let (headers, timeouts) = (Headers::default(), Timeouts::default());
+    let mut client = Client::with(&engine.url(), MODEL, sampling, &headers, timeouts, &Trust::default()).await.unwrap();
     for _ in 0..3 {
         let (first, heard) = tokio::sync::oneshot::channel();
         let mut first = Some(first);
@@ -91,13 +94,7 @@ async fn an_answer_that_is_given_up_leaves_nothing_to_the_next() {
         }
         let record = client.send(&Prompt::new("the next", 3)).await;
         record.outcome.clone().unwrap();
-        // The engine may end an answer sooner: how far the one before it came decides on that.
-        let truths = engine.take_truths();
-        let id = format!("tachometer-{}", record.index);
-        let tokens = truths.iter().find(|truth| truth.request_id == id).unwrap().token_ns.len();
-        assert!((1..=3).contains(&tokens));
-        let words = client.last_text().split_whitespace().count();
-        assert_eq!((record.token_events as usize, words), (tokens, tokens), "{}", client.last_text());
+        assert_eq!((record.token_events, client.last_text().split_whitespace().count()), (3, 3));
     }
 }
 
