@@ -111,7 +111,7 @@ fn changes_and_their_p_values_are_scipys() {
         near(got.p_within(threshold), case.p_within, &case);
         let detectable = got.detectable(threshold, 0.05);
         assert!((detectable / case.detectable - 1.0).abs() < 1e-5, "{detectable}: {case:?}");
-        assert_eq!(got.units_needed(threshold, threshold, 0.05), case.passes_needed, "{case:?}");
+        assert_eq!(got.units_needed(threshold, Some(threshold), 0.05), case.passes_needed, "{case:?}");
         // The p-values say what the interval shows.
         assert_eq!(got.p_beyond(threshold) < 0.05, lower > case.threshold || upper < -case.threshold, "{case:?}");
         assert_eq!(got.p_within(threshold) < 0.05, lower > -case.threshold && upper < case.threshold, "{case:?}");
@@ -200,7 +200,10 @@ fn changes_without_noise() {
         let change = PairedChange::of(&each(&[(1.0, new), (4.0, 4.0 * new)]), Stopping::Planned).unwrap();
         assert_eq!((change.p_beyond(threshold), change.p_within(threshold)), (beyond, within));
         assert_eq!(Verdict::of(change.change(), Better::Higher, beyond, within, 0.05), verdict);
-        assert_eq!(change.units_needed(threshold, threshold, 0.05), Some(2));
+        assert_eq!(change.units_needed(threshold, Some(threshold), 0.05), Some(2));
+        // Where nothing may be shown to lie within, only a change has a number.
+        let needed = (verdict != Verdict::NoChange).then_some(2);
+        assert_eq!(change.units_needed(threshold, None, 0.05), needed);
     }
     // On the very edge nothing can be said, either way.
     let edge = PairedChange::of(&each(&[(1.0, 1.01), (4.0, 4.04)]), Stopping::Planned).unwrap();

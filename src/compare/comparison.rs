@@ -175,8 +175,9 @@ fn metric_change(
 ) -> Option<MetricChange> {
     let values = values(metric, units);
     let threshold = terms.noise_threshold.max(noise_floor.unwrap_or(0.0)).max(of_client).max(of_host);
-    // A floor, the client or the machine may keep a change from being said; that there is none it can't prove.
-    let (beyond, within) = (Threshold::new(threshold), Threshold::new(terms.noise_threshold));
+    // A floor, the client or the machine may keep a change from being said; that there is none it can't prove. Where the machine
+    // differs, nor can anything else.
+    let (beyond, within) = (Threshold::new(threshold), (of_host == 0.0).then(|| Threshold::new(terms.noise_threshold)));
     let paired = paired_change(metric, &values, stopping);
     let pairs: usize = values.iter().map(Vec::len).sum();
     let change = match (&paired, values.as_slice()) {
@@ -196,8 +197,7 @@ fn metric_change(
         upper: ends.map(|(_, upper)| upper),
         p_value: paired.map(|paired| paired.p_beyond(beyond)),
         p_value_corrected: None,
-        // Where the machine differs, nor can anything else.
-        p_value_no_change: paired.map(|paired| if of_host > 0.0 { 1.0 } else { paired.p_within(within) }),
+        p_value_no_change: paired.map(|paired| within.map_or(1.0, |within| paired.p_within(within))),
         verdict: Verdict::Inconclusive,
         gated: terms.gate.contains(&metric),
         threshold,
@@ -391,6 +391,9 @@ mod tests {
             assert_eq!(verdict(&with(here, probes, rate)), expected, "{probes:?} {rate}");
         }
         let found = with(here, slow, 0.95);
+        for same in [&found, &with(here, slow, 1.0)] {
+            assert_eq!(same.metrics[&metric(OUTPUT)].passes_needed, None, "no pass makes the machine the same");
+        }
         let expected = "the machine was 8.0 % slower than for the baseline, by a fixed piece of work before each pass";
         assert!(found.warnings.iter().any(|warning| warning.starts_with(expected)), "{:?}", found.warnings);
         // Another machine's server does not care how fast this one is.

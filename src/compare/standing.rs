@@ -62,7 +62,7 @@ pub fn standings(new: &[PassMetrics], base: &[PassMetrics], terms: &Terms, toget
         });
         let needed = paired.and_then(|paired| {
             let level = terms.significance_level / together as f64;
-            paired.units_needed(threshold, threshold, level)
+            paired.units_needed(threshold, Some(threshold), level)
         });
         Standing {
             metric: *metric,

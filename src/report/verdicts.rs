@@ -211,7 +211,11 @@ fn explanation(change: &MetricChange, comparison: &Comparison) -> Vec<String> {
         Some(n) if n <= comparison.pairs => "one more pass may settle it".to_owned(),
         Some(n) => format!("{n} would settle it"),
         None if change.change.abs() > comparison.noise_threshold && change.change.abs() < change.threshold => {
-            "it is within what identical runs differ by, and no number of passes would settle it".to_owned()
+            let what = match change.noise_floor {
+                Some(floor) if floor >= change.threshold => "identical runs differ by",
+                _ => "the client's or the machine's own speed differs by",
+            };
+            format!("it is within what {what}, and no number of passes would settle it")
         }
         None => "1,000 would not settle it".to_owned(),
     };

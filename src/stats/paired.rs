@@ -153,12 +153,13 @@ impl PairedChange {
 
     /// How many units would bring the interval wholly beyond one threshold or wholly inside another, narrower one, if the
     /// change and the noise stay what they are; `None` where no number up to 1,000 would, and none ever would for a change
-    /// that lies between the two.
-    pub fn units_needed(&self, beyond: Threshold, within: Threshold, significance_level: f64) -> Option<usize> {
-        let (beyond, within) = (self.band(beyond), self.band(within));
+    /// that lies between the two. Without `within`, only what lies beyond counts.
+    pub fn units_needed(&self, beyond: Threshold, within: Option<Threshold>, significance_level: f64) -> Option<usize> {
+        let beyond = self.band(beyond);
         let outside = (self.mean - beyond.above).max(beyond.below - self.mean);
-        let inside = (within.above - self.mean).min(self.mean - within.below);
-        let distance = outside.max(inside);
+        let inside =
+            within.map(|within| self.band(within)).map(|band| (band.above - self.mean).min(self.mean - band.below));
+        let distance = inside.map_or(outside, |inside| outside.max(inside));
         (2..=MOST_UNITS).find(|&n| self.half_width(n, 1.0 - significance_level) < distance)
     }
 

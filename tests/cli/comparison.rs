@@ -160,6 +160,23 @@ fn verdicts() -> Result<(), Failed> {
     let outcome = package.compare(&[]);
     assert!(outcome.stdout.contains("3 passes can find "), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("would settle it"), "{}", outcome.stdout);
+    // Where the machine took twice as long for the same work, more passes would not help.
+    let probed = |report: &mut Value, probes: [f64; 3]| {
+        passes(report).iter_mut().zip(probes).for_each(|(pass, probe)| pass["host"]["probe_s"] = probe.into());
+    };
+    package.edit("a", "a", |report| probed(report, [1.0e-3, 1.01e-3, 0.99e-3]));
+    package.edit("a", "b", |report| {
+        probed(report, [2.0e-3, 2.02e-3, 1.98e-3]);
+        scale(report, &throughput, &[0.6]);
+    });
+    let outcome = package.compare(&gate);
+    outcome.expect(0)?;
+    let printed = unwrapped(&outcome.stdout);
+    assert!(printed.contains("output_tokens_per_s inconclusive -40.0%"), "{printed}");
+    let expected =
+        "it is within what the client's or the machine's own speed differs by, and no number of passes would settle it";
+    assert!(printed.contains(expected), "{printed}");
+    assert!(!printed.contains("one more pass"), "{printed}");
     Ok(())
 }
 
