@@ -24,7 +24,7 @@ use crate::{
         Steady,
     },
     run::{Cache, Partial, Report},
-    stats::Replication,
+    stats::{Replication, over_passes},
 };
 
 struct Console(Output);
@@ -267,8 +267,8 @@ fn open_loop(report: &Report) -> Option<String> {
 fn from_the_send(passes: &[PassMetrics]) -> Option<String> {
     let points = |name: &str, of: fn(&PassMetrics) -> Option<Distribution>| {
         let all: Vec<Distribution> = passes.iter().filter_map(of).collect();
-        let mean = |point: fn(&Distribution) -> f64| Time(all.iter().map(point).sum::<f64>() / all.len() as f64);
-        (!all.is_empty()).then(|| format!("{name} p50 {}, p99 {}", mean(|l| l.p50), mean(|l| l.p99)))
+        let mean = |point: fn(&Distribution) -> f64| over_passes(all.iter().map(point)).map(Time);
+        Some(format!("{name} p50 {}, p99 {}", mean(|l| l.p50)?, mean(|l| l.p99)?))
     };
     let latencies = [points("ttft", |pass| pass.ttft_sent_s), points("e2e", |pass| pass.e2e_sent_s)];
     let latencies: Vec<String> = latencies.into_iter().flatten().collect();
@@ -453,19 +453,19 @@ fn steady(report: &Report) -> Option<String> {
         let more = longer(report).map_or_else(String::new, |longer| format!("; {longer} would give one"));
         return Some(format!("no steady state: ramp-up and drain fill the pass{more}"));
     }
-    let tokens_per_s = mean(|w| w.output_tokens_per_s);
+    // Rates stand beside the estimates, and are put together as those are.
+    let rate = |of: fn(&Steady) -> f64| over_passes(windows.iter().map(|window| of(window))).unwrap_or(0.0);
     let rates = |tokens_per_s: f64, rpm: f64| match tokens_per_s > 0.0 {
         true => format!("{} tokens/s, rpm {}", significant(tokens_per_s), significant(rpm)),
         false => format!("rpm {}", significant(rpm)),
     };
     let (share, law) = (mean(|w| w.share), mean(|w| w.littles_law));
-    let steady = rates(tokens_per_s, mean(|w| w.rpm));
+    let steady = rates(rate(|w| w.output_tokens_per_s), rate(|w| w.rpm));
     if (LAW.0..=LAW.1).contains(&law) {
         return Some(format!("steady state, {:.0} % of the pass: {steady}", share * 100.0));
     }
     // What enters it is not what leaves it.
-    let passes = report.passes.len() as f64;
-    let all = |of: fn(&PassMetrics) -> f64| report.passes.iter().map(of).sum::<f64>() / passes;
+    let all = |of: fn(&PassMetrics) -> f64| over_passes(report.passes.iter().map(of)).unwrap_or(0.0);
     let whole = rates(all(|pass| pass.output_tokens_per_s), all(|pass| pass.rpm));
     let more = longer(report).map_or_else(|| "a longer pass".to_owned(), |longer| format!("{longer} or more"));
     Some(format!(
@@ -533,4 +533,24 @@ fn points(report: &Report, quantity: &'static Quantity) -> Option<[Option<f64>; 
 fn same(report: &Report, quantity: &'static Quantity, as_other: &str) -> bool {
     let other = Quantity::all().find(|other| other.name == as_other);
     other.is_some_and(|other| points(report, quantity) == points(report, other))
+}
+
+/// Where sends were in time, the latencies from both moments are the same numbers, however much the passes differ.
+#[test]
+fn latencies_from_the_actual_send_are_put_together_as_the_estimates_are() {
+    use crate::run::samples;
+    let report = samples::report(|r| {
+        for (pass, factor) in r["passes"].as_array_mut().unwrap().iter_mut().zip([0.1, 0.2, 0.8]) {
+            for (key, of_send) in [("ttft_s", "ttft_sent_s"), ("e2e_s", "e2e_sent_s")] {
+                pass[key]["p50"] = factor.into();
+                pass[of_send] = pass[key].clone();
+            }
+        }
+    });
+    let told = from_the_send(&report.passes).unwrap();
+    assert_eq!(
+        told,
+        "latencies count from the intended send; from the actual send: ttft p50 251.98 ms, p99 1.0000 s; e2e p50 251.98 ms, p99 1.0000 s"
+    );
+    assert_eq!(from_the_send(&samples::report(|_| ()).passes), None);
 }

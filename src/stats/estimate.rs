@@ -65,7 +65,13 @@ pub fn interval(units: &[Vec<f64>], confidence_level: f64, stopping: Stopping) -
     Some(Interval { point: logs.mean.exp(), ends })
 }
 
-/// The same for values of which some may be 0, which has no logarithm: their arithmetic mean, and Student's t on the values. No end is
+/// The point alone, of one value a pass: what stands beside an estimate is put together as it is.
+pub fn over_passes(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let units: Vec<Vec<f64>> = values.map(|value| vec![value]).collect();
+    Some(Means::of_logs(&units)?.mean.exp())
+}
+
+/// As [`interval`], for values of which some may be 0, which has no logarithm: their arithmetic mean, and Student's t on the values. No end is
 /// below 0, nor above `most`.
 pub fn interval_of_means(units: &[Vec<f64>], most: f64, confidence_level: f64, stopping: Stopping) -> Option<Interval> {
     let means = Means::of(units)?;

@@ -18,7 +18,7 @@ mod verdict;
 pub(crate) use batch_means::estimates_within;
 pub(crate) use bootstrap::{Bootstrap, bootstrap};
 pub use estimate::{Estimate, Replication};
-pub(crate) use estimate::{Interval, estimates};
+pub(crate) use estimate::{Interval, estimates, over_passes};
 pub(crate) use fisher::more_failures;
 pub(crate) use holm::holm;
 pub(crate) use knee::{AtLoad, is_saturated, knee};
