@@ -173,9 +173,10 @@ fn what_meets_a_connection_that_was_closed_for_idleness_is_sent_again_once() {
     let second = &outcome.records[1];
     assert_eq!(second.outcome.as_ref().err().map(|failure| failure.class), Some(FailureClass::Reset));
     let waited_ns = second.end_ns - second.sent_ns.unwrap();
-    // On a machine so busy that the close is seen late it is a failure.
-    assert!(outcome.stats.resent == 1 || waited_ns >= 5_000_000, "{waited_ns} ns");
-    assert_eq!(outcome.records.iter().filter(|record| record.is_completed()).count(), 3);
+    // On a machine so busy that the close is seen late it is a failure, and the second drop meets the third request.
+    let resent = outcome.stats.resent as usize;
+    assert!(resent == 1 || resent == 0 && waited_ns >= 5_000_000, "{resent}, {waited_ns} ns");
+    assert_eq!(outcome.records.iter().filter(|record| record.is_completed()).count(), 2 + resent);
 }
 
 #[test]
