@@ -266,8 +266,7 @@ fn open_loop(report: &Report) -> Option<String> {
 /// The latencies of an open loop from the moment at which requests really went out.
 fn from_the_send(passes: &[PassMetrics]) -> Option<String> {
     let points = |name: &str, of: fn(&PassMetrics) -> Option<Distribution>| {
-        let all: Vec<Distribution> = passes.iter().filter_map(of).collect();
-        let mean = |point: fn(&Distribution) -> f64| over_passes(all.iter().map(point)).map(Time);
+        let mean = |point: fn(Distribution) -> f64| over_passes(passes, |pass| of(pass).map(point)).map(Time);
         Some(format!("{name} p50 {}, p99 {}", mean(|l| l.p50)?, mean(|l| l.p99)?))
     };
     let latencies = [points("ttft", |pass| pass.ttft_sent_s), points("e2e", |pass| pass.e2e_sent_s)];
@@ -454,7 +453,7 @@ fn steady(report: &Report) -> Option<String> {
         return Some(format!("no steady state: ramp-up and drain fill the pass{more}"));
     }
     // Rates stand beside the estimates, and are put together as those are.
-    let rate = |of: fn(&Steady) -> f64| over_passes(windows.iter().map(|window| of(window))).unwrap_or(0.0);
+    let rate = |of: fn(&Steady) -> f64| over_passes(&report.passes, |pass| pass.steady.as_ref().map(of)).unwrap_or(0.0);
     let rates = |tokens_per_s: f64, rpm: f64| match tokens_per_s > 0.0 {
         true => format!("{} tokens/s, rpm {}", significant(tokens_per_s), significant(rpm)),
         false => format!("rpm {}", significant(rpm)),
@@ -465,7 +464,7 @@ fn steady(report: &Report) -> Option<String> {
         return Some(format!("steady state, {:.0} % of the pass: {steady}", share * 100.0));
     }
     // What enters it is not what leaves it.
-    let all = |of: fn(&PassMetrics) -> f64| over_passes(report.passes.iter().map(of)).unwrap_or(0.0);
+    let all = |of: fn(&PassMetrics) -> f64| over_passes(&report.passes, |pass| Some(of(pass))).unwrap_or(0.0);
     let whole = rates(all(|pass| pass.output_tokens_per_s), all(|pass| pass.rpm));
     let more = longer(report).map_or_else(|| "a longer pass".to_owned(), |longer| format!("{longer} or more"));
     Some(format!(
@@ -538,7 +537,10 @@ fn same(report: &Report, quantity: &'static Quantity, as_other: &str) -> bool {
 /// Where sends were in time, the latencies from both moments are the same numbers, however much the passes differ.
 #[test]
 fn latencies_from_the_actual_send_are_put_together_as_the_estimates_are() {
-    use crate::run::samples;
+    use crate::{
+        run::samples,
+        stats::{Stopping, estimates},
+    };
     let report = samples::report(|r| {
         for (pass, factor) in r["passes"].as_array_mut().unwrap().iter_mut().zip([0.1, 0.2, 0.8]) {
             for (key, of_send) in [("ttft_s", "ttft_sent_s"), ("e2e_s", "e2e_sent_s")] {
@@ -552,5 +554,19 @@ fn latencies_from_the_actual_send_are_put_together_as_the_estimates_are() {
         told,
         "latencies count from the intended send; from the actual send: ttft p50 251.98 ms, p99 1.0000 s; e2e p50 251.98 ms, p99 1.0000 s"
     );
+    // Two passes of one process count as one: 0.1 and 0.2 are 0.141, and with 0.8 they make 0.336.
+    let by_process = samples::report(|r| {
+        for (pass, (p50, instance)) in
+            r["passes"].as_array_mut().unwrap().iter_mut().zip([(0.1, 0), (0.2, 0), (0.8, 1)])
+        {
+            pass["instance"] = instance.into();
+            pass["ttft_s"]["p50"] = p50.into();
+            pass["ttft_sent_s"] = pass["ttft_s"].clone();
+        }
+    });
+    let told = from_the_send(&by_process.passes).unwrap();
+    assert!(told.ends_with("ttft p50 336.36 ms, p99 1.0000 s"), "{told}");
+    let estimate = &estimates(&by_process.passes, 0.95, Stopping::Planned)[&"ttft_p50".parse().unwrap()];
+    assert!((estimate.point - 0.33636).abs() < 1e-5, "{estimate:?}");
     assert_eq!(from_the_send(&samples::report(|_| ()).passes), None);
 }

@@ -65,10 +65,13 @@ pub fn interval(units: &[Vec<f64>], confidence_level: f64, stopping: Stopping) -
     Some(Interval { point: logs.mean.exp(), ends })
 }
 
-/// The point alone, of one value a pass: what stands beside an estimate is put together as it is.
-pub fn over_passes(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let units: Vec<Vec<f64>> = values.map(|value| vec![value]).collect();
-    Some(Means::of_logs(&units)?.mean.exp())
+/// The point alone, of any number that passes have: what stands beside an estimate is put together as it is. `None` where no pass has it,
+/// or one is not positive.
+pub fn over_passes(passes: &[PassMetrics], of: impl Fn(&PassMetrics) -> Option<f64>) -> Option<f64> {
+    let units = by_process(passes);
+    let values = units.iter().map(|unit| unit.iter().filter_map(|pass| of(pass)).collect::<Vec<_>>());
+    let values: Vec<Vec<f64>> = values.filter(|values| !values.is_empty()).collect();
+    Some(Means::of_logs(&values)?.mean.exp())
 }
 
 /// As [`interval`], for values of which some may be 0, which has no logarithm: their arithmetic mean, and Student's t on the values. No end is
